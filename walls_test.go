@@ -1,0 +1,173 @@
+package chatgate_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const root = "github.com/chatgate/chatgate"
+
+var (
+	caddyPaths  = []string{"github.com/caddyserver", "github.com/mholt/caddy-l4"}
+	driverPaths = []string{
+		"database/sql", "github.com/jackc/pgx", "github.com/lib/pq", "github.com/go-sql-driver/mysql", "modernc.org/sqlite",
+		"github.com/mattn/go-sqlite3", "github.com/pressly/goose", "github.com/redis/go-redis",
+	}
+	stores = []string{"authcore/sqlstore", "authcore/redisstore", "authcore/storetest"}
+)
+
+// wall says what a package may not depend on, directly or through others; what its tests import does not count.
+type wall struct {
+	rule   string
+	pkg    string   // below the module's root; what is below it is behind the same wall
+	except []string // packages, with what is below them, that another wall is for
+	forbid []string // import paths, with what is below them
+	ours   []string // what of ours it may import, beside what the same wall is for
+}
+
+var walls = []wall{
+	{
+		rule: "the domain knows no Caddy, no database driver, no net/http, and nothing else of ours",
+		pkg:  "authcore", except: stores,
+		forbid: slices.Concat(caddyPaths, driverPaths, []string{"net/http"}),
+	},
+	{
+		rule:   "a store imports of ours only the domain",
+		pkg:    "authcore/sqlstore",
+		forbid: caddyPaths,
+		ours:   []string{"authcore"},
+	},
+	{
+		rule:   "the suite that defines a store imports of ours only the domain, and no store",
+		pkg:    "authcore/storetest",
+		forbid: slices.Concat(caddyPaths, driverPaths),
+		ours:   []string{"authcore"},
+	},
+	{
+		rule: "the WebSocket side knows no Caddy, and of ours only the domain",
+		pkg:  "chatroom", except: []string{"chatroom/demo"},
+		forbid: slices.Concat(caddyPaths, driverPaths),
+		ours:   []string{"authcore"},
+	},
+	{
+		rule:   "the demo room stands in for somebody else's chat: no Caddy, no accounts, nothing of ours",
+		pkg:    "chatroom/demo",
+		forbid: slices.Concat(caddyPaths, driverPaths),
+	},
+}
+
+func TestWalls(t *testing.T) {
+	imports, listed := listImports(t)
+
+	for _, w := range walls {
+		t.Run(w.pkg, func(t *testing.T) {
+			if !listed[path(w.pkg)] {
+				t.Fatalf("there is no package %s: was it moved? Then its wall moves with it (%s)", path(w.pkg), w.rule)
+			}
+			for pkg := range listed {
+				if !w.covers(pkg) {
+					continue
+				}
+				via := reach(imports, pkg)
+				for dep, importer := range via {
+					// What a forbidden package drags in needs no line of its own.
+					if dep != pkg && !w.allows(dep) && w.allows(importer) {
+						t.Errorf("%s must not depend on %s: %s\n\t%s", pkg, dep, w.rule, chain(via, dep))
+					}
+				}
+			}
+		})
+	}
+}
+
+// xcaddy imports the root and nothing else.
+func TestRootImportsTheModules(t *testing.T) {
+	imports, _ := listImports(t)
+
+	for _, pkg := range []string{"caddymodule"} {
+		if !slices.Contains(imports[root], path(pkg)) {
+			t.Errorf("%s must import %s: it is the one import that brings every module into a Caddy binary", root, path(pkg))
+		}
+	}
+}
+
+// covers reports whether w is the wall of pkg.
+func (w wall) covers(pkg string) bool {
+	return below(pkg, path(w.pkg)) && !slices.ContainsFunc(w.except, func(e string) bool { return below(pkg, path(e)) })
+}
+
+// allows reports whether a package behind w may depend on dep.
+func (w wall) allows(dep string) bool {
+	if dep == "database/sql/driver" {
+		return true // types alone, which google/uuid knows how to turn into a column; no database, no driver
+	}
+	if slices.ContainsFunc(w.forbid, func(f string) bool { return below(dep, f) }) {
+		return false
+	}
+	// A package allowed by name is allowed alone: who may import authcore may not import a store below it.
+	return !below(dep, root) || w.covers(dep) ||
+		slices.ContainsFunc(w.ours, func(o string) bool { return dep == path(o) })
+}
+
+// listImports returns what every package in the module, and every one it depends on, imports; and which are the module's.
+func listImports(t *testing.T) (imports map[string][]string, listed map[string]bool) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Imports,DepOnly", "./...")
+	out, err := cmd.Output()
+	if err != nil {
+		if e, ok := errors.AsType[*exec.ExitError](err); ok {
+			t.Fatalf("go list: %v\n%s", err, e.Stderr) // a package that does not load has no imports to judge
+		}
+		t.Fatalf("go list: %v", err)
+	}
+
+	imports, listed = make(map[string][]string), make(map[string]bool)
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p struct {
+			ImportPath string
+			Imports    []string
+			DepOnly    bool
+		}
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return imports, listed
+		} else if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		imports[p.ImportPath] = p.Imports
+		if !p.DepOnly {
+			listed[p.ImportPath] = true
+		}
+	}
+}
+
+// reach returns every package that pkg depends on, each with the one that imports it on a shortest way there.
+func reach(imports map[string][]string, pkg string) (via map[string]string) {
+	via = map[string]string{pkg: ""}
+	for queue := []string{pkg}; len(queue) > 0; queue = queue[1:] {
+		for _, dep := range imports[queue[0]] {
+			if _, seen := via[dep]; !seen {
+				via[dep] = queue[0]
+				queue = append(queue, dep)
+			}
+		}
+	}
+	return via
+}
+
+// chain shows how dep is reached.
+func chain(via map[string]string, dep string) string {
+	s := dep
+	for p := via[dep]; p != ""; p = via[p] {
+		s = p + " → " + s
+	}
+	return s
+}
+
+func below(pkg, dir string) bool { return pkg == dir || strings.HasPrefix(pkg, dir+"/") }
+
+func path(pkg string) string { return root + "/" + pkg }

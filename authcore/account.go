@@ -1,0 +1,21 @@
+package authcore
+
+import "time"
+
+// AccountID is an account's UUID in its canonical text form. It never changes and is never used again.
+type AccountID string
+
+// Account is the record of one user.
+type Account struct {
+	ID           AccountID
+	Number       int64 // the small id that the rooms contract shows; unique, assigned by the store, never reused
+	Username     Username
+	DisplayName  string // free text; empty means the username is shown
+	AvatarURL    string // https URL, or empty
+	Bot          bool
+	Email        string // as it is written to; empty when there is none or only its hash is kept
+	EmailHash    []byte // keyed hash of the canonical address; nil when there is none
+	PasswordHash PasswordHash
+	Disabled     bool
+	CreatedAt    time.Time // UTC, whole milliseconds
+}

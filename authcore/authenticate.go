@@ -1,0 +1,100 @@
+package authcore
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+var errStopping = &Error{Kind: KindUnavailable, Msg: "the server is restarting", RetryAfter: time.Second}
+
+var errSessionOver = &Error{Kind: KindSessionOver, Msg: "the session is over"}
+
+// proven is an Identity together with the session it was proven against.
+type proven struct {
+	Identity
+	entry *liveSession
+}
+
+// Authenticate proves a token: its signature, its claims, and that its session lives. No store is asked for a session
+// that this process knows. Kinds: BadToken, SessionOver, Unavailable.
+func (s *Service) Authenticate(ctx context.Context, token UnverifiedToken) (Identity, error) {
+	p, err := s.prove(ctx, token)
+	return p.Identity, err
+}
+
+func (s *Service) prove(ctx context.Context, token UnverifiedToken) (proven, error) {
+	c, err := s.tokens.check(ctx, token)
+	if err != nil {
+		return proven{}, err
+	}
+	account, id := AccountID(c.Subject), SessionID(c.Session)
+	e, err := s.live.lookup(ctx, account, id, func(ctx context.Context) (Session, Account, error) { return s.load(ctx, account, id) })
+	if err != nil {
+		return proven{}, err
+	}
+	now := s.Now()
+	switch {
+	case e.session.Account != account:
+		return proven{}, badToken(errors.New("the session belongs to another account"))
+	case c.Generation != e.session.Generation && c.Generation != e.session.Generation-1:
+		return proven{}, badToken(errors.New("superseded by a refresh"))
+	case e.session.over(now, time.UnixMilli(e.lastSeen.Load())):
+		return proven{}, errSessionOver
+	}
+	e.lastSeen.Store(now.UnixMilli())
+	return proven{Identity{
+		Account: account, Session: id, Username: e.account.Username, DisplayName: e.account.DisplayName, Email: e.account.Email,
+		Number: e.account.Number, Expires: time.Unix(c.Expires, 0).UTC(),
+	}, e}, nil
+}
+
+// load is shared by all who ask for the same session at once, so it does not die with the first of them.
+func (s *Service) load(ctx context.Context, account AccountID, id SessionID) (Session, Account, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	sess, err := s.Sessions.Session(ctx, account, id)
+	if err != nil {
+		return Session{}, Account{}, unavailable("looking up a session", err)
+	}
+	a, err := s.Accounts.AccountByID(ctx, account)
+	if KindOf(err) == KindUnknownAccount || err == nil && a.Disabled {
+		return Session{}, Account{}, errSessionOver
+	}
+	if err != nil {
+		return Session{}, Account{}, unavailable("looking up an account", err)
+	}
+	a.PasswordHash = "" // nothing that needs it asks here
+	return sess, a, nil
+}
+
+// Hold proves a token and registers conn as live under its session, as one step: there is no moment at which the
+// session could end without conn being told. Where tillExpiry is set, conn is also ended when the token expires. The
+// caller passes the lease to [Live.Release] when the connection is gone, however it went.
+func (s *Service) Hold(ctx context.Context, token UnverifiedToken, conn LiveConn, lease *Lease, tillExpiry bool) (Identity, error) {
+	for range 3 { // an entry can be evicted between the proof and the registration; then the proof is due again
+		p, err := s.prove(ctx, token)
+		if err != nil {
+			return Identity{}, err
+		}
+		var till time.Duration
+		if tillExpiry {
+			till = max(p.Expires.Sub(s.Now()), time.Nanosecond)
+		}
+		if s.live.stopping.Load() {
+			return Identity{}, errStopping
+		}
+		if s.live.hold(p.entry, conn, lease, till) {
+			return p.Identity, nil
+		}
+	}
+	return Identity{}, unavailable("holding a connection", errors.New("the session was evicted each time"))
+}
+
+// HoldVisitor registers the connection of an anonymous visitor, which only a shutdown ends. Kinds: Unavailable.
+func (s *Service) HoldVisitor(conn LiveConn, lease *Lease) error {
+	if !s.live.hold(&s.live.anon, conn, lease, 0) {
+		return errStopping
+	}
+	return nil
+}

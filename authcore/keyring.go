@@ -1,0 +1,169 @@
+package authcore
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// reloadPause bounds how often an unknown key ID may cause a look into the store: another node may have rotated a
+// moment ago, but anybody can invent key IDs.
+const reloadPause = 2 * time.Second
+
+// Keyring holds the signing keys and rotates them. The newest signs; retired ones verify until nothing that they
+// signed can be valid any more.
+type Keyring struct {
+	store  KeyStore
+	rotate atomic.Int64 // nanoseconds
+	now    func() time.Time
+
+	mu       sync.RWMutex
+	signing  signingKey
+	verify   map[string]ed25519.PublicKey
+	loadedAt time.Time
+}
+
+type signingKey struct {
+	id      string
+	private ed25519.PrivateKey
+	born    time.Time
+}
+
+// NewKeyring makes a keyring that rotates the signing key when it is older than rotate. It is empty until Refresh.
+func NewKeyring(store KeyStore, rotate time.Duration, now func() time.Time) *Keyring {
+	k := &Keyring{store: store, now: now}
+	k.rotate.Store(int64(rotate))
+	return k
+}
+
+// Refresh reads the keys, makes a new signing key if there is none or the newest is due, and forgets dead ones.
+// lifetime is the longest that a token signed from now on can be valid.
+func (k *Keyring) Refresh(ctx context.Context, lifetime time.Duration) error {
+	for range 5 { // each round either is done or lost a race that another node won
+		keys, err := k.store.Keys(ctx, KeySigning)
+		if err != nil {
+			return fmt.Errorf("reading signing keys: %w", err)
+		}
+		newest := ""
+		if len(keys) > 0 {
+			newest = keys[0].ID
+		}
+		if newest != "" && k.now().Sub(keys[0].CreatedAt) < time.Duration(k.rotate.Load()) {
+			if err := k.install(keys); err != nil {
+				return err
+			}
+			return k.store.DeleteKeys(ctx, k.now())
+		}
+		seed := make([]byte, ed25519.SeedSize)
+		rand.Read(seed)
+		now := k.now().UTC().Truncate(time.Millisecond)
+		fresh := Key{ID: randomID(9), Purpose: KeySigning, Secret: seed, CreatedAt: now}
+		if _, err := k.store.AddKey(ctx, fresh, newest, now.Add(lifetime+time.Hour)); err != nil {
+			return fmt.Errorf("adding a signing key: %w", err)
+		}
+	}
+	return errors.New("signing keys change faster than they can be read")
+}
+
+func (k *Keyring) install(keys []Key) error {
+	verify := make(map[string]ed25519.PublicKey, len(keys))
+	var signing signingKey
+	for i, key := range keys {
+		if len(key.Secret) != ed25519.SeedSize {
+			return fmt.Errorf("signing key %s has %d bytes, want %d: the key table is damaged", key.ID, len(key.Secret), ed25519.SeedSize)
+		}
+		private := ed25519.NewKeyFromSeed(key.Secret)
+		if i == 0 {
+			signing = signingKey{key.ID, private, key.CreatedAt}
+		}
+		if key.DeleteAt.IsZero() || k.now().Before(key.DeleteAt) {
+			verify[key.ID] = private.Public().(ed25519.PublicKey)
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.signing, k.verify, k.loadedAt = signing, verify, k.now()
+	return nil
+}
+
+func (k *Keyring) signer() (signingKey, error) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if k.signing.private == nil {
+		return signingKey{}, &Error{Kind: KindUnavailable, Msg: "service temporarily unavailable", Err: errors.New("no signing key loaded")}
+	}
+	return k.signing, nil
+}
+
+// public returns the key with that ID. One that is unknown may have been made by another node since the last look.
+func (k *Keyring) public(ctx context.Context, id string) (ed25519.PublicKey, error) {
+	k.mu.Lock()
+	key, ok := k.verify[id]
+	stale := !ok && k.now().Sub(k.loadedAt) >= reloadPause
+	if stale {
+		k.loadedAt = k.now()
+	}
+	k.mu.Unlock()
+	if ok {
+		return key, nil
+	}
+	if !stale {
+		return nil, errUnknownKey
+	}
+	keys, err := k.store.Keys(ctx, KeySigning)
+	if err != nil {
+		return nil, unavailable("reading signing keys", err)
+	}
+	if err := k.install(keys); err != nil {
+		return nil, unavailable("reading signing keys", err)
+	}
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if key, ok := k.verify[id]; ok {
+		return key, nil
+	}
+	return nil, errUnknownKey
+}
+
+var errUnknownKey = errors.New("signed by no key of ours")
+
+// knows reports whether a key still verifies, as far as was read.
+func (k *Keyring) knows(id string) bool {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	_, ok := k.verify[id]
+	return ok
+}
+
+// sharedSecret returns the one key of a purpose that never rotates, making it if there is none.
+func sharedSecret(ctx context.Context, store KeyStore, p KeyPurpose, now time.Time) ([]byte, error) {
+	for range 2 {
+		keys, err := store.Keys(ctx, p)
+		if err != nil {
+			return nil, fmt.Errorf("reading the %s key: %w", p, err)
+		}
+		if len(keys) > 0 {
+			return keys[len(keys)-1].Secret, nil
+		}
+		secret := make([]byte, 32)
+		rand.Read(secret)
+		k := Key{ID: randomID(9), Purpose: p, Secret: secret, CreatedAt: now.UTC().Truncate(time.Millisecond)}
+		if _, err := store.AddKey(ctx, k, "", time.Time{}); err != nil {
+			return nil, fmt.Errorf("adding the %s key: %w", p, err)
+		}
+	}
+	return nil, fmt.Errorf("the %s key was added but cannot be read", p)
+}
+
+// randomID returns n random bytes in base64url.
+func randomID(n int) string {
+	b := make([]byte, n)
+	rand.Read(b)
+	return base64.RawURLEncoding.EncodeToString(b)
+}

@@ -1,0 +1,76 @@
+package authcore
+
+import (
+	"context"
+	"net/netip"
+	"time"
+)
+
+// Rate is a budget that refills evenly: Burst at once, and Burst again over every Per.
+type Rate struct {
+	Burst int
+	Per   time.Duration
+}
+
+// Backoff says how failures slow an account down: the first Free attempts are free, each later one makes the next
+// wait twice as long, from Base up to Max. It is a delay, never a lock.
+type Backoff struct {
+	Free int
+	Base time.Duration
+	Max  time.Duration
+}
+
+func (b Backoff) delay(failures int) time.Duration {
+	if failures < b.Free {
+		return 0
+	}
+	doublings := min(failures-b.Free, 62)
+	if b.Base > b.Max>>doublings {
+		return b.Max
+	}
+	return b.Base << doublings
+}
+
+// LimitClass separates counters that must not push each other out of a bounded store: anybody can invent names and
+// addresses, nobody can invent accounts.
+type LimitClass string
+
+// The classes.
+const (
+	LimitAccount LimitClass = "account" // keyed by AccountID
+	LimitName    LimitClass = "name"    // keyed by a canonical name that is no account's
+	LimitLogin   LimitClass = "login"   // attempts to prove something, by client address
+	LimitSignup  LimitClass = "signup"  // new accounts, by client address
+)
+
+// LimitStore counts attempts. All methods are atomic: of N callers at once no more than the limit get through.
+type LimitStore interface {
+	// Take takes one from the budget of a key and returns zero, or leaves it as it is and returns how long to wait.
+	Take(ctx context.Context, class LimitClass, key string, r Rate) (time.Duration, error)
+
+	// Attempt counts an attempt as a failure before its outcome is known and returns zero, or counts nothing and
+	// returns how long to wait. A key is forgotten a day after its last attempt.
+	Attempt(ctx context.Context, class LimitClass, key string, b Backoff) (time.Duration, error)
+
+	// Forgive takes one counted attempt back: it was never decided.
+	Forgive(ctx context.Context, class LimitClass, key string, b Backoff) error
+
+	// Clear forgets the failures of a key: an attempt succeeded.
+	Clear(ctx context.Context, class LimitClass, key string) error
+}
+
+// AddrKey returns what of a client's address is counted: an IPv4 address, or the /64 of an IPv6 address, since a
+// subscriber has at least that.
+func AddrKey(a netip.Addr) string {
+	a = a.Unmap().WithZone("")
+	if a.Is6() {
+		if p, err := a.Prefix(64); err == nil {
+			return p.String()
+		}
+	}
+	return a.String()
+}
+
+func rateLimited(wait time.Duration) *Error {
+	return &Error{Kind: KindRateLimited, Msg: "too many attempts; try again later", RetryAfter: wait}
+}

@@ -1,0 +1,86 @@
+package authcore
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	commonest "github.com/ccojocar/zxcvbn-go/data"
+	"golang.org/x/text/unicode/norm"
+)
+
+// Password is a claimed or chosen password. It has no String and does not print: behind a pointer, fmt finds only an
+// address where it looks past Format, as it does in unexported fields and for a wrong verb.
+type Password struct{ text *string }
+
+// NewPassword takes a password as it was sent.
+func NewPassword(text string) Password { return Password{&text} }
+
+// Format keeps a password out of every log and error, whatever the verb.
+func (Password) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[password]")) }
+
+// MarshalJSON keeps it out of JSON.
+func (Password) MarshalJSON() ([]byte, error) { return []byte(`"[password]"`), nil }
+
+// The bounds of a password, in code points after normalisation (NIST SP 800-63B-4, section 3.1.1.2).
+const (
+	DefaultMinPassword = 8
+	MaxPassword        = 256
+)
+
+// normal returns the form that is hashed (NFC, so that two keyboards agree) and whether it can be a password at all.
+// What cannot is answered like a wrong password, without being hashed.
+func (p Password) normal() ([]byte, bool) {
+	if p.text == nil || len(*p.text) > 4*MaxPassword || !utf8.ValidString(*p.text) || strings.ContainsRune(*p.text, 0) {
+		return nil, false
+	}
+	n := norm.NFC.String(*p.text)
+	if c := utf8.RuneCountInString(n); c == 0 || c > MaxPassword {
+		return nil, false
+	}
+	return []byte(n), true
+}
+
+// check applies the policy for a new password: length in code points, not one of the commonest, not the name itself.
+func (p Password) check(minimum int, name Username) error {
+	n, ok := p.normal()
+	if c := utf8.RuneCount(n); !ok || c < minimum {
+		return Errorf(KindWeakPassword, "a password has %d to %d characters of valid UTF-8", minimum, MaxPassword)
+	}
+	low := strings.ToLower(string(n))
+	if rest, ok := strings.CutPrefix(low, string(name)); ok && strings.Trim(rest, "0123456789!") == "" {
+		return Errorf(KindWeakPassword, "the password is the username")
+	}
+	if commonPasswords()[low] {
+		return Errorf(KindWeakPassword, "the password is one of the most common ones")
+	}
+	first, _ := utf8.DecodeRune(n)
+	if strings.Trim(string(n), string(first)) == "" {
+		return Errorf(KindWeakPassword, "the password is one character repeated")
+	}
+	return nil
+}
+
+// commonPasswords is the list that zxcvbn uses, read when the first password is chosen.
+var commonPasswords = sync.OnceValue(func() map[string]bool {
+	raw, err := commonest.Asset("data/Passwords.json")
+	if err != nil {
+		panic("authcore: the list of common passwords is not in the binary: " + err.Error())
+	}
+	var doc struct{ List []string }
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		panic("authcore: the list of common passwords cannot be read: " + err.Error())
+	}
+	m := make(map[string]bool, len(doc.List))
+	for _, p := range doc.List {
+		if len(p) >= 6 {
+			m[p] = true
+		}
+	}
+	for _, p := range []string{"chatgate", "chatgate1", "chatgate123"} {
+		m[p] = true
+	}
+	return m
+})

@@ -1,0 +1,266 @@
+package authcore
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Policy is what an operator decides. The zero value is not usable; start from [DefaultPolicy].
+type Policy struct {
+	Issuer       string // "iss" of tokens
+	Audience     string // "aud" of tokens
+	Registration bool   // whether anybody may make an account
+	MinPassword  int    // code points
+
+	SessionIdle time.Duration // a session ends this long after its last use; 0: never
+	SessionMax  time.Duration // and this long after its login, whatever happens
+
+	Hash HasherOptions // how passwords are hashed
+
+	LoginRate  Rate    // attempts a client address has
+	SignupRate Rate    // accounts that a client address may make
+	Backoff    Backoff // how failed logins slow an account down
+}
+
+// DefaultPolicy returns the documented defaults.
+func DefaultPolicy() Policy {
+	return Policy{
+		Issuer: "chatgate", Audience: "chatgate", Registration: true, MinPassword: DefaultMinPassword,
+		SessionIdle: 14 * 24 * time.Hour, SessionMax: 30 * 24 * time.Hour,
+		Hash:       HasherOptions{Cost: DefaultArgon2, Parallel: runtime.GOMAXPROCS(0), Queue: 16 * runtime.GOMAXPROCS(0), Wait: 5 * time.Second},
+		LoginRate:  Rate{Burst: 60, Per: time.Minute},
+		SignupRate: Rate{Burst: 20, Per: time.Hour},
+		Backoff:    Backoff{Free: 5, Base: time.Second, Max: 15 * time.Minute},
+	}
+}
+
+// Validate returns what is wrong with p, in the words of its options.
+func (p Policy) Validate() error {
+	switch {
+	case p.Issuer == "" || p.Audience == "":
+		return errors.New("issuer and audience must not be empty")
+	case p.MinPassword < 8 || p.MinPassword > 64:
+		return fmt.Errorf("min_password is %d; it must be between 8 and 64", p.MinPassword)
+	case p.SessionMax < time.Minute || p.SessionMax > 400*24*time.Hour:
+		return fmt.Errorf("session_max is %s; it must be between 1m and 400d", p.SessionMax)
+	case p.SessionIdle != 0 && p.SessionIdle < time.Minute || p.SessionIdle > p.SessionMax: // uses are seen to every 30 s
+		return fmt.Errorf("session_idle is %s; it must be 0 or between 1m and session_max (%s)", p.SessionIdle, p.SessionMax)
+	case p.Backoff.Free < 1 || p.Backoff.Free > 100 || p.Backoff.Base <= 0 || p.Backoff.Max < p.Backoff.Base:
+		return errors.New("login_backoff needs 1 to 100 free attempts and a positive, growing delay")
+	}
+	for _, r := range []Rate{p.LoginRate, p.SignupRate} {
+		if r.Burst < 1 || r.Per <= 0 || r.Per/time.Duration(r.Burst) <= 0 {
+			return fmt.Errorf("rate %d/%s is not usable; write it as <count>/<duration>, such as 60/1m", r.Burst, r.Per)
+		}
+	}
+	return nil
+}
+
+// Service is every operation there is, under one policy. It is safe for concurrent use.
+type Service struct {
+	*State
+	Hasher *Hasher
+	policy Policy
+	tokens *tokens
+}
+
+// NewService checks the policy.
+func NewService(st *State, p Policy) (*Service, error) {
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	if p.SessionMax > st.MaxTokens {
+		return nil, fmt.Errorf("session_max (%s) exceeds what signing keys are kept for (%s)", p.SessionMax, st.MaxTokens)
+	}
+	hasher, err := NewHasher(p.Hash)
+	if err != nil {
+		return nil, fmt.Errorf("hash: %w", err)
+	}
+	t, err := newTokens(st.keyring, p.Issuer, p.Audience, p.SessionMax, st.Now)
+	return &Service{State: st, Hasher: hasher, policy: p, tokens: t}, err
+}
+
+// Registration is a request for an account.
+type Registration struct {
+	ClaimedName  string
+	Password     Password
+	DisplayName  string // optional
+	ClaimedEmail string // optional
+	Client       Client
+}
+
+// Register makes an account. Kinds: RegistrationClosed, RateLimited, InvalidUsername, WeakPassword, InvalidEmail,
+// UsernameTaken, EmailTaken, Unavailable.
+func (s *Service) Register(ctx context.Context, r Registration) (Account, error) {
+	if !s.policy.Registration {
+		return Account{}, Errorf(KindRegistrationClosed, "new accounts are not accepted here")
+	}
+	name, err := ParseUsername(r.ClaimedName)
+	if err != nil {
+		return Account{}, err
+	}
+	if err := r.Password.check(s.policy.MinPassword, name); err != nil {
+		return Account{}, err
+	}
+	a := Account{ID: AccountID(uuid.NewString()), Username: name, DisplayName: r.DisplayName, CreatedAt: s.wholeNow()}
+	if r.ClaimedEmail != "" {
+		email, err := ParseEmail(r.ClaimedEmail)
+		if err != nil {
+			return Account{}, err
+		}
+		a.Email, a.EmailHash = string(email), EmailHash(s.emailKey, email)
+	}
+	if err := s.take(ctx, LimitSignup, r.Client, s.policy.SignupRate); err != nil {
+		return Account{}, err
+	}
+	// A taken name is told before the hash is paid for; the unique index decides in the end.
+	if _, err := s.Accounts.AccountByUsername(ctx, name); err == nil {
+		return Account{}, Errorf(KindUsernameTaken, "this username is taken")
+	} else if KindOf(err) != KindUnknownAccount {
+		return Account{}, unavailable("looking up an account", err)
+	}
+	if a.PasswordHash, err = s.Hasher.hash(ctx, r.Password); err != nil {
+		return Account{}, err
+	}
+	a, err = s.Accounts.CreateAccount(ctx, a)
+	if err != nil {
+		return Account{}, unavailable("creating an account", err)
+	}
+	s.Log.Info("account registered", "account", a.ID, "username", a.Username, "dialect", r.Client.Dialect, "client_ip", r.Client.Addr)
+	return a, nil
+}
+
+// Credentials are a claim to be somebody.
+type Credentials struct {
+	ClaimedName string
+	Password    Password
+	Client      Client
+}
+
+// Grant is a session that was just begun.
+type Grant struct {
+	Token   SignedToken
+	Expires time.Time
+	Account Account
+	Session Session
+}
+
+// Login begins a session. Kinds: RateLimited, UnknownAccount, WrongPassword, AccountDisabled, Unavailable. An unknown
+// name costs as much time and as many attempts as a wrong password.
+func (s *Service) Login(ctx context.Context, c Credentials) (Grant, error) {
+	if err := s.take(ctx, LimitLogin, c.Client, s.policy.LoginRate); err != nil {
+		return Grant{}, err
+	}
+	a, class, key, err := s.claimedAccount(ctx, c.ClaimedName)
+	if err != nil {
+		return Grant{}, err
+	}
+	if wait, err := s.Limits.Attempt(ctx, class, key, s.policy.Backoff); err != nil {
+		return Grant{}, unavailable("counting a login attempt", err)
+	} else if wait > 0 {
+		s.Log.Warn("login delayed after failures", "account", a.ID, "dialect", c.Client.Dialect, "client_ip", c.Client.Addr, "wait", wait)
+		return Grant{}, rateLimited(wait)
+	}
+	right, rehash, err := s.Hasher.verify(ctx, c.Password, a.PasswordHash)
+	if err != nil {
+		// Never decided, so it counts for nothing.
+		if ferr := s.Limits.Forgive(context.WithoutCancel(ctx), class, key, s.policy.Backoff); ferr != nil {
+			s.Log.Warn("forgiving an undecided login attempt failed", "error", ferr)
+		}
+		return Grant{}, err
+	}
+	switch {
+	case class == LimitName:
+		err = Errorf(KindUnknownAccount, "no account has this name")
+	case !right:
+		err = Errorf(KindWrongPassword, "wrong password")
+	case a.Disabled:
+		err = Errorf(KindAccountDisabled, "this account is closed")
+	}
+	if err != nil {
+		s.Log.Info("login failed", "reason", KindOf(err).String(), "account", a.ID, "dialect", c.Client.Dialect, "client_ip", c.Client.Addr)
+		return Grant{}, err
+	}
+	if err := s.Limits.Clear(ctx, class, key); err != nil {
+		return Grant{}, unavailable("clearing login attempts", err)
+	}
+	if rehash {
+		s.upgradeHash(ctx, a, c.Password)
+	}
+	return s.begin(ctx, a, c.Client)
+}
+
+// claimedAccount finds whom a claimed name means and what its attempts are counted under. A name of nobody is no
+// error: it has no hash, which no password matches.
+func (s *Service) claimedAccount(ctx context.Context, claimed string) (Account, LimitClass, string, error) {
+	name, err := CanonicalUsername(claimed)
+	if err != nil {
+		sum := sha256.Sum256([]byte(claimed)) // an impossible name is an unknown one, and may be long
+		return Account{}, LimitName, "?" + string(sum[:]), nil
+	}
+	a, err := s.Accounts.AccountByUsername(ctx, name)
+	switch {
+	case err == nil:
+		return a, LimitAccount, string(a.ID), nil
+	case KindOf(err) == KindUnknownAccount:
+		return Account{}, LimitName, string(name), nil
+	default:
+		return Account{}, "", "", unavailable("looking up an account", err)
+	}
+}
+
+func (s *Service) upgradeHash(ctx context.Context, a Account, p Password) {
+	fresh, err := s.Hasher.hash(ctx, p)
+	if err == nil {
+		_, err = s.Accounts.SwapPasswordHash(ctx, a.ID, a.PasswordHash, fresh)
+	}
+	if err != nil {
+		s.Log.Warn("upgrading a password hash failed; the next login tries again", "account", a.ID, "error", err)
+	}
+}
+
+func (s *Service) begin(ctx context.Context, a Account, c Client) (Grant, error) {
+	now := s.wholeNow()
+	sess := Session{
+		ID: SessionID(randomID(16)), Account: a.ID, CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(s.policy.SessionMax),
+		IdleLimit: s.policy.SessionIdle, Generation: 1, Dialect: c.Dialect, Addr: c.Addr, UserAgent: cutUTF8(c.UserAgent, 256),
+	}
+	tok, expires, err := s.tokens.issue(&a, &sess, 0)
+	if err != nil {
+		return Grant{}, err
+	}
+	if err := s.Sessions.CreateSession(ctx, sess); err != nil {
+		return Grant{}, unavailable("creating a session", err)
+	}
+	s.Log.Info("login", "account", a.ID, "session", sess.ID, "dialect", c.Dialect, "client_ip", c.Addr)
+	return Grant{Token: tok, Expires: expires, Account: a, Session: sess}, nil
+}
+
+func (s *Service) take(ctx context.Context, class LimitClass, c Client, r Rate) error {
+	wait, err := s.Limits.Take(ctx, class, AddrKey(c.Addr), r)
+	if err != nil {
+		return unavailable("counting a request", err)
+	}
+	if wait > 0 {
+		return rateLimited(wait)
+	}
+	return nil
+}
+
+func (s *Service) wholeNow() time.Time { return s.Now().UTC().Truncate(time.Millisecond) }
+
+// cutUTF8 cuts s to n bytes of valid UTF-8 without NUL, which PostgreSQL does not store.
+func cutUTF8(s string, n int) string {
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "")
+}

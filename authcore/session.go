@@ -1,0 +1,47 @@
+package authcore
+
+import (
+	"net/netip"
+	"time"
+)
+
+// SessionID names a session: 128 random bits. It is an identifier, not a credential; the signed token is.
+type SessionID string
+
+// Session is the server's side of a login: one device, one set of tokens.
+type Session struct {
+	ID         SessionID
+	Account    AccountID
+	CreatedAt  time.Time     // UTC, whole milliseconds, as the other times
+	LastSeenAt time.Time     // the last use known to the store; it lags by up to a minute
+	ExpiresAt  time.Time     // the absolute end
+	IdleLimit  time.Duration // it also ends this long after its last use; zero means never
+	Generation int64         // of the current token; the first is 1
+	Dialect    string        // that it was made through
+	Addr       netip.Addr    // of the client at login
+	UserAgent  string        // of the client at login, cut to 256 bytes
+}
+
+// over reports whether s has ended at now, by its absolute end or by idleness since lastSeen.
+func (s *Session) over(now, lastSeen time.Time) bool {
+	return !now.Before(s.ExpiresAt) || s.IdleLimit > 0 && now.Sub(lastSeen) >= s.IdleLimit
+}
+
+// Client is what is known of a caller before any check: the dialect it came through, its address as the outermost
+// trusted hop saw it, and what it calls itself.
+type Client struct {
+	Dialect   string
+	Addr      netip.Addr
+	UserAgent string
+}
+
+// Identity is a proven caller: a token whose signature, claims and session were checked.
+type Identity struct {
+	Account     AccountID
+	Session     SessionID
+	Username    Username
+	DisplayName string
+	Email       string
+	Number      int64
+	Expires     time.Time // of the token
+}

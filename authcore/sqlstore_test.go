@@ -1,0 +1,108 @@
+package authcore_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/authcore/sqlstore"
+)
+
+// node opens the database in a file, as a process does.
+func node(t *testing.T, path string) *authcore.Service {
+	t.Helper()
+	store, err := sqlstore.OpenSQLite(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	limits, err := authcore.NewMemoryLimits(time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := authcore.OpenState(t.Context(), authcore.StateOptions{
+		Accounts: store, Sessions: store, Keys: store, Limits: limits, KeyRotate: 24 * time.Hour, MaxTokens: 30 * 24 * time.Hour,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := authcore.DefaultPolicy()
+	p.Hash = authcore.HasherOptions{Cost: authcore.Argon2{Memory: 64, Time: 1, Threads: 1}, Parallel: 2, Queue: 100, Wait: time.Minute}
+	s, err := authcore.NewService(st, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Over a real store: nodes that start at once sign with one key, of those who want a name one gets it, and what was
+// granted holds, and ends, everywhere and after a restart.
+func TestSQLite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "chatgate.db")
+	nodes := make([]*authcore.Service, 3)
+	var done sync.WaitGroup
+	for i := range nodes {
+		done.Go(func() { nodes[i] = node(t, path) })
+	}
+	done.Wait()
+	if t.Failed() {
+		return
+	}
+	client := authcore.Client{Dialect: "test", Addr: netip.MustParseAddr("192.0.2.1")}
+	password := authcore.NewPassword("Lantern-Quarry-71")
+	var won int
+	var mu sync.Mutex
+	for i := range 12 {
+		done.Go(func() {
+			name := []string{"bob", "BOB", "b0b", "ＢＯＢ"}[i%4]
+			_, err := nodes[i%3].Register(context.Background(), authcore.Registration{ClaimedName: name, Password: password, Client: client})
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				won++
+			} else if authcore.KindOf(err) != authcore.KindUsernameTaken {
+				t.Error(err)
+			}
+		})
+	}
+	done.Wait()
+	if won != 1 {
+		t.Fatalf("%d got the name", won)
+	}
+	if _, err := nodes[0].Register(t.Context(), authcore.Registration{ClaimedName: "alice", Password: password, Client: client}); err != nil {
+		t.Fatal(err)
+	}
+	var grants []authcore.Grant
+	for _, n := range nodes {
+		g, err := n.Login(t.Context(), authcore.Credentials{ClaimedName: "ALICE", Password: password, Client: client})
+		if err != nil {
+			t.Fatal(err)
+		}
+		grants = append(grants, g)
+	}
+	check := func(n *authcore.Service, what string, g authcore.Grant, kind authcore.Kind) {
+		t.Helper()
+		id, err := n.Authenticate(t.Context(), authcore.UnverifiedToken(g.Token))
+		if kind == 0 && (err != nil || id.Username != "alice" || id.Session != g.Session.ID) || kind != 0 && authcore.KindOf(err) != kind {
+			t.Errorf("%s: %+v, %v", what, id, err)
+		}
+	}
+	for i, n := range append(nodes, node(t, path)) {
+		for k, g := range grants[:2] {
+			check(n, fmt.Sprintf("grant %d at node %d", k, i), g, 0)
+		}
+	}
+	if r, err := nodes[1].LogoutAll(t.Context(), grants[0].Account.ID, grants[1].Session.ID); err != nil || r.Sessions != 2 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for i, n := range []*authcore.Service{nodes[1], node(t, path)} {
+		check(n, fmt.Sprintf("ended, at node %d", i), grants[0], authcore.KindSessionOver)
+		check(n, fmt.Sprintf("kept, at node %d", i), grants[1], 0)
+		check(n, fmt.Sprintf("never seen, at node %d", i), grants[2], authcore.KindSessionOver)
+	}
+}

@@ -1,0 +1,215 @@
+package authcore
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/golang-jwt/jwt/v5"
+	lru "github.com/hashicorp/golang-lru/v2"
+)
+
+// UnverifiedToken is what somebody bears that may be a token of ours. It does not print.
+type UnverifiedToken string
+
+// Format keeps a token out of every log and error.
+func (UnverifiedToken) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[token]")) }
+
+// MarshalText keeps it out of JSON.
+func (UnverifiedToken) MarshalText() ([]byte, error) { return []byte("[token]"), nil }
+
+// SignedToken is a token that was just issued, for its owner alone.
+type SignedToken string
+
+// Format keeps a token out of every log and error.
+func (SignedToken) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[token]")) }
+
+const (
+	tokenType    = "at+jwt" // RFC 9068, section 2.1
+	maxTokenSize = 4096     // bytes
+	tokenLeeway  = 10 * time.Second
+)
+
+// claims is the whole payload: what is not here is refused. Times are whole seconds (RFC 7519, section 2).
+type claims struct {
+	Issuer     string `json:"iss"`
+	Subject    string `json:"sub"`
+	Audience   string `json:"aud"`
+	Expires    int64  `json:"exp"`
+	IssuedAt   int64  `json:"iat"`
+	ID         string `json:"jti"`
+	Session    string `json:"sid"`
+	Generation int64  `json:"gen"`
+	Name       string `json:"name"`
+
+	keyID string // that it was verified with
+}
+
+// The methods make claims a jwt.Claims, for signing only; checking is ours.
+func (c *claims) GetExpirationTime() (*jwt.NumericDate, error) {
+	return jwt.NewNumericDate(time.Unix(c.Expires, 0)), nil
+}
+
+func (c *claims) GetIssuedAt() (*jwt.NumericDate, error) {
+	return jwt.NewNumericDate(time.Unix(c.IssuedAt, 0)), nil
+}
+func (c *claims) GetNotBefore() (*jwt.NumericDate, error) { return nil, nil }
+func (c *claims) GetIssuer() (string, error)              { return c.Issuer, nil }
+func (c *claims) GetSubject() (string, error)             { return c.Subject, nil }
+func (c *claims) GetAudience() (jwt.ClaimStrings, error)  { return jwt.ClaimStrings{c.Audience}, nil }
+
+type tokenHeader struct {
+	Algorithm string `json:"alg"`
+	Type      string `json:"typ"`
+	KeyID     string `json:"kid"`
+}
+
+// tokens issues and checks tokens (RFC 7519 under the rules of RFC 8725).
+type tokens struct {
+	keys     *Keyring
+	issuer   string
+	audience string
+	lifetime time.Duration // the most that exp may lie behind iat
+	now      func() time.Time
+	verified *lru.Cache[[sha256.Size]byte, *claims]
+}
+
+// verifiedTokens bounds the memory of tokens whose signature was checked: about 5 MB.
+const verifiedTokens = 16384
+
+func newTokens(keys *Keyring, issuer, audience string, lifetime time.Duration, now func() time.Time) (*tokens, error) {
+	cache, err := lru.New[[sha256.Size]byte, *claims](verifiedTokens)
+	return &tokens{keys, issuer, audience, lifetime, now, cache}, err
+}
+
+func (t *tokens) issue(a *Account, s *Session, lifetime time.Duration) (SignedToken, time.Time, error) {
+	key, err := t.keys.signer()
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	now := t.now().UTC()
+	expires := s.ExpiresAt
+	if lifetime > 0 && now.Add(lifetime).Before(expires) {
+		expires = now.Add(lifetime)
+	}
+	expires = expires.Truncate(time.Second)
+	tok := jwt.NewWithClaims(jwt.SigningMethodEdDSA, &claims{
+		Issuer: t.issuer, Audience: t.audience, Subject: string(a.ID), Session: string(s.ID), Generation: s.Generation,
+		ID: randomID(12), Name: string(a.Username), IssuedAt: now.Unix(), Expires: expires.Unix(),
+	})
+	tok.Header["typ"], tok.Header["kid"] = tokenType, key.id
+	text, err := tok.SignedString(key.private)
+	if err != nil {
+		return "", time.Time{}, fmt.Errorf("signing a token: %w", err)
+	}
+	return SignedToken(text), expires, nil
+}
+
+func badToken(why error) *Error {
+	return &Error{Kind: KindBadToken, Msg: "the token is not valid", Err: why}
+}
+
+// check proves the signature and every claim that needs no store, or returns KindBadToken. Tokens that passed before
+// are remembered by their SHA-256, so that a client that reconnects costs no signature check; what depends on the
+// clock is checked each time.
+func (t *tokens) check(ctx context.Context, token UnverifiedToken) (*claims, error) {
+	if len(token) > maxTokenSize {
+		return nil, badToken(errors.New("too long"))
+	}
+	sum := sha256.Sum256([]byte(token))
+	c, seen := t.verified.Get(sum)
+	if seen && !t.keys.knows(c.keyID) {
+		t.verified.Remove(sum)
+		seen = false
+	}
+	if !seen {
+		var err error
+		if c, err = t.prove(ctx, string(token)); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.checkTimes(c); err != nil {
+		if seen {
+			t.verified.Remove(sum)
+		}
+		return nil, badToken(err)
+	}
+	if !seen {
+		t.verified.Add(sum, c)
+	}
+	return c, nil
+}
+
+func (t *tokens) prove(ctx context.Context, token string) (*claims, error) {
+	// The character set first: lax decoders skip newlines and ignore the last character's spare bits.
+	head, rest, _ := strings.Cut(token, ".")
+	body, sig, three := strings.Cut(rest, ".")
+	if !three {
+		return nil, badToken(errors.New("fewer than three parts"))
+	}
+	strict := base64.RawURLEncoding.Strict()
+	for i := range len(token) {
+		if c := token[i]; !isAlnum(c) && c != '-' && c != '_' && c != '.' {
+			return nil, badToken(errors.New("characters outside base64url"))
+		}
+	}
+	rawHead, err1 := strict.DecodeString(head)
+	rawBody, err2 := strict.DecodeString(body)
+	rawSig, err3 := strict.DecodeString(sig)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return nil, badToken(err)
+	}
+	// Unknown and repeated members are refused, which disposes of crit, b64, jwk, jku, x5u and x5c.
+	var h tokenHeader
+	if err := json.Unmarshal(rawHead, &h, json.RejectUnknownMembers(true)); err != nil {
+		return nil, badToken(err)
+	}
+	if h.Algorithm != jwt.SigningMethodEdDSA.Alg() || h.Type != tokenType {
+		return nil, badToken(errors.New("wrong algorithm or type"))
+	}
+	key, err := t.keys.public(ctx, h.KeyID)
+	if errors.Is(err, errUnknownKey) {
+		return nil, badToken(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := jwt.SigningMethodEdDSA.Verify(token[:len(head)+1+len(body)], rawSig, key); err != nil {
+		return nil, badToken(err)
+	}
+	var c claims
+	if err := json.Unmarshal(rawBody, &c, json.RejectUnknownMembers(true)); err != nil {
+		return nil, badToken(err)
+	}
+	switch {
+	case c.Issuer != t.issuer:
+		return nil, badToken(errors.New("another issuer"))
+	case c.Audience != t.audience:
+		return nil, badToken(errors.New("another audience"))
+	case c.Subject == "" || c.Session == "" || c.ID == "" || c.Name == "" || c.Generation < 1:
+		return nil, badToken(errors.New("a required claim is missing"))
+	}
+	c.keyID = h.KeyID
+	return &c, nil
+}
+
+func (t *tokens) checkTimes(c *claims) error {
+	now := t.now().Unix()
+	leeway := int64(tokenLeeway / time.Second)
+	switch {
+	case c.Expires <= 0 || c.IssuedAt <= 0 || c.Expires <= c.IssuedAt:
+		return errors.New("unusable times")
+	case now >= c.Expires:
+		return errors.New("expired")
+	case c.IssuedAt > now+leeway:
+		return errors.New("issued in the future")
+	case c.Expires-c.IssuedAt > int64(t.lifetime/time.Second)+leeway:
+		return errors.New("lives longer than any token of ours")
+	}
+	return nil
+}

@@ -1,0 +1,144 @@
+package authcore
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/secure/precis"
+)
+
+// Username is an account's name in canonical form: what [ParseUsername] returns, and nothing else.
+type Username string
+
+// The bounds of a username, in code points.
+const (
+	MinUsername = 1
+	MaxUsername = 32
+)
+
+// maxClaimed bounds what ParseUsername looks at, in bytes; nothing longer can shrink into a valid name.
+const maxClaimed = 1024
+
+// reservedNames are names that would speak for the service rather than for a person, by their skeleton.
+var reservedNames = func() map[string]bool {
+	m := make(map[string]bool)
+	for n := range strings.FieldsSeq(`admin administrator admins root system sysop sysadmin operator operators moderator
+		moderators mod mods staff support help helpdesk security abuse postmaster webmaster hostmaster official
+		chatgate server service services nickserv chanserv memoserv operserv global everyone here channel all nobody
+		anonymous guest visitor null nil undefined none true false me self you`) {
+		m[skeleton(n)] = true
+	}
+	return m
+}()
+
+// ParseUsername returns the canonical form of a claimed name, or KindInvalidUsername.
+//
+// The form is that of PRECIS UsernameCaseMapped (RFC 8265, section 3.3): width and case mapped, NFC. That profile is
+// not a policy, so on top of it: 1 to 32 code points; letters with their marks, ASCII digits, and single '.', '_' and
+// '-' between them; letters of one script in everyday use (Japanese and Korean count their usual mixture as one); no reserved name.
+func ParseUsername(claimed string) (Username, error) {
+	name, err := CanonicalUsername(claimed)
+	if err != nil {
+		return "", err
+	}
+	if reservedNames[skeleton(string(name))] {
+		return "", Errorf(KindInvalidUsername, "this username is reserved")
+	}
+	return name, nil
+}
+
+// CanonicalUsername is ParseUsername without the reserved names, for looking up a name instead of giving it away.
+func CanonicalUsername(claimed string) (Username, error) {
+	if len(claimed) > maxClaimed || !utf8.ValidString(claimed) {
+		return "", Errorf(KindInvalidUsername, "a username has %d to %d characters of valid UTF-8", MinUsername, MaxUsername)
+	}
+	s, err := precis.UsernameCaseMapped.String(claimed)
+	if err != nil {
+		return "", &Error{Kind: KindInvalidUsername, Msg: "the username has characters that are not allowed", Err: err}
+	}
+	if n := utf8.RuneCountInString(s); n < MinUsername || n > MaxUsername {
+		return "", Errorf(KindInvalidUsername, "a username has %d to %d characters", MinUsername, MaxUsername)
+	}
+	if err := checkSpelling(s); err != nil {
+		return "", err
+	}
+	if !oneScript(s) {
+		return "", Errorf(KindInvalidUsername, "the letters of a username belong to one script, and to one in everyday use")
+	}
+	return Username(s), nil
+}
+
+func checkSpelling(s string) error {
+	joint, marks := true, 0 // joint: the rune before was punctuation, or there was none
+	for _, r := range s {
+		switch {
+		case r == '.' || r == '_' || r == '-':
+			if joint {
+				return Errorf(KindInvalidUsername, "'.', '_' and '-' stand alone, between letters or digits")
+			}
+			joint, marks = true, 0
+		case '0' <= r && r <= '9', unicode.IsLetter(r):
+			joint, marks = false, 0
+		case unicode.IsMark(r):
+			if marks++; joint || marks > 2 {
+				return Errorf(KindInvalidUsername, "the username has stray combining marks")
+			}
+		default:
+			return Errorf(KindInvalidUsername, "a username has letters, digits, '.', '_' and '-' only")
+		}
+	}
+	if joint {
+		return Errorf(KindInvalidUsername, "a username ends in a letter or digit")
+	}
+	return nil
+}
+
+// scripts are those in everyday use (UAX #31, table 5): the others are full of letters that look like Latin ones. What
+// is a mixture of scripts counts as one (UTS #39, section 5.1).
+var scripts = func() map[string]string {
+	m := map[string]string{"Han": "CJK", "Hiragana": "CJK", "Katakana": "CJK", "Bopomofo": "CJK", "Hangul": "CJK"}
+	for n := range strings.FieldsSeq(`Arabic Armenian Bengali Cyrillic Devanagari Ethiopic Georgian Greek Gujarati
+		Gurmukhi Hebrew Kannada Khmer Lao Latin Malayalam Myanmar Oriya Sinhala Tamil Telugu Thaana Thai Tibetan`) {
+		m[n] = n
+	}
+	return m
+}()
+
+func scriptOf(r rune) string {
+	if r == 'ー' { // lengthens Hiragana and Katakana, and belongs to neither
+		return "CJK"
+	}
+	for name, script := range scripts {
+		if unicode.Is(unicode.Scripts[name], r) {
+			return script
+		}
+	}
+	return ""
+}
+
+func oneScript(s string) bool {
+	script := ""
+	for _, r := range s {
+		if r < utf8.RuneSelf {
+			if 'a' <= r && r <= 'z' {
+				if script != "" && script != "Latin" {
+					return false
+				}
+				script = "Latin"
+			}
+			continue
+		}
+		switch sc := scriptOf(r); {
+		case sc == "":
+			if !unicode.IsMark(r) { // a mark may belong to any script
+				return false
+			}
+		case script == "":
+			script = sc
+		case script != sc:
+			return false
+		}
+	}
+	return true
+}

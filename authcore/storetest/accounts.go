@@ -1,0 +1,452 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chatgate/chatgate/authcore"
+)
+
+var accountTests = []group[authcore.AccountStore]{
+	{"lookups", accountLookups},
+	{"numbers", accountNumbers},
+	{"uniqueness", accountUniqueness},
+	{"uniqueness/a name at once", accountNameRace},
+	{"uniqueness/an address at once", accountEmailRace},
+	{"uniqueness/crossed", accountCrossedRace},
+	{"compare-and-swap", accountSwap},
+	{"compare-and-swap/at once", accountSwapRace},
+	{"disabling", accountDisabling},
+	{"no lost update", accountLostUpdate},
+	{"times", accountTimes},
+	{"hostile strings", accountHostile},
+	{"cancellation", accountCanceled},
+	{"cancellation/halfway", accountCanceledHalfway},
+}
+
+func newAccount(name string) authcore.Account {
+	return authcore.Account{
+		ID: authcore.AccountID(newID()), Username: authcore.Username(name), DisplayName: "Name of " + name,
+		AvatarURL: "https://example.com/a.png", Bot: true, Email: name + "@example.com", EmailHash: newHash(),
+		PasswordHash: "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$a2V5a2V5a2V5a2V5", CreatedAt: now(),
+	}
+}
+
+func create(t *testing.T, s authcore.AccountStore, a authcore.Account) authcore.Account {
+	t.Helper()
+	got, err := s.CreateAccount(t.Context(), a)
+	must(t, err)
+	return got
+}
+
+// wantAccount checks that every lookup finds a as it is.
+func wantAccount(t *testing.T, s authcore.AccountStore, a authcore.Account) {
+	t.Helper()
+	got, err := s.AccountByID(t.Context(), a.ID)
+	must(t, err)
+	wantSame(t, "by ID", got, a)
+	got, err = s.AccountByUsername(t.Context(), a.Username)
+	must(t, err)
+	wantSame(t, "by username", got, a)
+	if a.EmailHash != nil {
+		got, err = s.AccountByEmailHash(t.Context(), a.EmailHash)
+		must(t, err)
+		wantSame(t, "by e-mail hash", got, a)
+	}
+}
+
+// wantSame compares accounts, and the hash apart, because it does not print.
+func wantSame(t *testing.T, what string, got, a authcore.Account) {
+	t.Helper()
+	want(t, what, got, a)
+	want(t, what+", password hash", string(got.PasswordHash), string(a.PasswordHash))
+}
+
+// wantNoAccount checks that no trace of a is left.
+func wantNoAccount(t *testing.T, s authcore.AccountStore, a authcore.Account) {
+	t.Helper()
+	_, err := s.AccountByID(t.Context(), a.ID)
+	wantKind(t, "by ID", err, authcore.KindUnknownAccount)
+	if got, err := s.AccountByUsername(t.Context(), a.Username); err == nil && got.ID == a.ID {
+		t.Error("an account that was not created is found by its username")
+	}
+	if got, err := s.AccountByEmailHash(t.Context(), a.EmailHash); err == nil && got.ID == a.ID {
+		t.Error("an account that was not created is found by its e-mail hash")
+	}
+}
+
+func accountLookups(t *testing.T, s authcore.AccountStore) {
+	full := newAccount("alice")
+	bare := authcore.Account{ID: authcore.AccountID(newID()), Username: "bob", PasswordHash: "x", CreatedAt: now()}
+	closed := newAccount("carol")
+	closed.Disabled = true
+	for _, a := range []authcore.Account{full, bare, closed} {
+		got := create(t, s, a)
+		a.Number = got.Number
+		wantSame(t, "as created", got, a)
+		wantAccount(t, s, a)
+	}
+	for _, id := range []string{newID(), "", "alice", "' OR '1'='1", "%"} {
+		_, err := s.AccountByID(t.Context(), authcore.AccountID(id))
+		wantKind(t, "unknown ID "+id, err, authcore.KindUnknownAccount)
+	}
+	for _, name := range []string{"dave", "", "ALICE", "alic", "alice ", "al%", "a_ice", "alice*", string(full.ID)} {
+		_, err := s.AccountByUsername(t.Context(), authcore.Username(name))
+		wantKind(t, "unknown username "+name, err, authcore.KindUnknownAccount)
+	}
+	// bob has no address: nothing may find him by none.
+	for _, hash := range [][]byte{nil, {}, newHash(), full.EmailHash[:31], append(full.EmailHash[:32:32], 0)} {
+		_, err := s.AccountByEmailHash(t.Context(), hash)
+		wantKind(t, fmt.Sprintf("unknown hash of %d bytes", len(hash)), err, authcore.KindUnknownAccount)
+	}
+}
+
+func accountNumbers(t *testing.T, s authcore.AccountStore) {
+	seen := make(map[int64]bool)
+	for i := range 20 {
+		a := newAccount(fmt.Sprintf("user%d", i))
+		a.Number = 7 // not for the caller to say
+		got := create(t, s, a)
+		if got.Number <= 0 || seen[got.Number] {
+			t.Errorf("account %d has number %d: not positive or not unique", i, got.Number)
+		}
+		seen[got.Number] = true
+	}
+}
+
+func accountUniqueness(t *testing.T, s authcore.AccountStore) {
+	first := create(t, s, newAccount("paypal"))
+	if authcore.Username("paypa1").Skeleton() != first.Username.Skeleton() {
+		t.Fatal("the names of this test no longer look alike")
+	}
+	cases := []struct {
+		name string
+		make func(a *authcore.Account)
+		kind authcore.Kind
+	}{
+		{"username", func(a *authcore.Account) { a.Username = "paypal" }, authcore.KindUsernameTaken},
+		{"look-alike", func(a *authcore.Account) { a.Username = "paypa1" }, authcore.KindUsernameTaken},
+		{"address", func(a *authcore.Account) { a.EmailHash = first.EmailHash }, authcore.KindEmailTaken},
+		{"username and address", func(a *authcore.Account) { a.Username, a.EmailHash = "paypal", first.EmailHash }, authcore.KindUsernameTaken},
+		{"look-alike and address", func(a *authcore.Account) { a.Username, a.EmailHash = "paypa1", first.EmailHash }, authcore.KindUsernameTaken},
+	}
+	for i, c := range cases {
+		a := newAccount(fmt.Sprintf("other%d", i))
+		fine := a
+		c.make(&a)
+		got, err := s.CreateAccount(t.Context(), a)
+		wantKind(t, c.name, err, c.kind)
+		wantSame(t, c.name+": what comes with the error", got, authcore.Account{})
+		wantNoAccount(t, s, a)
+		wantAccount(t, s, first)
+		// What the loser did not share is free, its ID included.
+		fine.Number = create(t, s, fine).Number
+		wantAccount(t, s, fine)
+	}
+
+	again := newAccount("somebody")
+	again.ID = first.ID
+	_, err := s.CreateAccount(t.Context(), again)
+	wantPlain(t, "an ID for the second time", err)
+	wantAccount(t, s, first)
+	_, err = s.AccountByUsername(t.Context(), "somebody")
+	wantKind(t, "the owner of the second", err, authcore.KindUnknownAccount)
+
+	for i := range 3 { // no address is nobody's
+		a := newAccount(fmt.Sprintf("nomail%d", i))
+		a.Email, a.EmailHash = "", nil
+		create(t, s, a)
+	}
+}
+
+// raceToCreate lets every account be created at once and returns the one that was; all others must get kind.
+func raceToCreate(t *testing.T, s authcore.AccountStore, accounts []authcore.Account, kind authcore.Kind) {
+	t.Helper()
+	errs := make([]error, len(accounts))
+	parallel(len(accounts), func(i int) {
+		accounts[i].Number = 0
+		var got authcore.Account
+		if got, errs[i] = s.CreateAccount(t.Context(), accounts[i]); errs[i] == nil {
+			accounts[i] = got
+		}
+	})
+	winners := 0
+	for i, err := range errs {
+		if err == nil {
+			winners++
+			wantAccount(t, s, accounts[i])
+			continue
+		}
+		wantKind(t, "a loser", err, kind)
+		_, err := s.AccountByID(t.Context(), accounts[i].ID)
+		wantKind(t, "a loser's account", err, authcore.KindUnknownAccount)
+	}
+	if winners != 1 {
+		t.Fatalf("%d of %d callers created an account, want exactly one", winners, len(accounts))
+	}
+}
+
+func accountNameRace(t *testing.T, s authcore.AccountStore) {
+	for r := range rounds {
+		accounts := make([]authcore.Account, racers)
+		for i := range accounts {
+			accounts[i] = newAccount(fmt.Sprintf("lol%d", r+2))
+			if i%2 == 1 {
+				accounts[i].Username = authcore.Username(fmt.Sprintf("1o1%d", r+2))
+			}
+		}
+		raceToCreate(t, s, accounts, authcore.KindUsernameTaken)
+	}
+}
+
+func accountEmailRace(t *testing.T, s authcore.AccountStore) {
+	for r := range rounds {
+		hash := newHash()
+		accounts := make([]authcore.Account, racers)
+		for i := range accounts {
+			accounts[i] = newAccount(fmt.Sprintf("u%dx%d", r, i))
+			accounts[i].EmailHash = hash
+		}
+		raceToCreate(t, s, accounts, authcore.KindEmailTaken)
+	}
+}
+
+// accountCrossedRace lets callers meet others over the name and over the address at once. Whoever loses must have lost to
+// somebody who is there.
+func accountCrossedRace(t *testing.T, s authcore.AccountStore) {
+	for r := range rounds {
+		hashes := [][]byte{newHash(), newHash()}
+		accounts := make([]authcore.Account, racers)
+		errs := make([]error, racers)
+		for i := range accounts {
+			accounts[i] = newAccount(fmt.Sprintf("c%dx%d", r, i%2))
+			accounts[i].EmailHash = hashes[i/2%2]
+		}
+		parallel(racers, func(i int) { _, errs[i] = s.CreateAccount(t.Context(), accounts[i]) })
+		names, emails := make(map[authcore.Username]int), make(map[string]int)
+		for i, err := range errs {
+			if err == nil {
+				names[accounts[i].Username]++
+				emails[string(accounts[i].EmailHash)]++
+			}
+		}
+		for i, err := range errs {
+			name, email := names[accounts[i].Username], emails[string(accounts[i].EmailHash)]
+			if name > 1 || email > 1 {
+				t.Fatalf("a name was given to %d accounts, an address to %d", name, email)
+			}
+			var e *authcore.Error
+			switch {
+			case err == nil:
+			case !errors.As(err, &e):
+				t.Fatalf("a loser got %v", err)
+			case e.Kind == authcore.KindUsernameTaken && name == 1:
+			case e.Kind == authcore.KindEmailTaken && email == 1:
+			default:
+				t.Errorf("a caller was told %v, but %d has the name and %d the address", e.Kind, name, email)
+			}
+		}
+	}
+}
+
+func accountSwap(t *testing.T, s authcore.AccountStore) {
+	a, other := create(t, s, newAccount("alice")), create(t, s, newAccount("bob"))
+	steps := []struct {
+		name     string
+		id       authcore.AccountID
+		old, new authcore.PasswordHash
+		done     bool
+	}{
+		{"right", a.ID, a.PasswordHash, "second", true},
+		{"stale", a.ID, a.PasswordHash, "third", false},
+		{"nobody's", authcore.AccountID(newID()), "second", "third", false},
+		{"another case", a.ID, "SECOND", "third", false},
+		{"part of it", a.ID, "secon", "third", false},
+		{"pattern", a.ID, "%", "third", false},
+		{"empty", a.ID, "", "third", false},
+		{"itself", a.ID, "second", "second", true},
+		{"right again", a.ID, "second", "third", true},
+		{"back", a.ID, "third", "second", true},
+	}
+	for _, st := range steps {
+		done, err := s.SwapPasswordHash(t.Context(), st.id, st.old, st.new)
+		must(t, err)
+		want(t, st.name, done, st.done)
+		if done {
+			a.PasswordHash = st.new
+		}
+		wantAccount(t, s, a)
+		wantAccount(t, s, other)
+	}
+}
+
+func accountSwapRace(t *testing.T, s authcore.AccountStore) {
+	a := create(t, s, newAccount("alice"))
+	for r := range rounds {
+		var winner atomic.Int64
+		var wins atomic.Int32
+		hash := func(i int) authcore.PasswordHash {
+			return authcore.PasswordHash(fmt.Sprintf("hash %d of round %d", i, r))
+		}
+		parallel(racers, func(i int) {
+			done, err := s.SwapPasswordHash(t.Context(), a.ID, a.PasswordHash, hash(i))
+			if err != nil {
+				t.Error(err)
+			}
+			if done {
+				wins.Add(1)
+				winner.Store(int64(i))
+			}
+		})
+		if wins.Load() != 1 {
+			t.Fatalf("%d callers swapped the same hash, want exactly one", wins.Load())
+		}
+		a.PasswordHash = hash(int(winner.Load()))
+		wantAccount(t, s, a)
+	}
+}
+
+func accountDisabling(t *testing.T, s authcore.AccountStore) {
+	a, other := create(t, s, newAccount("alice")), create(t, s, newAccount("bob"))
+	for _, disabled := range []bool{true, true, false, false, true} {
+		must(t, s.SetDisabled(t.Context(), a.ID, disabled))
+		a.Disabled = disabled
+		wantAccount(t, s, a)
+		wantAccount(t, s, other)
+	}
+	// A closed account keeps its name and address.
+	thief := newAccount("alice")
+	_, err := s.CreateAccount(t.Context(), thief)
+	wantKind(t, "name of a closed account", err, authcore.KindUsernameTaken)
+	wantKind(t, "nobody's account", s.SetDisabled(t.Context(), authcore.AccountID(newID()), true), authcore.KindUnknownAccount)
+}
+
+// accountLostUpdate catches a store that writes back whole records.
+func accountLostUpdate(t *testing.T, s authcore.AccountStore) {
+	a := create(t, s, newAccount("alice"))
+	for r := range rounds {
+		next := authcore.PasswordHash(fmt.Sprintf("hash of round %d", r))
+		parallel(2, func(i int) {
+			if i == 0 {
+				if done, err := s.SwapPasswordHash(t.Context(), a.ID, a.PasswordHash, next); err != nil || !done {
+					t.Errorf("swap: %v, %v", done, err)
+				}
+			} else if err := s.SetDisabled(t.Context(), a.ID, r%2 == 0); err != nil {
+				t.Error(err)
+			}
+		})
+		a.PasswordHash, a.Disabled = next, r%2 == 0
+		wantAccount(t, s, a)
+	}
+}
+
+func accountTimes(t *testing.T, s authcore.AccountStore) {
+	for i, at := range times {
+		a := newAccount(fmt.Sprintf("user%d", i))
+		a.CreatedAt = at
+		got := create(t, s, a)
+		wantUTC(t, "as created", got.CreatedAt)
+		a.Number, a.CreatedAt = got.Number, kept(at)
+		wantSame(t, "as created", got, a)
+		wantAccount(t, s, a)
+	}
+}
+
+func accountHostile(t *testing.T, s authcore.AccountStore) {
+	var accounts []authcore.Account
+	skeletons := make(map[string]bool)
+	for i, text := range hostile {
+		a := newAccount(text)
+		a.DisplayName, a.AvatarURL, a.Email, a.PasswordHash = text, "https://example.com/"+text, text, authcore.PasswordHash(text)
+		if len(text) > 1000 { // an index need not take it, and no username has it
+			a.Username = authcore.Username(fmt.Sprintf("long%d", i))
+		}
+		if i < len(binary) {
+			a.EmailHash = binary[i]
+		}
+		if sk := a.Username.Skeleton(); !skeletons[sk] {
+			skeletons[sk] = true
+			a.Number = create(t, s, a).Number
+			accounts = append(accounts, a)
+		}
+	}
+	if len(accounts) < len(hostile)-3 {
+		t.Fatalf("only %d of %d names do not look alike", len(accounts), len(hostile))
+	}
+	for i, a := range accounts {
+		wantAccount(t, s, a)
+		next := authcore.PasswordHash(hostile[(i+1)%len(hostile)])
+		done, err := s.SwapPasswordHash(t.Context(), a.ID, a.PasswordHash, next)
+		must(t, err)
+		want(t, "swap", done, true)
+		accounts[i].PasswordHash = next
+	}
+	for _, a := range accounts {
+		wantAccount(t, s, a)
+	}
+}
+
+func accountCanceled(t *testing.T, s authcore.AccountStore) {
+	a := create(t, s, newAccount("alice"))
+	ctx := canceled()
+	b := newAccount("bob")
+	_, err := s.CreateAccount(ctx, b)
+	wantCanceled(t, "CreateAccount", err)
+	wantNoAccount(t, s, b)
+	_, err = s.AccountByID(ctx, a.ID)
+	wantCanceled(t, "AccountByID", err)
+	_, err = s.AccountByUsername(ctx, a.Username)
+	wantCanceled(t, "AccountByUsername", err)
+	_, err = s.AccountByEmailHash(ctx, a.EmailHash)
+	wantCanceled(t, "AccountByEmailHash", err)
+	done, err := s.SwapPasswordHash(ctx, a.ID, a.PasswordHash, "other")
+	wantCanceled(t, "SwapPasswordHash", err)
+	want(t, "SwapPasswordHash", done, false)
+	wantCanceled(t, "SetDisabled", s.SetDisabled(ctx, a.ID, true))
+	wantAccount(t, s, a)
+	create(t, s, b)
+}
+
+// accountCanceledHalfway cuts calls off at any moment: each did everything or nothing, and the store goes on working.
+func accountCanceledHalfway(t *testing.T, s authcore.AccountStore) {
+	start := time.Now()
+	create(t, s, newAccount("first"))
+	usual := max(time.Since(start), time.Millisecond)
+	var cut, done atomic.Int32
+	for r := range rounds {
+		parallel(4, func(i int) {
+			a := newAccount(fmt.Sprintf("u%dx%d", r, i))
+			ctx, cancel := context.WithTimeout(t.Context(), rand.N(4*usual))
+			_, err := s.CreateAccount(ctx, a)
+			cancel()
+			switch {
+			case err == nil:
+				done.Add(1)
+			case errors.Is(err, context.DeadlineExceeded):
+				cut.Add(1)
+			default:
+				t.Errorf("cut off: %v", err)
+			}
+			byID, errID := s.AccountByID(t.Context(), a.ID)
+			byName, errName := s.AccountByUsername(t.Context(), a.Username)
+			byHash, errHash := s.AccountByEmailHash(t.Context(), a.EmailHash)
+			if err == nil && errID != nil {
+				t.Errorf("an account that was acknowledged is not there: %v", errID)
+			}
+			if (errID == nil) != (errName == nil) || (errID == nil) != (errHash == nil) || byID.ID != byName.ID || byID.ID != byHash.ID {
+				t.Errorf("half an account: by ID %v, by name %v, by hash %v", errID, errName, errHash)
+			}
+			if errID != nil {
+				if _, err := s.CreateAccount(t.Context(), a); err != nil {
+					t.Errorf("after it was cut off: %v", err)
+				}
+			}
+		})
+	}
+	t.Logf("%d calls were cut off, %d were not", cut.Load(), done.Load())
+}

@@ -1,0 +1,190 @@
+// Package storetest defines what a store is: the contracts of [authcore.AccountStore], [authcore.SessionStore],
+// [authcore.KeyStore] and [authcore.LimitStore] as tests that every backend passes, under concurrency and the race
+// detector. A backend's own test opens it and calls [Run] or [RunLimits].
+//
+// The suite owns no clock and no database. It sees a store through its interface alone, so a check may rely on nothing
+// but the contract, and a mistake in a backend shows as a broken promise rather than as a query that looks different.
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chatgate/chatgate/authcore"
+)
+
+// Stores is a backend under test. The fields may be one object; a nil one is not tested.
+type Stores struct {
+	Accounts authcore.AccountStore
+	Sessions authcore.SessionStore
+	Keys     authcore.KeyStore
+}
+
+const (
+	racers = 16 // callers at once
+	rounds = 50 // races of a kind
+)
+
+// Run tests the stores that open returns. Every call of open gives stores that hold nothing; what they need to be
+// closed, open leaves to t.Cleanup.
+func Run(t *testing.T, open func(t *testing.T) Stores) {
+	t.Helper()
+	probe := open(t)
+	if probe.Accounts != nil {
+		t.Run("accounts", func(t *testing.T) {
+			each(t, accountTests, func(t *testing.T) authcore.AccountStore { return open(t).Accounts })
+		})
+	}
+	if probe.Sessions != nil {
+		t.Run("sessions", func(t *testing.T) {
+			each(t, sessionTests, func(t *testing.T) authcore.SessionStore { return open(t).Sessions })
+		})
+	}
+	if probe.Keys != nil {
+		t.Run("keys", func(t *testing.T) {
+			each(t, keyTests, func(t *testing.T) authcore.KeyStore { return open(t).Keys })
+		})
+	}
+}
+
+type group[S any] struct {
+	name string
+	test func(t *testing.T, s S)
+}
+
+func each[S any](t *testing.T, groups []group[S], open func(t *testing.T) S) {
+	for _, g := range groups {
+		t.Run(g.name, func(t *testing.T) { g.test(t, open(t)) })
+	}
+}
+
+// parallel runs f for 0 to n-1 at the same time and waits for all of them.
+func parallel(n int, f func(i int)) {
+	var done sync.WaitGroup
+	start := make(chan struct{})
+	for i := range n {
+		done.Go(func() {
+			<-start
+			f(i)
+		})
+	}
+	close(start)
+	done.Wait()
+}
+
+// hostile is text that some database, key scheme or template might take for something else.
+var hostile = []string{
+	"'", `"`, "`", "%", "_", "*", "?", ":", "a:b", "{}", "{a}b", "[a-z]", `\`, `\'`, "--", "/*", ";", "$1", "?1", ":1", "@p",
+	"'; DROP TABLE accounts; --", "a' OR '1'='1", "{{.}}", "${x}", "%s%n%d", "<b>&amp;", "null", "0", "-1", "true",
+	" leading and trailing ", "tab\tand\nline\r\nends", "\u00e4\u00f6\u00fc", "a\u0308", "\u65e5\u672c\u8a9e", "\u0645\u0631\u062d\u0628\u0627", "\U0001f469\u200d\U0001f4bb", "\u202eright to left",
+	"\ufeffbom", "\u200b", "\x01\x1b[31m\x7f", "\ufffd", "\U0010ffff", strings.Repeat("long ", 2000), strings.Repeat("\U0001f600", 2500),
+}
+
+// binary is what a text column or a careless driver does not survive.
+var binary = [][]byte{
+	{0}, {0, 0, 0, 0}, {0xff}, []byte("a\x00b"), []byte("'"), {0x80, 0x81, 0xfe}, []byte(`\x00`), bytes.Repeat([]byte{0xa5, 0}, 512),
+}
+
+// newID returns a fresh UUID.
+func newID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// newHash returns a fresh keyed hash of nothing.
+func newHash() []byte {
+	b := make([]byte, 32)
+	rand.Read(b)
+	return b
+}
+
+// now is a time as callers give it to stores.
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+
+func canceled() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func want[T any](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%s:\n got %+v\nwant %+v", what, clip(got), clip(want))
+	}
+}
+
+func clip(v any) string {
+	s := fmt.Sprintf("%+v", v)
+	if len(s) > 1000 {
+		s = s[:1000] + "..."
+	}
+	return s
+}
+
+// wantKind checks that err is an authcore.Error of that kind. An error that merely wraps nothing known is
+// KindInternal for authcore.KindOf, so that is not asked.
+func wantKind(t *testing.T, what string, err error, kind authcore.Kind) {
+	t.Helper()
+	if e, ok := errors.AsType[*authcore.Error](err); !ok || e.Kind != kind {
+		t.Errorf("%s: got error %v, want kind %v", what, err, kind)
+	}
+}
+
+// wantPlain checks that err is an error without a kind: a failure rather than an answer.
+func wantPlain(t *testing.T, what string, err error) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("%s: no error", what)
+	} else if e, ok := errors.AsType[*authcore.Error](err); ok {
+		t.Errorf("%s: got kind %v, want an error without one", what, e.Kind)
+	}
+}
+
+// wantCanceled checks that err tells of the context, not of the store.
+func wantCanceled(t *testing.T, what string, err error) {
+	t.Helper()
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("%s with a canceled context: got error %v", what, err)
+	}
+	wantPlain(t, what+" with a canceled context", err)
+}
+
+// wantUTC checks that a store gave a time in UTC and whole milliseconds.
+func wantUTC(t *testing.T, what string, at time.Time) {
+	t.Helper()
+	if at.Location() != time.UTC || at.Nanosecond()%int(time.Millisecond) != 0 {
+		t.Errorf("%s: %v is not in UTC and whole milliseconds", what, at)
+	}
+}
+
+// times are given in ways that a store has to bring into one form.
+var times = []time.Time{
+	time.Date(2026, 2, 28, 23, 59, 59, 999_000_000, time.UTC),
+	time.Date(2026, 3, 29, 2, 30, 0, 1_000_000, time.FixedZone("east", 2*3600)),
+	time.Date(2026, 1, 1, 0, 0, 0, 123_999_999, time.FixedZone("west", -9*3600-1800)),
+	time.Unix(0, 0),
+	time.UnixMilli(1),
+	time.Date(1969, 12, 31, 23, 59, 59, 999_000_000, time.UTC),
+	time.Date(2038, 1, 19, 3, 14, 8, 1_000_000, time.UTC), // past 32 bits of seconds
+	time.Date(2500, 6, 15, 12, 0, 0, 7_000_000, time.UTC), // past 64 bits of nanoseconds
+}
+
+func kept(at time.Time) time.Time { return time.UnixMilli(at.UnixMilli()).UTC() }

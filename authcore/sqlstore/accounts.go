@@ -1,0 +1,112 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/chatgate/chatgate/authcore"
+)
+
+const selectAccount = `SELECT number, id, username, display_name, avatar_url, bot, email, email_hash, password_hash,
+	disabled, created_at FROM accounts`
+
+// CreateAccount implements [authcore.AccountStore].
+func (s *Store) CreateAccount(ctx context.Context, a authcore.Account) (authcore.Account, error) {
+	a.EmailHash = append([]byte(nil), a.EmailHash...) // an empty one is none
+	a.CreatedAt = fromMillis(a.CreatedAt.UnixMilli())
+	skeleton := a.Username.Skeleton()
+	err := s.tx(ctx, "create account", func(tx *sql.Tx) error {
+		err := tx.QueryRowContext(ctx, `
+			INSERT INTO accounts (id, username, skeleton, display_name, avatar_url, bot, email, email_hash, password_hash,
+				disabled, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+			ON CONFLICT DO NOTHING RETURNING number`,
+			string(a.ID), string(a.Username), skeleton, a.DisplayName, a.AvatarURL, a.Bot, a.Email, a.EmailHash,
+			string(a.PasswordHash), a.Disabled, a.CreatedAt.UnixMilli()).Scan(&a.Number)
+		if !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		return whoseAccount(ctx, tx, a, skeleton)
+	})
+	if err != nil {
+		return authcore.Account{}, err
+	}
+	return a, nil
+}
+
+// whoseAccount says which of its unique columns kept a from being stored.
+func whoseAccount(ctx context.Context, tx *sql.Tx, a authcore.Account, skeleton string) error {
+	var name, email bool
+	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM accounts WHERE username = $1 OR skeleton = $2),
+		EXISTS (SELECT 1 FROM accounts WHERE email_hash = $3)`,
+		string(a.Username), skeleton, a.EmailHash).Scan(&name, &email)
+	switch {
+	case err != nil:
+		return err
+	case name:
+		return authcore.Errorf(authcore.KindUsernameTaken, "this username is taken")
+	case email:
+		return authcore.Errorf(authcore.KindEmailTaken, "this e-mail address belongs to another account")
+	default:
+		return errors.New("there is an account with this ID")
+	}
+}
+
+// AccountByID implements [authcore.AccountStore].
+func (s *Store) AccountByID(ctx context.Context, id authcore.AccountID) (authcore.Account, error) {
+	return account(ctx, s.read.QueryRowContext(ctx, selectAccount+` WHERE id = $1`, string(id)))
+}
+
+// AccountByUsername implements [authcore.AccountStore].
+func (s *Store) AccountByUsername(ctx context.Context, name authcore.Username) (authcore.Account, error) {
+	return account(ctx, s.accountByUsername(ctx, string(name)))
+}
+
+// AccountByEmailHash implements [authcore.AccountStore].
+func (s *Store) AccountByEmailHash(ctx context.Context, hash []byte) (authcore.Account, error) {
+	return account(ctx, s.read.QueryRowContext(ctx, selectAccount+` WHERE email_hash = $1`, hash))
+}
+
+func account(ctx context.Context, r row) (a authcore.Account, err error) {
+	var created int64
+	err = r.Scan(&a.Number, &a.ID, &a.Username, &a.DisplayName, &a.AvatarURL, &a.Bot, &a.Email, &a.EmailHash,
+		&a.PasswordHash, &a.Disabled, &created)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = unknownAccount()
+	}
+	if err != nil {
+		return authcore.Account{}, fail(ctx, "read account", err)
+	}
+	a.CreatedAt = fromMillis(created)
+	return a, nil
+}
+
+// SwapPasswordHash implements [authcore.AccountStore].
+func (s *Store) SwapPasswordHash(ctx context.Context, id authcore.AccountID, old, new authcore.PasswordHash) (bool, error) {
+	var n int64
+	err := s.tx(ctx, "swap password hash", func(tx *sql.Tx) (err error) {
+		n, err = affected(tx.ExecContext(ctx, `UPDATE accounts SET password_hash = $1 WHERE id = $2 AND password_hash = $3`,
+			string(new), string(id), string(old)))
+		return err
+	})
+	return err == nil && n == 1, err
+}
+
+// SetDisabled implements [authcore.AccountStore].
+func (s *Store) SetDisabled(ctx context.Context, id authcore.AccountID, disabled bool) error {
+	return s.tx(ctx, "set disabled", func(tx *sql.Tx) error {
+		n, err := affected(tx.ExecContext(ctx, `UPDATE accounts SET disabled = $1 WHERE id = $2`, disabled, string(id)))
+		if err == nil && n == 0 {
+			err = unknownAccount()
+		}
+		return err
+	})
+}
+
+func unknownAccount() error {
+	return authcore.Errorf(authcore.KindUnknownAccount, "no such account")
+}
+
+func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

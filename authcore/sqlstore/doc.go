@@ -1,0 +1,74 @@
+// Package sqlstore keeps accounts, sessions and keys in SQL. A [Store] implements [authcore.AccountStore],
+// [authcore.SessionStore] and [authcore.KeyStore]; package storetest holds it to their contracts.
+//
+// The queries are the same for every database: $1 placeholders, ON CONFLICT, RETURNING, partial indexes, and nothing
+// that only one of them knows. What differs stands in the file named after the database and in its migrations.
+//
+// # Tables
+//
+// Times are Unix milliseconds, durations milliseconds; what may be absent is NULL.
+//
+//	accounts  number         integer, assigned by the database, never reused; primary key
+//	          id             text, unique
+//	          username       text, unique
+//	          skeleton       text, unique: authcore.Username.Skeleton of the username
+//	          display_name   text
+//	          avatar_url     text
+//	          bot            boolean
+//	          email          text, empty when there is none
+//	          email_hash     bytes, unique, NULL when there is none
+//	          password_hash  text
+//	          disabled       boolean
+//	          created_at     time
+//
+//	sessions  account        text    primary key (account, id). There is no reference to accounts, because sessions
+//	          id             text    can be kept in another database than accounts.
+//	          created_at     time
+//	          last_seen_at   time
+//	          expires_at     time, indexed
+//	          idle_limit     duration, 0 for none; last_seen_at + idle_limit is indexed
+//	          generation     integer
+//	          dialect        text
+//	          addr           text, empty when it was not known
+//	          user_agent     text
+//
+//	keys      number         integer, assigned by the database: the order in which keys were added
+//	          purpose        text    unique (purpose, id)
+//	          id             text
+//	          secret         bytes
+//	          created_at     time
+//	          retired_at     time, NULL for the newest; unique (purpose) among those
+//	          delete_at      time, NULL while unknown
+//
+// Skeletons are stored. A change to the table of look-alikes needs a migration that computes them anew.
+//
+// # Who wins
+//
+// Every decision is left to the database: a unique index, or a conditional write whose count of rows is the answer.
+// No method reads first and writes after. Every writing method is one transaction, so an error means that nothing
+// changed, unless the commit itself was cut off. A transaction that the database undid in favour of another, as it does
+// to resolve a deadlock, is tried again.
+//
+// # Migrations
+//
+// Opening a database brings it up to date, each numbered migration in a transaction of its own with the row in
+// chatgate_migrations that records it. That row's number is unique, so of several processes that start at once one
+// applies a migration and the others see that it did. A database from a newer chatgate is refused, and so is one that
+// belongs to another program. There are no migrations downwards: they would lose accounts.
+//
+// # SQLite
+//
+// One file in write-ahead mode with full synchronisation: what was acknowledged survives a kill and a power cut. One
+// connection writes, taking the write lock when a transaction begins; others read, and cannot write. The file is
+// readable by its owner alone, since it holds the keys.
+//
+// # PostgreSQL
+//
+// A pool of connections to a server, which any number of nodes may share; READ COMMITTED is enough for every query. The
+// encoding of the database is UTF8, and text is compared by its bytes. Whoever migrates holds an advisory lock.
+//
+// No call waits for longer than the limits in [PostgresOptions] say: for a free or a new connection, and for the answer
+// to each statement. The server is told the limit for statements, and the store keeps it by itself where the server does
+// not answer. A connection that failed is thrown away, and the next call that needs one makes a new one. A commit that is
+// under way is not cut off by the caller's context, so that the caller learns what became of it.
+package sqlstore

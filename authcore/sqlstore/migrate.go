@@ -1,0 +1,44 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
+)
+
+// dialect is what has to be known of a database beyond the queries.
+type dialect struct {
+	name       goose.Dialect
+	migrations fs.FS
+}
+
+// migrationTable is where goose notes what was applied. The migrations put a unique index on its version_id.
+const migrationTable = "chatgate_migrations"
+
+// migrate brings the tables up to date.
+func (d dialect) migrate(ctx context.Context, db *sql.DB) error {
+	p, err := goose.NewProvider(d.name, db, d.migrations,
+		goose.WithTableName(migrationTable), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	if err != nil {
+		return fmt.Errorf("migrations: %w", err)
+	}
+	current, newest, err := p.GetVersions(ctx)
+	for err == nil {
+		if current > newest {
+			return fmt.Errorf("its schema has version %d, made by a newer chatgate; this one knows versions up to %d", current, newest)
+		}
+		_, upErr := p.Up(ctx)
+		if upErr == nil {
+			return nil
+		}
+		// It may have failed because another process was applying the same migration; then there is progress.
+		before := current
+		if current, newest, err = p.GetVersions(ctx); err == nil && current == before {
+			err = upErr
+		}
+	}
+	return fmt.Errorf("migrations: %w", err)
+}

@@ -1,0 +1,151 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/chatgate/chatgate/authcore"
+)
+
+const selectSession = `SELECT account, id, created_at, last_seen_at, expires_at, idle_limit, generation, dialect, addr,
+	user_agent FROM sessions`
+
+// CreateSession implements [authcore.SessionStore].
+func (s *Store) CreateSession(ctx context.Context, n authcore.Session) error {
+	idle := (n.IdleLimit + time.Millisecond - 1).Milliseconds() // rounded up: 0 would mean never
+	addr := ""
+	if n.Addr.IsValid() {
+		addr = n.Addr.String()
+	}
+	agent := strings.ToValidUTF8(n.UserAgent, "\ufffd") // a client may send anything, and not every database takes it
+	return s.tx(ctx, "create session", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `
+			INSERT INTO sessions (account, id, created_at, last_seen_at, expires_at, idle_limit, generation, dialect, addr,
+				user_agent)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+			string(n.Account), string(n.ID), n.CreatedAt.UnixMilli(), n.LastSeenAt.UnixMilli(), n.ExpiresAt.UnixMilli(), idle,
+			n.Generation, n.Dialect, addr, agent)
+		return err
+	})
+}
+
+// Session implements [authcore.SessionStore].
+func (s *Store) Session(ctx context.Context, account authcore.AccountID, id authcore.SessionID) (authcore.Session, error) {
+	found, err := scanSession(s.session(ctx, string(account), string(id)))
+	if errors.Is(err, sql.ErrNoRows) {
+		err = authcore.Errorf(authcore.KindSessionOver, "the session is over")
+	}
+	return found, fail(ctx, "read session", err)
+}
+
+// Sessions implements [authcore.SessionStore].
+func (s *Store) Sessions(ctx context.Context, account authcore.AccountID) ([]authcore.Session, error) {
+	rows, err := s.read.QueryContext(ctx, selectSession+` WHERE account = $1 ORDER BY created_at DESC, id`, string(account))
+	if err != nil {
+		return nil, fail(ctx, "list sessions", err)
+	}
+	all, err := collect(rows, scanSession)
+	return all, fail(ctx, "list sessions", err)
+}
+
+func scanSession(r row) (authcore.Session, error) {
+	var s authcore.Session
+	var created, seen, expires, idle int64
+	var addr string
+	err := r.Scan(&s.Account, &s.ID, &created, &seen, &expires, &idle, &s.Generation, &s.Dialect, &addr, &s.UserAgent)
+	if err != nil {
+		return authcore.Session{}, err
+	}
+	if addr != "" {
+		if s.Addr, err = netip.ParseAddr(addr); err != nil {
+			return authcore.Session{}, fmt.Errorf("session %s has an address that is none", s.ID)
+		}
+	}
+	s.CreatedAt, s.LastSeenAt, s.ExpiresAt = fromMillis(created), fromMillis(seen), fromMillis(expires)
+	s.IdleLimit = time.Duration(idle) * time.Millisecond
+	return s, nil
+}
+
+// TouchSessions implements [authcore.SessionStore].
+func (s *Store) TouchSessions(ctx context.Context, touches []authcore.Touch) error {
+	if len(touches) == 0 {
+		return nil
+	}
+	// In one order everywhere, so that two nodes with the same sessions wait for each other instead of deadlocking.
+	touches = slices.SortedFunc(slices.Values(touches), func(a, b authcore.Touch) int {
+		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Session, b.Session))
+	})
+	return s.tx(ctx, "touch sessions", func(tx *sql.Tx) error {
+		stmt, err := tx.PrepareContext(ctx, `UPDATE sessions SET last_seen_at = $1
+			WHERE account = $2 AND id = $3 AND last_seen_at < $1`)
+		if err != nil {
+			return err
+		}
+		defer stmt.Close()
+		for _, t := range touches {
+			if _, err := stmt.ExecContext(ctx, t.At.UnixMilli(), string(t.Account), string(t.Session)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// EndSession implements [authcore.SessionStore].
+func (s *Store) EndSession(ctx context.Context, account authcore.AccountID, id authcore.SessionID) (bool, error) {
+	var n int64
+	err := s.tx(ctx, "end session", func(tx *sql.Tx) (err error) {
+		n, err = affected(tx.ExecContext(ctx, `DELETE FROM sessions WHERE account = $1 AND id = $2`,
+			string(account), string(id)))
+		return err
+	})
+	return err == nil && n == 1, err
+}
+
+// EndSessions implements [authcore.SessionStore].
+func (s *Store) EndSessions(ctx context.Context, account authcore.AccountID, except authcore.SessionID) ([]authcore.SessionID, error) {
+	var ended []authcore.SessionID
+	err := s.tx(ctx, "end sessions", func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, `DELETE FROM sessions WHERE account = $1 AND id <> $2 RETURNING id`,
+			string(account), string(except))
+		if err != nil {
+			return err
+		}
+		ended, err = collect(rows, func(r row) (id authcore.SessionID, err error) { return id, r.Scan(&id) })
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ended, nil
+}
+
+// DeleteExpired implements [authcore.SessionStore].
+func (s *Store) DeleteExpired(ctx context.Context, now time.Time) (int, error) {
+	var n int64
+	err := s.tx(ctx, "delete expired sessions", func(tx *sql.Tx) error {
+		n = 0
+		for _, query := range []string{
+			`DELETE FROM sessions WHERE expires_at < $1`,
+			`DELETE FROM sessions WHERE idle_limit > 0 AND last_seen_at + idle_limit < $1`,
+		} { // two statements, each with an index
+			deleted, err := affected(tx.ExecContext(ctx, query, now.UnixMilli()))
+			if err != nil {
+				return err
+			}
+			n += deleted
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return int(n), nil
+}

@@ -1,0 +1,70 @@
+package chatroom
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+
+	"github.com/chatgate/chatgate/authcore"
+)
+
+// CloseCode is the status of a WebSocket close frame (RFC 6455, section 7.4).
+type CloseCode uint16
+
+// The codes that chatgate closes with.
+const (
+	CloseGoingAway CloseCode = 1001 // the upstream went away without a word
+	CloseProtocol  CloseCode = 1002 // frames that break RFC 6455
+	ClosePolicy    CloseCode = 1008 // a read-only visitor wrote
+	CloseTooBig    CloseCode = 1009 // a message over the configured size
+	CloseRestart   CloseCode = 1012 // the gateway is stopping; come back
+	CloseSession   CloseCode = 4401 // the session is over, or a token was offered that is no good
+	CloseForbidden CloseCode = 4403 // known, but not allowed here
+	CloseExpired   CloseCode = 4408 // the token expired, on a route that binds connections to it
+	CloseTooMany   CloseCode = 4429 // too many connections or attempts
+)
+
+var closeReasons = map[CloseCode]string{
+	CloseGoingAway: "upstream went away",
+	CloseProtocol:  "protocol error",
+	ClosePolicy:    "read-only",
+	CloseTooBig:    "message too big",
+	CloseRestart:   "restarting",
+	CloseSession:   "session over",
+	CloseForbidden: "forbidden",
+	CloseExpired:   "token expired",
+	CloseTooMany:   "too many",
+}
+
+// Reason returns the text that goes with the code.
+func (c CloseCode) Reason() string { return closeReasons[c] }
+
+func closeCodeOf(cause authcore.EndCause) CloseCode {
+	switch cause {
+	case authcore.EndToken:
+		return CloseExpired
+	case authcore.EndShutdown:
+		return CloseRestart
+	case authcore.EndSession:
+	}
+	return CloseSession
+}
+
+// CloseFrame returns a close frame, masked when it is for a server (RFC 6455, section 5.1).
+func CloseFrame(c CloseCode, masked bool) []byte {
+	reason := c.Reason()
+	f := []byte{finBit | opClose, byte(2 + len(reason))} //nolint:gosec // a control frame has 125 bytes at the most
+	if masked {
+		f[1] |= maskBit
+		f = append(f, 0, 0, 0, 0)
+		rand.Read(f[2:6])
+	}
+	body := len(f)
+	f = binary.BigEndian.AppendUint16(f, uint16(c))
+	f = append(f, reason...)
+	if masked {
+		for i := body; i < len(f); i++ {
+			f[i] ^= f[2+(i-body)%4]
+		}
+	}
+	return f
+}

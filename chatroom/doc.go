@@ -1,0 +1,12 @@
+// Package chatroom is the WebSocket side of the gate: it decides what is a clean handshake, speaks the handshake to an
+// upstream, and relays frames between the two until either side, or the session that the connection hangs on, ends.
+//
+// It knows http and authcore, and no Caddy. Package caddymodule finds out who is asking and where to dial; from the
+// 101 on, a connection belongs to its [Relay].
+//
+// Invariants of a relay:
+//   - Both directions follow the frame headers without copying, so that what is injected lands between two frames.
+//   - Nothing of a frame is passed on before its header was judged: a visitor's data frame never reaches the upstream.
+//   - Two goroutines, one a direction, with no buffer while nothing flows; the last to leave closes both sides.
+//   - Every wait has an end: writes have a deadline, and once one side is over the other has a few seconds.
+package chatroom

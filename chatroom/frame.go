@@ -1,0 +1,125 @@
+package chatroom
+
+import "encoding/binary"
+
+// Of a frame header (RFC 6455, section 5.2).
+const (
+	finBit  = 0x80
+	rsvBits = 0x70
+	maskBit = 0x80
+
+	opContinuation = 0x0
+	opBinary       = 0x2
+	opClose        = 0x8
+	opPong         = 0xA
+
+	maxHeader  = 14
+	maxControl = 125
+)
+
+// frames follows one direction of a connection from header to header. It looks at headers only; payloads are counted.
+type frames struct {
+	fromClient bool   // frames must be masked, and not otherwise
+	readOnly   bool   // no data frame may pass
+	extensions bool   // reserved bits may be set
+	maxMessage uint64 // payload bytes of a message, fragments added up; 0 means any
+
+	left    uint64 // payload bytes of the frame that is under way
+	message uint64 // payload bytes of the message so far
+	open    bool   // a fragmented message is under way
+	closing bool   // the frame under way is a close frame
+	closed  bool   // a close frame has passed
+}
+
+// scan judges the bytes of p, which begins where the last scan stopped, and returns how many may be passed on, and a
+// close code where what follows breaks a rule. What it returned neither for is the beginning of a header: the caller
+// presents it again with more behind it.
+func (f *frames) scan(p []byte) (int, CloseCode) {
+	i := 0
+	for {
+		if f.left > 0 {
+			n := min(f.left, uint64(len(p)-i))
+			i += int(n) //nolint:gosec // at most what there is of p
+			if f.left -= n; f.left > 0 {
+				return i, 0
+			}
+		}
+		if f.closing {
+			f.closing, f.closed = false, true
+		}
+		if i == len(p) {
+			return i, 0
+		}
+		size, code := f.header(p[i:])
+		if code != 0 || size == 0 {
+			return i, code
+		}
+		i += size
+	}
+}
+
+// header reads one frame header and returns its size, zero if h is too short to tell, or what is wrong with it.
+func (f *frames) header(h []byte) (int, CloseCode) {
+	op := h[0] & 0x0F
+	control := op >= opClose
+	if f.readOnly && !control {
+		return 0, ClosePolicy // on the first byte: nothing of this frame passes
+	}
+	if h[0]&rsvBits != 0 && !f.extensions {
+		return 0, CloseProtocol
+	}
+	if op > opPong || !control && op > opBinary || control && h[0]&finBit == 0 {
+		return 0, CloseProtocol
+	}
+	if len(h) < 2 {
+		return 0, 0
+	}
+	if (h[1]&maskBit != 0) != f.fromClient {
+		return 0, CloseProtocol
+	}
+	size, length := 2, uint64(h[1]&^maskBit)
+	if control && length > maxControl {
+		return 0, CloseProtocol
+	}
+	switch length {
+	case 126:
+		size = 4
+	case 127:
+		size = 10
+	}
+	if len(h) < size {
+		return 0, 0
+	}
+	switch size {
+	case 4:
+		length = uint64(binary.BigEndian.Uint16(h[2:]))
+	case 10:
+		length = binary.BigEndian.Uint64(h[2:])
+		if length>>63 != 0 {
+			return 0, CloseProtocol
+		}
+	}
+	if f.fromClient {
+		size += 4
+		if len(h) < size {
+			return 0, 0
+		}
+	}
+	if !control {
+		if f.closed || (op == opContinuation) != f.open {
+			return 0, CloseProtocol
+		}
+		if op != opContinuation {
+			f.message = 0
+		}
+		if f.message += length; f.maxMessage > 0 && f.message > f.maxMessage {
+			return 0, CloseTooBig
+		}
+		f.open = h[0]&finBit == 0
+	}
+	f.left, f.closing = length, op == opClose
+	return size, 0
+}
+
+// boundary reports whether what was passed on so far ends with a frame.
+func (f *frames) boundary() bool { return f.left == 0 }

@@ -1,0 +1,189 @@
+package chatroom
+
+import (
+	"crypto/sha1" //nolint:gosec // RFC 6455 says SHA-1; nothing depends on its strength
+	"encoding/base64"
+	"net/http"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// Class is what a request is to the gate.
+type Class uint8
+
+// The classes.
+const (
+	Plain     Class = iota // an ordinary request
+	WebSocket              // a clean opening handshake, over HTTP/1.1 or as an extended CONNECT
+)
+
+// Refusal is why a request is not let in at all, as an HTTP status and a text that may be shown.
+type Refusal struct {
+	Status int
+	Msg    string
+}
+
+func (r *Refusal) Error() string { return r.Msg }
+
+func refuse(status int, msg string) *Refusal { return &Refusal{status, msg} }
+
+// Classify canonicalises r in place and says what it is, or refuses it. What claims to be a WebSocket is one in every
+// respect or is refused; every other kind of upgrade loses its Upgrade header and goes on as an ordinary request, so
+// that nothing can be tunnelled. Neither request trailers nor connection options survive.
+func Classify(r *http.Request) (Class, *Refusal) {
+	if ref := checkPath(r); ref != nil {
+		return Plain, ref
+	}
+	for name := range r.Header {
+		// RFC 9110, section 7.6.1: a connection option names a header to drop. Ours could be among them.
+		if strings.EqualFold(name, "Connection") {
+			for _, v := range r.Header[name] {
+				for opt := range strings.SplitSeq(v, ",") {
+					switch strings.ToLower(textTrim(opt)) {
+					case "", "close", "keep-alive", "upgrade", "te", "http2-settings":
+					default:
+						return Plain, refuse(http.StatusBadRequest, "the Connection header names a field that may not be dropped")
+					}
+				}
+			}
+		}
+	}
+	dropTrailers(r)
+
+	if r.Method == http.MethodConnect {
+		return classifyConnect(r)
+	}
+	if r.Method == http.MethodTrace {
+		return Plain, refuse(http.StatusMethodNotAllowed, "TRACE is not allowed")
+	}
+	upgrades := r.Header["Upgrade"]
+	if !mentionsWebSocket(upgrades) {
+		dropUpgrade(r)
+		delete(r.Header, "Sec-Websocket-Protocol") // means nothing here, and there may be a token in it
+		return Plain, nil
+	}
+	switch {
+	case len(upgrades) != 1 || !strings.EqualFold(upgrades[0], "websocket"):
+		return Plain, refuse(http.StatusBadRequest, "one Upgrade header with the value websocket, or none")
+	case r.ProtoMajor != 1 || r.ProtoMinor < 1 || r.Method != http.MethodGet:
+		return Plain, refuse(http.StatusBadRequest, "a WebSocket begins with a GET of HTTP/1.1")
+	case !httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade"):
+		return Plain, refuse(http.StatusBadRequest, "Upgrade without Connection: Upgrade")
+	case r.ContentLength != 0 || len(r.TransferEncoding) > 0:
+		return Plain, refuse(http.StatusBadRequest, "a WebSocket handshake has no body")
+	}
+	if keys := r.Header["Sec-Websocket-Key"]; len(keys) != 1 || !validKey(keys[0]) {
+		return Plain, refuse(http.StatusBadRequest, "a WebSocket handshake has one Sec-WebSocket-Key of 16 bytes")
+	}
+	return checkVersion(r)
+}
+
+func classifyConnect(r *http.Request) (Class, *Refusal) {
+	protocol := ""
+	switch r.ProtoMajor {
+	case 2:
+		protocol = r.Header.Get(":protocol")
+	case 3:
+		protocol = r.Proto // where quic-go puts it
+	}
+	if protocol != "websocket" { // RFC 8441, section 5: exactly so
+		return Plain, refuse(http.StatusMethodNotAllowed, "CONNECT is for WebSockets only")
+	}
+	if r.ContentLength > 0 {
+		return Plain, refuse(http.StatusBadRequest, "a WebSocket handshake has no body")
+	}
+	dropUpgrade(r)
+	return checkVersion(r)
+}
+
+func checkVersion(r *http.Request) (Class, *Refusal) {
+	if v := r.Header["Sec-Websocket-Version"]; len(v) != 1 || v[0] != "13" {
+		return Plain, refuse(http.StatusUpgradeRequired, "this server speaks WebSocket version 13")
+	}
+	if _, ref := Subprotocols(r.Header); ref != nil {
+		return Plain, ref
+	}
+	return WebSocket, nil
+}
+
+// checkPath refuses paths that two servers could read as two different ones.
+func checkPath(r *http.Request) *Refusal {
+	if r.Method == http.MethodConnect && r.ProtoMajor == 1 {
+		return nil // has an authority instead, and is refused as a CONNECT
+	}
+	p := r.URL.EscapedPath()
+	low := strings.ToLower(p)
+	bad := !strings.HasPrefix(p, "/") || strings.Contains(p, "//") || strings.ContainsAny(p, "\\;#") ||
+		strings.Contains(low, "%2f") || strings.Contains(low, "%5c") || strings.Contains(low, "%00") || strings.Contains(low, "%3b")
+	for seg := range strings.SplitSeq(r.URL.Path, "/") {
+		bad = bad || seg == "." || seg == ".."
+	}
+	for i := range len(r.URL.Path) {
+		bad = bad || r.URL.Path[i] < ' ' || r.URL.Path[i] == 0x7F
+	}
+	if bad {
+		return refuse(http.StatusBadRequest, "the path is ambiguous")
+	}
+	return nil
+}
+
+func mentionsWebSocket(upgrades []string) bool {
+	for _, v := range upgrades {
+		if strings.Contains(strings.ToLower(v), "websocket") {
+			return true
+		}
+	}
+	return false
+}
+
+func dropUpgrade(r *http.Request) {
+	delete(r.Header, "Upgrade")
+	delete(r.Header, "Connection")
+	delete(r.Header, "Http2-Settings")
+}
+
+// noTrailers reads a body but keeps net/http from filling in what came behind it.
+func dropTrailers(r *http.Request) {
+	r.Trailer = nil
+	delete(r.Header, "Trailer")
+	delete(r.Header, "Te")
+}
+
+func validKey(k string) bool {
+	b, err := base64.StdEncoding.Strict().DecodeString(k)
+	return err == nil && len(b) == 16
+}
+
+const maxSubprotocols = 32
+
+// Subprotocols returns what a client offers in Sec-WebSocket-Protocol, in order; a malformed or repeated offer is
+// refused (RFC 6455, section 4.1).
+func Subprotocols(h http.Header) ([]string, *Refusal) {
+	var out []string
+	for _, line := range h["Sec-Websocket-Protocol"] {
+		for p := range strings.SplitSeq(line, ",") {
+			p = textTrim(p)
+			if !httpguts.ValidHeaderFieldName(p) { // both are an RFC 9110 token
+				return nil, refuse(http.StatusBadRequest, "malformed Sec-WebSocket-Protocol")
+			}
+			for _, q := range out {
+				if p == q {
+					return nil, refuse(http.StatusBadRequest, "Sec-WebSocket-Protocol offers a protocol twice")
+				}
+			}
+			if out = append(out, p); len(out) > maxSubprotocols {
+				return nil, refuse(http.StatusBadRequest, "Sec-WebSocket-Protocol offers too many protocols")
+			}
+		}
+	}
+	return out, nil
+}
+
+func textTrim(s string) string { return strings.Trim(s, " \t") }
+
+// AcceptKey returns the Sec-WebSocket-Accept that answers a key (RFC 6455, section 4.2.2).
+func AcceptKey(key string) string {
+	h := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // see the import
+	return base64.StdEncoding.EncodeToString(h[:])
+}

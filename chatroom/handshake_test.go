@@ -1,0 +1,180 @@
+package chatroom
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// opening returns a clean handshake, changed in one respect.
+func opening(change func(*http.Request)) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, "http://chat.example/ws", nil)
+	for name, v := range map[string]string{"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": testKey, "Sec-WebSocket-Version": "13"} {
+		r.Header.Set(name, v)
+	}
+	if change != nil {
+		change(r)
+	}
+	return r
+}
+
+func set(name string, values ...string) func(*http.Request) {
+	return func(r *http.Request) { r.Header[http.CanonicalHeaderKey(name)] = values }
+}
+
+func connectStream(major int, change func(*http.Request)) func(*http.Request) {
+	return func(r *http.Request) {
+		r.Method, r.ProtoMajor, r.ProtoMinor = http.MethodConnect, major, 0
+		r.Header = http.Header{"Sec-Websocket-Version": {"13"}}
+		if major == 2 {
+			r.Header[":protocol"] = []string{"websocket"}
+		} else {
+			r.Proto = "websocket"
+		}
+		if change != nil {
+			change(r)
+		}
+	}
+}
+
+func target(path string) func(*http.Request) {
+	return func(r *http.Request) { r.URL.Path, r.URL.RawPath = mustUnescape(path), path }
+}
+
+func mustUnescape(p string) string {
+	r, err := http.NewRequest(http.MethodGet, "http://x"+p, nil)
+	if err != nil {
+		return p
+	}
+	return r.URL.Path
+}
+
+func TestClassify(t *testing.T) {
+	const websocket = -1
+	for name, tc := range map[string]struct {
+		change func(*http.Request)
+		want   int // a status, 0 for an ordinary request, or websocket
+	}{
+		"clean":                      {nil, websocket},
+		"other letters":              {set("Upgrade", "WebSocket"), websocket},
+		"keep-alive, Upgrade":        {set("Connection", "keep-alive, Upgrade"), websocket},
+		"two Connection lines":       {set("Connection", "keep-alive", "upgrade"), websocket},
+		"subprotocols":               {set("Sec-WebSocket-Protocol", "a, b", "c"), websocket},
+		"no Upgrade":                 {func(r *http.Request) { r.Header.Del("Upgrade") }, 0},
+		"h2c":                        {set("Upgrade", "h2c"), 0},
+		"foo":                        {set("Upgrade", "foo"), 0},
+		"websocket, h2c":             {set("Upgrade", "websocket, h2c"), 400},
+		"websocket and a space":      {set("Upgrade", "websocket "), 400},
+		"websocket and a tab":        {set("Upgrade", "websocket\t"), 400},
+		"two Upgrades":               {set("Upgrade", "websocket", "websocket"), 400},
+		"websocket behind h2c":       {set("Upgrade", "h2c", "websocket"), 400},
+		"websocket/13":               {set("Upgrade", "websocket/13"), 400},
+		"no Connection":              {func(r *http.Request) { r.Header.Del("Connection") }, 400},
+		"Connection: keep-alive":     {set("Connection", "keep-alive"), 400},
+		"Connection drops a header":  {set("Connection", "Upgrade, Remote-User"), 400},
+		"raw connection":             {func(r *http.Request) { r.Header["connection"] = []string{"Remote-User"} }, 400},
+		"POST":                       {func(r *http.Request) { r.Method = http.MethodPost }, 400},
+		"HTTP/1.0":                   {func(r *http.Request) { r.ProtoMinor = 0 }, 400},
+		"HTTP/2 with Upgrade":        {func(r *http.Request) { r.ProtoMajor, r.ProtoMinor = 2, 0 }, 400},
+		"a body":                     {func(r *http.Request) { r.ContentLength = 1 }, 400},
+		"a body of unknown length":   {func(r *http.Request) { r.ContentLength = -1 }, 400},
+		"chunks":                     {func(r *http.Request) { r.TransferEncoding = []string{"chunked"} }, 400},
+		"no key":                     {func(r *http.Request) { r.Header.Del("Sec-WebSocket-Key") }, 400},
+		"two keys":                   {set("Sec-WebSocket-Key", testKey, testKey), 400},
+		"a short key":                {set("Sec-WebSocket-Key", "AAAA"), 400},
+		"a long key":                 {set("Sec-WebSocket-Key", "AAAA"+testKey), 400},
+		"no base64":                  {set("Sec-WebSocket-Key", strings.Repeat("!", 24)), 400},
+		"a key with loose bits":      {set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZR=="), 400},
+		"no version":                 {func(r *http.Request) { r.Header.Del("Sec-WebSocket-Version") }, 426},
+		"version 777":                {set("Sec-WebSocket-Version", "777"), 426},
+		"two versions":               {set("Sec-WebSocket-Version", "13", "13"), 426},
+		"a list of versions":         {set("Sec-WebSocket-Version", "13, 8"), 426},
+		"a bad subprotocol":          {set("Sec-WebSocket-Protocol", "a b"), 400},
+		"a subprotocol twice":        {set("Sec-WebSocket-Protocol", "a, a"), 400},
+		"TRACE":                      {func(r *http.Request) { r.Method = http.MethodTrace }, 405},
+		"CONNECT":                    {func(r *http.Request) { r.Method = http.MethodConnect }, 405},
+		"HTTP/2":                     {connectStream(2, nil), websocket},
+		"HTTP/3":                     {connectStream(3, nil), websocket},
+		"HTTP/2 CONNECT":             {connectStream(2, func(r *http.Request) { delete(r.Header, ":protocol") }), 405},
+		"HTTP/2, other letters":      {connectStream(2, func(r *http.Request) { r.Header[":protocol"] = []string{"WebSocket"} }), 405},
+		"HTTP/2, HTTP/3's way":       {connectStream(2, func(r *http.Request) { delete(r.Header, ":protocol"); r.Proto = "websocket" }), 405},
+		"HTTP/3 CONNECT":             {connectStream(3, func(r *http.Request) { r.Proto = "HTTP/3.0" }), 405},
+		"HTTP/3, webtransport":       {connectStream(3, func(r *http.Request) { r.Proto = "webtransport" }), 405},
+		"HTTP/2, version 8":          {connectStream(2, set("Sec-WebSocket-Version", "8")), 426},
+		"a path":                     {target("/a/b%20c"), websocket},
+		"//":                         {target("/a//b"), 400},
+		"..":                         {target("/a/../b"), 400},
+		".":                          {target("/a/./b"), 400},
+		"%2e%2e":                     {target("/a/%2e%2E/b"), 400},
+		"%2f":                        {target("/a%2fb"), 400},
+		"%5C":                        {target("/a%5Cb"), 400},
+		"a backslash":                {func(r *http.Request) { r.URL.Path = `/a\b` }, 400},
+		"a path parameter":           {target("/a;b"), 400},
+		"%3b":                        {target("/a%3bb"), 400},
+		"%00":                        {target("/a%00"), 400},
+		"%0a":                        {target("/a%0a"), 400},
+		"%7f":                        {target("/a%7f"), 400},
+		"no path":                    {func(r *http.Request) { r.URL.Path = "" }, 400},
+		"ambiguous path over HTTP/2": {connectStream(2, target("/a//b")), 400},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := opening(tc.change)
+			r.Header.Set("Te", "trailers")
+			r.Header.Set("Trailer", "Remote-User")
+			r.Trailer = http.Header{"Remote-User": nil}
+			class, ref := Classify(r)
+			got := 0
+			if ref != nil {
+				got = ref.Status
+			} else if class == WebSocket {
+				got = websocket
+			}
+			if got != tc.want {
+				t.Fatalf("got %d (%v), want %d", got, ref, tc.want)
+			}
+			if ref != nil {
+				if class != Plain || ref.Error() == "" {
+					t.Error("a refusal without a text, or with a class")
+				}
+				return
+			}
+			if r.Trailer != nil || r.Header["Te"] != nil || r.Header["Trailer"] != nil {
+				t.Error("trailers survive")
+			}
+			if class == Plain && (r.Header["Upgrade"] != nil || r.Header["Connection"] != nil) {
+				t.Error("an upgrade survives")
+			}
+		})
+	}
+}
+
+func TestSubprotocols(t *testing.T) {
+	for _, tc := range []struct {
+		lines []string
+		want  []string
+		bad   bool
+	}{
+		{nil, nil, false},
+		{[]string{"a"}, []string{"a"}, false},
+		{[]string{"a,b ,\tc"}, []string{"a", "b", "c"}, false},
+		{[]string{"a, b", "c"}, []string{"a", "b", "c"}, false},
+		{[]string{"a, A"}, []string{"a", "A"}, false},
+		{[]string{""}, nil, true},
+		{[]string{"a,"}, nil, true},
+		{[]string{"a,,b"}, nil, true},
+		{[]string{"a b"}, nil, true},
+		{[]string{"a;b"}, nil, true},
+		{[]string{`"a"`}, nil, true},
+		{[]string{"a\x00"}, nil, true},
+		{[]string{"ä"}, nil, true},
+		{[]string{"a, b, a"}, nil, true},
+		{[]string{"a", "a"}, nil, true},
+	} {
+		got, ref := Subprotocols(http.Header{"Sec-Websocket-Protocol": tc.lines})
+		if (ref != nil) != tc.bad || !reflect.DeepEqual(got, tc.want) {
+			t.Errorf("%q: %q, %v", tc.lines, got, ref)
+		}
+	}
+}

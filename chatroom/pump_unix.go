@@ -1,0 +1,123 @@
+//go:build unix
+
+package chatroom
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+)
+
+// rawConn returns the descriptor of a plain connection, for which the kernel can be asked to wait without a buffer.
+// Anything that wraps one has a reason to, and is read through its own Read.
+func rawConn(c Conn) syscall.RawConn {
+	var sc syscall.Conn
+	switch c := c.(type) {
+	case *net.TCPConn:
+		sc = c
+	case *net.UnixConn:
+		sc = c
+	default:
+		return nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// checkEvery bounds how long an end of src that raised no event of its own goes unnoticed.
+const checkEvery = 5 * time.Second
+
+// runRaw reads when there is something to read, into a pooled buffer that is given back before the next wait.
+//
+// A read that comes back short has emptied the socket, so the usual second read that finds nothing is left out: the
+// poller is edge-triggered and reports what arrives from here on. The one thing that can hide behind a short read is
+// the end of the stream, when it came in the same event as the data. After a close frame, of src or of ours, the end is
+// expected and looked for at once; after anything else a read deadline makes us look again within checkEvery.
+func (p *pump) runRaw(raw syscall.RawConn) error {
+	var result error
+	for {
+		err := raw.Read(func(fd uintptr) bool {
+			for {
+				more, err := p.readRaw(int(fd))
+				if err != nil {
+					result = err
+					return true
+				}
+				if !more {
+					return false
+				}
+			}
+		})
+		if err == nil {
+			return result
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || !p.resume() {
+			return err
+		}
+	}
+}
+
+// readRaw reads once and reports whether another read would find something.
+func (p *pump) readRaw(fd int) (more bool, err error) {
+	buf := buffers.Get().(*[largeBuffer]byte)
+	defer buffers.Put(buf)
+	off := copy(buf[:], p.held[:p.nheld])
+	n, err := ignoringEINTR(fd, buf[off:])
+	switch {
+	case errors.Is(err, syscall.EAGAIN):
+		return false, nil
+	case err != nil:
+		return false, os.NewSyscallError("read", err)
+	case n == 0:
+		return false, io.EOF
+	}
+	if err := p.pass(buf[:off+n]); err != nil {
+		return false, err
+	}
+	if off+n == largeBuffer || p.frames.closed || p.discard {
+		return true, nil
+	}
+	p.checkLater()
+	return false, nil
+}
+
+func ignoringEINTR(fd int, b []byte) (int, error) {
+	for {
+		n, err := syscall.Read(fd, b)
+		if !errors.Is(err, syscall.EINTR) {
+			return n, err
+		}
+	}
+}
+
+// checkLater arms the read deadline that makes us look again, unless one is armed.
+func (p *pump) checkLater() {
+	now := time.Now()
+	if now.Before(p.checkAt) {
+		return
+	}
+	p.dl.Lock()
+	defer p.dl.Unlock()
+	if !p.pinned {
+		p.checkAt = now.Add(checkEvery)
+		_ = p.src.SetReadDeadline(p.checkAt)
+	}
+}
+
+// resume takes away a deadline that was only there to look again, and reports whether it was that.
+func (p *pump) resume() bool {
+	p.dl.Lock()
+	defer p.dl.Unlock()
+	if p.pinned {
+		return false
+	}
+	p.checkAt = time.Time{}
+	_ = p.src.SetReadDeadline(time.Time{})
+	return true
+}

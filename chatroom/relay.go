@@ -1,0 +1,168 @@
+package chatroom
+
+import (
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/chatgate/chatgate/authcore"
+)
+
+// Conn is one side of a relay: a TCP, TLS or unix connection, or an HTTP/2 or HTTP/3 stream.
+type Conn interface {
+	io.ReadWriteCloser
+	CloseWrite() error
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+}
+
+// RelayOptions are the rules that a connection keeps for its life, whatever is configured later.
+type RelayOptions struct {
+	ReadOnly   bool   // the downstream may not send data frames
+	MaxMessage uint64 // bytes of a message in either direction; 0 means any
+	Extensions bool   // the peers negotiated some, so the reserved bits are theirs
+	OnClose    func() // called once, when both sides are closed
+}
+
+// The times of a relay.
+const (
+	writeTimeout  = 30 * time.Second       // a peer that takes nothing for so long is dead
+	flushTimeout  = 500 * time.Millisecond // for a close frame to go out
+	closeTimeout  = 2 * time.Second        // for the peer to answer it
+	lingerTimeout = 5 * time.Second        // for one side to finish once the other has
+)
+
+// Relay is a WebSocket between a downstream and an upstream.
+type Relay struct {
+	Lease  authcore.Lease // under the session that the connection hangs on
+	toUp   pump
+	toDn   pump
+	opts   RelayOptions
+	begun  chan struct{} // closed by Run, Start and Abandon
+	done   chan struct{} // closed at the very end; only Run waits for it
+	ended  atomic.Bool   // nothing more is decided: a close is under way, or a side broke
+	gone   atomic.Bool   // the downstream has ended
+	closes atomic.Int32  // directions that a close frame of a peer has passed
+	left   atomic.Int32  // who still uses the connections: the pumps, and a close under way
+}
+
+// NewRelay takes the upstream of a connection that is about to be, and the bytes that it sent early. The relay can be
+// registered as live from now on; what ends it before it begins is remembered.
+func NewRelay(up Conn, early []byte, o RelayOptions) *Relay {
+	r := &Relay{opts: o, begun: make(chan struct{})}
+	r.toUp = pump{relay: r, dst: up, frames: frames{fromClient: true, readOnly: o.ReadOnly, extensions: o.Extensions, maxMessage: o.MaxMessage}}
+	r.toDn = pump{relay: r, src: up, early: early, frames: frames{extensions: o.Extensions, maxMessage: o.MaxMessage}}
+	r.left.Store(2)
+	return r
+}
+
+// SetDownstream completes a relay with a client that was answered, and the bytes that it sent early. Start or Run is
+// next, or else Abandon.
+func (r *Relay) SetDownstream(down Conn, early []byte) {
+	r.toUp.src, r.toDn.dst, r.toUp.early = down, down, early
+}
+
+// Start relays in the background.
+func (r *Relay) Start() {
+	close(r.begun)
+	go r.toUp.run()
+	go r.toDn.run()
+}
+
+// Abandon closes what there is of a relay that will not start.
+func (r *Relay) Abandon() {
+	r.ended.Store(true)
+	r.left.Store(1)
+	close(r.begun)
+	r.leave()
+}
+
+// Run relays and returns when both sides are closed and nobody touches them any more: of a stream, nothing is left
+// then.
+func (r *Relay) Run() {
+	r.done = make(chan struct{})
+	close(r.begun)
+	go r.toDn.run()
+	r.toUp.run()
+	<-r.done
+}
+
+// End implements [authcore.LiveConn]: both peers get a close frame, between two frames, and a moment to answer.
+func (r *Relay) End(cause authcore.EndCause) {
+	go func() {
+		<-r.begun
+		r.close(closeCodeOf(cause))
+	}()
+}
+
+// close ends the connection from our side. Only the first call counts.
+func (r *Relay) close(code CloseCode) {
+	if !r.ended.CompareAndSwap(false, true) || !r.enter() {
+		return
+	}
+	defer r.leave()
+	up := code
+	if code == ClosePolicy || code == CloseProtocol || code == CloseTooBig || code >= 4000 {
+		up = CloseGoingAway // the downstream's fault is none of the upstream's business
+	}
+	// Both are decided before either is sent: the upstream's answer to our close frame must not overtake ours on its way
+	// to the client.
+	toDn, toUp := CloseFrame(code, false), CloseFrame(up, true)
+	r.toDn.final.Store(&toDn)
+	r.toUp.final.Store(&toUp)
+	var both sync.WaitGroup
+	both.Go(r.toDn.flush)
+	both.Go(r.toUp.flush)
+	both.Wait()
+	r.linger(closeTimeout)
+}
+
+// linger gives both pumps a last while to read what ends their side.
+func (r *Relay) linger(d time.Duration) {
+	until := time.Now().Add(d)
+	r.toUp.readUntil(until)
+	r.toDn.readUntil(until)
+}
+
+var longAgo = time.Unix(1, 0)
+
+// abort wakes both pumps for good: a side broke.
+func (r *Relay) abort() {
+	r.ended.Store(true)
+	r.toUp.readUntil(longAgo)
+	r.toDn.readUntil(longAgo)
+	_ = r.toUp.dst.SetWriteDeadline(longAgo)
+	_ = r.toDn.dst.SetWriteDeadline(longAgo)
+}
+
+// enter keeps both sides open until the next leave, or reports that they are closed.
+func (r *Relay) enter() bool {
+	for {
+		n := r.left.Load()
+		if n == 0 {
+			return false
+		}
+		if r.left.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// leave is the end of a pump, or of a close under way. The last one closes both sides; not earlier, since closing a
+// descriptor waits for its readers.
+func (r *Relay) leave() {
+	if r.left.Add(-1) > 0 {
+		return
+	}
+	if down := r.toUp.src; down != nil {
+		_ = down.Close()
+	}
+	_ = r.toUp.dst.Close()
+	if r.opts.OnClose != nil {
+		r.opts.OnClose()
+	}
+	if r.done != nil {
+		close(r.done)
+	}
+}

@@ -1,0 +1,298 @@
+package caddymodule_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/chatgate/chatgate/caddymodule"
+)
+
+var update = flag.Bool("update", false, "write what is adapted into testdata/adapt, to be read before it is committed")
+
+// A file of testdata/adapt is a Caddyfile, a line of dashes, and what becomes of it: the JSON, or the whole error of one
+// whose name says _bad_, with the mistake on the line that ends in "# here".
+const adaptCut = "\n----------\n"
+
+func TestAdapt(t *testing.T) {
+	files, err := filepath.Glob("testdata/adapt/*.caddyfiletest")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".caddyfiletest"), func(t *testing.T) {
+			raw, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			input, want, ok := strings.Cut(string(raw), adaptCut)
+			if !ok {
+				t.Fatalf("no line of dashes")
+			}
+			input += "\n"
+			bad := strings.Contains(t.Name(), "_bad_")
+
+			adapted, err := adapt(t, input)
+			got := string(adapted)
+			if err != nil {
+				got = err.Error()
+			}
+			if *update {
+				if err := os.WriteFile(file, []byte(strings.TrimSuffix(input, "\n")+adaptCut+got+"\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			} else if got != strings.TrimSuffix(want, "\n") {
+				t.Errorf("adapted to\n%s\n\nwant\n%s", got, want)
+			}
+			if (err != nil) != bad {
+				t.Fatalf("what is bad is named so, and nothing else: %v", err)
+			}
+			if bad {
+				before, _, ok := strings.Cut(input, "# here\n")
+				if here := fmt.Sprintf(", at Caddyfile:%d", 1+strings.Count(before, "\n")); !ok || !strings.Contains(got+"\n", here+"\n") && !strings.Contains(got, here+" import chain") {
+					t.Errorf("the mistake is here (%v)%s, and the error says: %s", ok, here, got)
+				}
+				return
+			}
+			validates(t, adapted)
+		})
+	}
+}
+
+func adapt(t *testing.T, input string) ([]byte, error) {
+	t.Helper()
+	adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(input), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range warnings {
+		t.Errorf("warning: %s", w)
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, adapted, "", "\t"); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes(), nil
+}
+
+// validates does what caddy validate does, which leaves nothing behind: least of all a database.
+func validates(t *testing.T, config []byte) {
+	t.Helper()
+	dir := home(t)
+	if err := validate(t, config); err != nil {
+		t.Errorf("validate: %v", err)
+	}
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && (strings.Contains(e.Name(), "chatgate") || strings.Contains(e.Name(), ".db")) {
+			t.Errorf("validate made %s", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat("/nonexistent"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("validate made the directory of a database: %v", err)
+	}
+}
+
+// home gives Caddy an empty home, and the placeholders of the test files a value. It returns the home.
+func home(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, value := range map[string]string{
+		"HOME": dir, "XDG_DATA_HOME": dir, "XDG_CONFIG_HOME": dir,
+		"CHATGATE_TEST_DB": filepath.Join(dir, "sub", "accounts.db"), "CHATGATE_TEST_ISSUER": "https://chat.example.com", "CHATGATE_TEST_AUDIENCE": "chat",
+	} {
+		t.Setenv(name, value)
+	}
+	return dir
+}
+
+func validate(t *testing.T, config []byte) (err error) {
+	t.Helper()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	var cfg caddy.Config
+	dec := json.NewDecoder(bytes.NewReader(config))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&cfg); err != nil {
+		t.Fatalf("no configuration: %v\n%s", err, config)
+	}
+	quiet := &caddy.CustomLog{BaseLog: caddy.BaseLog{WriterRaw: json.RawMessage(`{"output":"discard"}`)}}
+	if cfg.Logging == nil {
+		cfg.Logging = new(caddy.Logging)
+	}
+	if cfg.Logging.Logs == nil {
+		cfg.Logging.Logs = make(map[string]*caddy.CustomLog)
+	}
+	if cfg.Logging.Logs["default"] == nil {
+		cfg.Logging.Logs["default"] = quiet
+	}
+	return caddy.Validate(&cfg)
+}
+
+// Whatever reverse_proxy's own parser says, it says of the same line as it would of the same block without our options.
+func TestAdaptReportsTheLinesOfReverseProxy(t *testing.T) {
+	files, err := filepath.Glob("testdata/adapt/proxy_bad_rp_*.caddyfiletest")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	own := regexp.MustCompile(`(?m)^\s*(identity \{\n\s*user X-User\n\s*\}|(anonymous|expiry|cookie|chat_token) .*)$`)
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			raw, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			input, _, _ := strings.Cut(string(raw), adaptCut)
+			_, ours := adapt(t, input)
+			plain := own.ReplaceAllStringFunc(input, func(s string) string { return strings.Repeat("\n", strings.Count(s, "\n")) })
+			_, theirs := adapt(t, strings.ReplaceAll(plain, "chatgate_proxy", "reverse_proxy"))
+			if ours == nil || theirs == nil {
+				t.Fatalf("ours %v, theirs %v", ours, theirs)
+			}
+			if _, want, _ := strings.Cut(theirs.Error(), "'reverse_proxy': "); !strings.HasSuffix(ours.Error(), want) {
+				t.Errorf("chatgate_proxy says\n%v\nreverse_proxy says\n%v", ours, theirs)
+			}
+		})
+	}
+}
+
+// What is wrong with a configuration in JSON is found when it is provisioned, and so by caddy validate.
+func TestValidateRefuses(t *testing.T) {
+	app := func(fields string) string { return `{"apps":{"chatgate":{` + fields + `}}}` }
+	handler := func(fields string) string {
+		return `{"apps":{"http":{"servers":{"s":{"listen":["127.0.0.1:0"],"routes":[{"handle":[{` + fields + `}]}]}}}}}`
+	}
+	accounts := func(fields string) string { return handler(`"handler":"chatgate_accounts",` + fields) }
+	proxy := func(fields string) string {
+		return handler(`"handler":"chatgate_proxy","reverse_proxy":{"upstreams":[{"dial":"127.0.0.1:9000"}]},` + fields)
+	}
+	encoder := func(fields string) string {
+		return `{"logging":{"logs":{"x":{"writer":{"output":"discard"},"encoder":{"format":"chatgate_redact",` + fields + `}}}}}`
+	}
+	for name, tc := range map[string]struct{ config, want string }{
+		"unknown option":              {app(`"token_lifetime":"1h"`), `unknown field "token_lifetime"`},
+		"unknown store":               {app(`"accounts":{"store":"postgres"}`), `accounts "postgres" is unknown; the only store is sqlite`},
+		"no store":                    {app(`"accounts":{"path":"/x"}`), `accounts "" is unknown; the only store is sqlite`},
+		"path of an unset variable":   {app(`"accounts":{"store":"sqlite","path":"{env.CHATGATE_TEST_UNSET}"}`), `accounts sqlite: `},
+		"path of an unknown place":    {app(`"accounts":{"store":"sqlite","path":"{no.such.thing}"}`), `accounts sqlite: `},
+		"unknown session store":       {app(`"sessions":{"store":"redis"}`), `sessions "redis" is unknown; the only store is embedded`},
+		"registration":                {app(`"registration":"invite"`), `registration "invite" is unknown; it is open or closed`},
+		"registration in capitals":    {app(`"registration":"Closed"`), `registration "Closed" is unknown`},
+		"issuer without scheme":       {app(`"issuer":"chat.example.com"`), `issuer "chat.example.com" is not a URL like https://chat.example.com`},
+		"issuer with query":           {app(`"issuer":"https://chat.example.com?a"`), `is not a URL like`},
+		"issuer with fragment":        {app(`"issuer":"https://chat.example.com#a"`), `is not a URL like`},
+		"issuer with user":            {app(`"issuer":"https://a:b@chat.example.com"`), `is not a URL like`},
+		"issuer of an unset variable": {app(`"issuer":"{env.CHATGATE_TEST_UNSET}"`), `issuer: `},
+		"audience of an unset one":    {app(`"audience":"{env.CHATGATE_TEST_UNSET}"`), `audience: `},
+		"min_password low":            {app(`"min_password":7`), `min_password is 7; it must be between 8 and 64`},
+		"min_password high":           {app(`"min_password":65`), `min_password is 65; it must be between 8 and 64`},
+		"min_password negative":       {app(`"min_password":-1`), `min_password is -1`},
+		"min_password as text":        {app(`"min_password":"12"`), `min_password`},
+		"session_idle low":            {app(`"session_idle":"59s"`), `session_idle is 59s`},
+		"session_idle negative":       {app(`"session_idle":"-1h"`), `session_idle is -1h0m0s`},
+		"session_idle above max":      {app(`"session_idle":"31d"`), `session_idle is 744h0m0s`},
+		"session_idle above its max":  {app(`"session_idle":"2h","session_max":"1h"`), `session_idle is 2h0m0s`},
+		"session_idle in words":       {app(`"session_idle":"forever"`), `invalid duration`},
+		"session_max low":             {app(`"session_max":"59s"`), `session_max is 59s; it must be between 1m and 400d`},
+		"session_max high":            {app(`"session_max":"401d"`), `session_max is 9624h0m0s; it must be between 1m and 400d`},
+		"session_max negative":        {app(`"session_max":-1`), `session_max is -1ns`},
+		"login_rate":                  {app(`"login_rate":"often"`), `login_rate "often" is not a rate; write it as <count>/<duration>, such as 60/1m`},
+		"login_rate zero":             {app(`"login_rate":"0/1m"`), `login_rate "0/1m" is not a rate`},
+		"login_rate as number":        {app(`"login_rate":60`), `login_rate`},
+		"signup_rate":                 {app(`"signup_rate":"20/60"`), `signup_rate "20/60" is not a rate`},
+		"signup_rate short":           {app(`"signup_rate":"20/999ms"`), `signup_rate "20/999ms" is not a rate`},
+		"login_backoff empty":         {app(`"login_backoff":{}`), `backoff needs 1 to 100 free attempts and a positive, growing delay`},
+		"login_backoff free":          {app(`"login_backoff":{"free":101,"base":"1s","max":"1m"}`), `backoff needs`},
+		"login_backoff order":         {app(`"login_backoff":{"free":5,"base":"1m","max":"1s"}`), `backoff needs`},
+		"login_backoff base":          {app(`"login_backoff":{"free":5,"base":"-1s","max":"1s"}`), `backoff needs`},
+		"key_rotation short":          {app(`"key_rotation":"59m"`), `key_rotation is 59m0s; it must be at least 1h`},
+		"key_rotation negative":       {app(`"key_rotation":"-1h"`), `key_rotation is -1h0m0s; it must be at least 1h`},
+		"drain long":                  {app(`"drain":"11m"`), `drain is 11m0s; it must be between 0 and 10m`},
+		"drain negative":              {app(`"drain":"-1s"`), `drain is -1s; it must be between 0 and 10m`},
+		"hash memory low":             {app(`"hash":{"memory_kib":7}`), `hash: argon2id cost m=7,t=2,p=1 is out of bounds`},
+		"hash memory high":            {app(`"hash":{"memory_kib":262145}`), `hash: argon2id cost m=262145,t=2,p=1 is out of bounds`},
+		"hash memory for threads":     {app(`"hash":{"memory_kib":16,"threads":3}`), `hash: argon2id cost m=16,t=2,p=3 is out of bounds`},
+		"hash memory negative":        {app(`"hash":{"memory_kib":-1}`), `hash.memory_kib`},
+		"hash time":                   {app(`"hash":{"time":17}`), `hash: argon2id cost m=19456,t=17,p=1 is out of bounds`},
+		"hash threads":                {app(`"hash":{"threads":9}`), `hash: argon2id cost m=19456,t=2,p=9 is out of bounds`},
+		"hash threads far too many":   {app(`"hash":{"threads":257}`), `hash.threads`},
+		"hash parallel":               {app(`"hash":{"parallel":-1}`), `hash: `},
+		"hash queue":                  {app(`"hash":{"queue":-1}`), `hash: `},
+		"hash wait":                   {app(`"hash":{"wait":"-1s"}`), `hash: `},
+		"hash unknown":                {app(`"hash":{"salt":16}`), `unknown field "salt"`},
+
+		"no dialect":             {accounts(`"prefix":"/x"`), `dialect "" is unknown; there is: rooms`},
+		"unknown dialect":        {accounts(`"dialect":"auth"`), `dialect "auth" is unknown; there is: rooms`},
+		"dialect in capitals":    {accounts(`"dialect":"Rooms"`), `dialect "Rooms" is unknown; there is: rooms`},
+		"unknown accounts field": {accounts(`"dialect":"rooms","mount":"/x"`), `unknown field "mount"`},
+		"prefix relative":        {accounts(`"dialect":"rooms","prefix":"api"`), `prefix "api" is not a path like /api/v1`},
+		"prefix slash":           {accounts(`"dialect":"rooms","prefix":"/api/"`), `prefix "/api/" is not a path like /api/v1`},
+		"prefix root":            {accounts(`"dialect":"rooms","prefix":"/"`), `prefix "/" is not a path like /api/v1`},
+		"prefix dots":            {accounts(`"dialect":"rooms","prefix":"/a/../b"`), `prefix "/a/../b" is not a path like /api/v1`},
+		"prefix double":          {accounts(`"dialect":"rooms","prefix":"/a//b"`), `prefix "/a//b" is not a path like /api/v1`},
+		"prefix percent":         {accounts(`"dialect":"rooms","prefix":"/a%2Fb"`), `prefix "/a%2Fb" is not a path like /api/v1`},
+		"prefix placeholder":     {accounts(`"dialect":"rooms","prefix":"/{http.request.host}"`), `is not a path like /api/v1`},
+
+		"no reverse_proxy":           {handler(`"handler":"chatgate_proxy"`), `chatgate_proxy has no reverse_proxy configuration`},
+		"unknown proxy field":        {proxy(`"anonymouse":"refuse"`), `unknown field "anonymouse"`},
+		"anonymous":                  {proxy(`"anonymous":"readonly"`), `anonymous is "readonly"; it is one of ["read_only" "refuse" "allow"]`},
+		"bad_token":                  {proxy(`"bad_token":"4401"`), `bad_token is "4401"; it is one of ["refuse" "close"]`},
+		"expiry":                     {proxy(`"expiry":"never"`), `expiry is "never"; it is one of ["session" "token"]`},
+		"origins without cookie":     {proxy(`"origins":["https://app.example.com"]`), `origins only matters with a cookie; name one with the cookie option`},
+		"origin with path":           {proxy(`"cookie":"c","origins":["https://app.example.com/"]`), `origin "https://app.example.com/" is not of the form https://chat.example.com[:port]`},
+		"origin null":                {proxy(`"cookie":"c","origins":["null"]`), `origin "null" is not of the form`},
+		"origin empty":               {proxy(`"cookie":"c","origins":[""]`), `origin "" is not of the form`},
+		"origin star":                {proxy(`"cookie":"c","origins":["*"]`), `origin "*" is not of the form`},
+		"max_message small":          {proxy(`"max_message":127`), `max_message is 127; it is -1, for any size, or at least 128 bytes`},
+		"max_message negative":       {proxy(`"max_message":-2`), `max_message is -2; it is -1, for any size, or at least 128 bytes`},
+		"max_message with unit":      {proxy(`"max_message":"16MiB"`), `max_message`},
+		"handshake_timeout word":     {proxy(`"handshake_timeout":"soon"`), `invalid duration`},
+		"handshake_timeout negative": {proxy(`"handshake_timeout":"-1s"`), `handshake_timeout is -1s; it must be positive`},
+		"cookie":                     {proxy(`"cookie":"chat token"`), `cookie "chat token" is no name of a cookie, such as chat_token`},
+		"no upstream":                {handler(`"handler":"chatgate_proxy","reverse_proxy":{}`), `chatgate_proxy needs an upstream`},
+		"identity twice":             {proxy(`"identity":{"user":"X-A","id":"x-a"}`), `identity id: "x-a" is the name of user already`},
+		"identity of a default":      {proxy(`"identity":{"user":"remote-NAME"}`), `identity display_name: "Remote-Name" is the name of user already`},
+		"identity forbidden":         {proxy(`"identity":{"user":"Cookie"}`), `identity user: "Cookie" means something else`},
+		"identity forbidden case":    {proxy(`"identity":{"access":"UPGRADE"}`), `identity access: "UPGRADE" means something else`},
+		"identity no header":         {proxy(`"identity":{"email":"X Mail"}`), `identity email: "X Mail" is no name of a header`},
+		"identity line break":        {proxy(`"identity":{"email":"X\r\nY"}`), `is no name of a header`},
+		"identity unknown":           {proxy(`"identity":{"groups":"X-Groups"}`), `unknown field "groups"`},
+		"reverse_proxy's own": {
+			handler(`"handler":"chatgate_proxy","reverse_proxy":{"upstreams":[{"dial":"127.0.0.1:9000"}],"load_balancing":{"selection_policy":{"policy":"fairest"}}}`),
+			`unknown module: http.reverse_proxy.selection_policies.fairest`,
+		},
+
+		"unknown demo field": {handler(`"handler":"chatgate_demo_room","name":"x"`), `unknown field "name"`},
+
+		"unknown encoder":       {encoder(`"wrap":{"format":"xml"}`), `loading the wrapped encoder: `},
+		"encoder without name":  {encoder(`"wrap":{}`), `loading the wrapped encoder: `},
+		"encoder as text":       {encoder(`"wrap":"json"`), `loading the wrapped encoder: `},
+		"unknown encoder field": {encoder(`"replace":"x"`), `unknown field "replace"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			home(t)
+			err := validate(t, []byte(tc.config))
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("%s\nis refused with %v\nwant %s", tc.config, err, tc.want)
+			}
+		})
+	}
+}

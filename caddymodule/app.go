@@ -1,0 +1,284 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"go.uber.org/zap"
+
+	"github.com/chatgate/chatgate/authcore"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+}
+
+// App is the chatgate app: one set of accounts and sessions, and the policy over them. Every handler of the same
+// configuration shares it. All fields are optional.
+type App struct {
+	// Where accounts are kept. Default: SQLite, in chatgate/chatgate.db under Caddy's data directory.
+	Accounts *AccountsConfig `json:"accounts,omitempty"`
+	// Where sessions are kept. Default: embedded, in the accounts' database.
+	Sessions *SessionsConfig `json:"sessions,omitempty"`
+	// Who may make an account: "open" (the default) or "closed".
+	Registration string `json:"registration,omitempty"`
+	// The "iss" of tokens, and the base of every link that is sent: an https URL. Default: "chatgate".
+	Issuer string `json:"issuer,omitempty"`
+	// The "aud" of tokens. Default: "chatgate".
+	Audience string `json:"audience,omitempty"`
+	// The fewest characters of a new password. Default: 8; 15 is better where there is no second factor.
+	MinPassword int `json:"min_password,omitempty"`
+	// A session ends this long after its last use. A live connection counts as use. Default: 14d.
+	SessionIdle caddy.Duration `json:"session_idle,omitempty"`
+	// A session ends this long after its login, whatever happens. Default: 30d.
+	SessionMax caddy.Duration `json:"session_max,omitempty"`
+	// How many logins one client address may try. Default: 60/1m.
+	LoginRate RateConfig `json:"login_rate,omitempty"`
+	// How many accounts one client address may make. Default: 20/1h.
+	SignupRate RateConfig `json:"signup_rate,omitempty"`
+	// How failed logins slow one account down. Default: 5 free, then 1s, doubling up to 15m.
+	LoginBackoff *BackoffConfig `json:"login_backoff,omitempty"`
+	// How passwords are hashed. Default: argon2id with 19 MiB, 2 passes, as many at once as there are processors.
+	Hash *HashConfig `json:"hash,omitempty"`
+	// The age at which the signing key is replaced. Default: 30d.
+	KeyRotation caddy.Duration `json:"key_rotation,omitempty"`
+	// How long the closing of live connections is spread over when the process stops. Default: 3s.
+	Drain caddy.Duration `json:"drain,omitempty"`
+
+	policy authcore.Policy
+	path   string // of the database
+	logger *zap.Logger
+
+	mu      sync.Mutex
+	holder  *stateHolder
+	users   int // of holder: the configuration until Cleanup, and every request under way
+	service *authcore.Service
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "chatgate", New: func() caddy.Module { return new(App) }}
+}
+
+// Provision resolves placeholders and takes hold of the state; it opens nothing, since a configuration that is only
+// validated is provisioned too.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.logger = ctx.Logger()
+	if err := a.resolve(caddy.NewReplacer()); err != nil {
+		return err
+	}
+	events, err := ctx.App("events")
+	if err != nil {
+		return fmt.Errorf("getting the events app: %w", err)
+	}
+	if err := events.(*caddyevents.App).On("stopping", a); err != nil {
+		return fmt.Errorf("subscribing to the end of the configuration: %w", err)
+	}
+	if a.holder, err = takeState(a.path); err != nil {
+		return err
+	}
+	a.users = 1
+	return nil
+}
+
+// resolve turns the configured fields into a policy and a state key, with defaults in place.
+func (a *App) resolve(repl *caddy.Replacer) error {
+	p := authcore.DefaultPolicy()
+	text := func(dst *string, option, value string) error {
+		if value == "" {
+			return nil
+		}
+		v, err := repl.ReplaceOrErr(value, true, true)
+		if err != nil {
+			return fmt.Errorf("%s: %w", option, err)
+		}
+		*dst = v
+		return nil
+	}
+	if err := errors.Join(text(&p.Issuer, "issuer", a.Issuer), text(&p.Audience, "audience", a.Audience)); err != nil {
+		return err
+	}
+	if a.Issuer != "" {
+		if u, err := url.Parse(p.Issuer); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+			return fmt.Errorf("issuer %q is not a URL like https://chat.example.com", p.Issuer)
+		}
+	}
+	switch a.Registration {
+	case "", "open":
+	case "closed":
+		p.Registration = false
+	default:
+		return fmt.Errorf("registration %q is unknown; it is open or closed", a.Registration)
+	}
+	if a.MinPassword != 0 {
+		p.MinPassword = a.MinPassword
+	}
+	if a.SessionIdle != 0 {
+		p.SessionIdle = time.Duration(a.SessionIdle)
+	}
+	if a.SessionMax != 0 {
+		p.SessionMax = time.Duration(a.SessionMax)
+		if a.SessionIdle == 0 {
+			p.SessionIdle = min(p.SessionIdle, p.SessionMax)
+		}
+	}
+	var err error
+	if p.LoginRate, err = a.LoginRate.rate("login_rate", p.LoginRate); err != nil {
+		return err
+	}
+	if p.SignupRate, err = a.SignupRate.rate("signup_rate", p.SignupRate); err != nil {
+		return err
+	}
+	if b := a.LoginBackoff; b != nil {
+		p.Backoff = authcore.Backoff{Free: b.Free, Base: time.Duration(b.Base), Max: time.Duration(b.Max)}
+	}
+	if a.Drain < 0 || time.Duration(a.Drain) > 10*time.Minute {
+		return fmt.Errorf("drain is %s; it must be between 0 and 10m", time.Duration(a.Drain))
+	}
+	if a.Drain == 0 {
+		a.Drain = caddy.Duration(3 * time.Second)
+	}
+	if err := p.Validate(); err != nil {
+		return err
+	}
+	if a.KeyRotation == 0 {
+		a.KeyRotation = caddy.Duration(30 * 24 * time.Hour)
+	}
+	if rotation := time.Duration(a.KeyRotation); rotation < time.Hour {
+		return fmt.Errorf("key_rotation is %s; it must be at least 1h", rotation)
+	}
+	p.Hash = a.Hash.options()
+	if _, err := authcore.NewHasher(p.Hash); err != nil {
+		return fmt.Errorf("hash: %w", err)
+	}
+	a.policy = p
+	a.path, err = a.resolveStores(repl)
+	return err
+}
+
+// Start opens the stores, unless a request or another configuration did.
+func (a *App) Start() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.openLocked(context.Background())
+}
+
+func (a *App) openLocked(ctx context.Context) error {
+	if a.service != nil {
+		return nil
+	}
+	st, err := a.holder.open(ctx, time.Duration(a.KeyRotation))
+	if err != nil {
+		return err
+	}
+	a.service, err = authcore.NewService(st, a.policy)
+	return err
+}
+
+// Service returns the operations under this configuration's policy, for a request that calls done when it is over. It
+// opens the stores if need be: apps start in no particular order, so a request can be here before Start. It can also be
+// here after Cleanup, which a reload does not put off for requests; so the stores stay open until done.
+func (a *App) Service(ctx context.Context) (service *authcore.Service, done func(), err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.users == 0 {
+		holder, err := takeState(a.path)
+		if err != nil {
+			return nil, nil, err
+		}
+		a.holder, a.service = holder, nil
+	}
+	a.users++
+	if err := a.openLocked(ctx); err != nil {
+		return nil, nil, errors.Join(err, a.leaveLocked())
+	}
+	return a.service, a.leave, nil
+}
+
+// leave is the end of one user of the stores.
+func (a *App) leave() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.leaveLocked(); err != nil {
+		a.logger.Error("closing the stores", zap.Error(err))
+	}
+}
+
+func (a *App) leaveLocked() error {
+	if a.users--; a.users > 0 {
+		return nil
+	}
+	return a.holder.release()
+}
+
+// hold takes another reference to the stores, for a connection that outlives the request that calls it.
+func (a *App) hold() *stateHolder {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.holder.retain()
+	return a.holder
+}
+
+// Handle implements caddyevents.Handler for "stopping". When the process is going away, live connections are told to
+// come back later, before the HTTP servers begin to wait for them; on a reload they are left alone.
+func (a *App) Handle(ctx context.Context, _ caddy.Event) error {
+	if !caddy.Exiting() {
+		return nil
+	}
+	drain := time.Duration(a.Drain)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain+3*time.Second)
+	defer cancel()
+	// Those of earlier configurations with other stores as well.
+	var all sync.WaitGroup
+	for _, live := range liveOfAllStates() {
+		all.Go(func() { a.drain(ctx, live, drain) })
+	}
+	all.Wait()
+	return nil
+}
+
+// drain ends every live connection, spread over a time, and waits until they are gone.
+func (a *App) drain(ctx context.Context, live *authcore.Live, spread time.Duration) {
+	if live.Connections() < 100 {
+		spread = 0 // spreading is for the sake of those who will all come back at once
+	}
+	a.logger.Info("closing live connections", zap.Int("connections", live.Connections()), zap.Duration("over", spread))
+	live.EndAll(ctx, spread)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for live.Connections() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			a.logger.Warn("some connections did not close in time", zap.Int("connections", live.Connections()))
+			return
+		}
+	}
+}
+
+// Stop has nothing to do: what is shared outlives this configuration, and Cleanup lets go of it.
+func (a *App) Stop() error { return nil }
+
+// Cleanup lets go of the state. Requests that are still under way keep using it.
+func (a *App) Cleanup() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.holder == nil {
+		return nil // Provision failed before
+	}
+	return a.leaveLocked()
+}
+
+// Interface guards
+var (
+	_ caddy.App           = (*App)(nil)
+	_ caddy.Provisioner   = (*App)(nil)
+	_ caddy.CleanerUpper  = (*App)(nil)
+	_ caddyevents.Handler = (*App)(nil)
+)

@@ -1,0 +1,271 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"go.uber.org/zap"
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/chatroom"
+)
+
+func init() {
+	caddy.RegisterModule(Proxy{})
+}
+
+// Proxy is the HTTP handler chatgate_proxy: the gate in front of a chat. It proves who is asking, tells the upstream,
+// and carries WebSockets itself, so that they end when the session does and live on when the configuration changes.
+// Everything about upstreams, load balancing, health checks, retries, headers and TLS is reverse_proxy's own.
+type Proxy struct {
+	// What a visitor without a token may do: "read_only" (the default), "refuse", or "allow".
+	Anonymous string `json:"anonymous,omitempty"`
+	// How a bad token is refused at a WebSocket: "refuse" (401, the default), or "close": the handshake succeeds and
+	// close frame 4401 follows, since a browser cannot see a handshake's status.
+	BadToken string `json:"bad_token,omitempty"`
+	// How long a WebSocket lives: as long as its "session" (the default), or no longer than its "token".
+	Expiry string `json:"expiry,omitempty"`
+	// The name of a cookie that may hold the token. Default: none.
+	Cookie string `json:"cookie,omitempty"`
+	// Origins that may use the cookie, beside the request's own.
+	Origins []string `json:"origins,omitempty"`
+	// The name of a query parameter that may hold the token. Default: none, since URLs end up in logs.
+	Query string `json:"query,omitempty"`
+	// The headers that tell the upstream who is asking. A field that is "off" is not told.
+	Identity *chatroom.IdentityHeaders `json:"identity,omitempty"`
+	// The largest message of a WebSocket, in bytes; -1 means any. Default: 16 MiB.
+	MaxMessage int64 `json:"max_message,omitempty"`
+	// How long an upstream may take to answer a WebSocket handshake. Default: 10s.
+	HandshakeTimeout caddy.Duration `json:"handshake_timeout,omitempty"`
+	// The configuration of the reverse proxy.
+	ReverseProxy *reverseproxy.Handler `json:"reverse_proxy"`
+
+	app      *App
+	logger   *zap.Logger
+	rules    chatroom.CredentialRules
+	headers  chatroom.IdentityHeaders
+	stripper *chatroom.Stripper
+
+	provisioned bool // the reverse proxy was, or has tried; before that it cannot be cleaned up
+}
+
+const (
+	anonymousReadOnly = "read_only"
+	anonymousRefuse   = "refuse"
+	anonymousAllow    = "allow"
+
+	badTokenRefuse = "refuse"
+	badTokenClose  = "close"
+
+	expirySession = "session"
+	expiryToken   = "token"
+
+	defaultMaxMessage = 16 << 20
+	identityOff       = "off"
+)
+
+// CaddyModule returns the Caddy module information.
+func (Proxy) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.chatgate_proxy", New: func() caddy.Module { return new(Proxy) }}
+}
+
+// Provision provisions the reverse proxy and puts the gate into it.
+func (p *Proxy) Provision(ctx caddy.Context) error {
+	app, err := ctx.App("chatgate")
+	if err != nil {
+		return fmt.Errorf("getting the chatgate app: %w", err)
+	}
+	p.app, p.logger = app.(*App), ctx.Logger()
+	if err := p.check(); err != nil {
+		return err
+	}
+	if p.ReverseProxy == nil {
+		return errors.New("chatgate_proxy has no reverse_proxy configuration")
+	}
+	if len(p.ReverseProxy.Upstreams) == 0 && p.ReverseProxy.DynamicUpstreamsRaw == nil {
+		return errors.New("chatgate_proxy needs an upstream: reverse_proxy has neither upstreams nor dynamic_upstreams")
+	}
+	// In place before the reverse proxy is provisioned: its health checks begin there.
+	if err := p.provisionTransport(ctx); err != nil {
+		return err
+	}
+	p.provisioned = true
+	if err := p.ReverseProxy.Provision(ctx); err != nil {
+		return err
+	}
+	p.ReverseProxy.LoadBalancing.SelectionPolicy = countingPolicy(p.ReverseProxy.LoadBalancing.SelectionPolicy)
+	return nil
+}
+
+// check validates the fields and fills in defaults.
+func (p *Proxy) check() error {
+	word := func(field *string, option string, known ...string) error {
+		if *field == "" {
+			*field = known[0]
+		}
+		for _, k := range known {
+			if *field == k {
+				return nil
+			}
+		}
+		return fmt.Errorf("%s is %q; it is one of %q", option, *field, known)
+	}
+	if err := errors.Join(
+		word(&p.Anonymous, "anonymous", anonymousReadOnly, anonymousRefuse, anonymousAllow),
+		word(&p.BadToken, "bad_token", badTokenRefuse, badTokenClose),
+		word(&p.Expiry, "expiry", expirySession, expiryToken),
+	); err != nil {
+		return err
+	}
+	if p.Cookie != "" && !httpguts.ValidHeaderFieldName(p.Cookie) {
+		return fmt.Errorf("cookie %q is no name of a cookie, such as chat_token", p.Cookie)
+	}
+	if len(p.Origins) > 0 && p.Cookie == "" {
+		return errors.New("origins only matters with a cookie; name one with the cookie option")
+	}
+	p.rules = chatroom.CredentialRules{Cookie: p.Cookie, Query: p.Query}
+	for _, o := range p.Origins {
+		canonical, ok := chatroom.ParseOrigin(o)
+		if !ok {
+			return fmt.Errorf("origin %q is not of the form https://chat.example.com[:port]", o)
+		}
+		p.rules.Origins = append(p.rules.Origins, canonical)
+	}
+	if p.MaxMessage == 0 {
+		p.MaxMessage = defaultMaxMessage
+	}
+	if p.MaxMessage < -1 || p.MaxMessage > -1 && p.MaxMessage < 128 {
+		return fmt.Errorf("max_message is %d; it is -1, for any size, or at least 128 bytes", p.MaxMessage)
+	}
+	if p.HandshakeTimeout < 0 {
+		return fmt.Errorf("handshake_timeout is %s; it must be positive", time.Duration(p.HandshakeTimeout))
+	}
+	if p.HandshakeTimeout == 0 {
+		p.HandshakeTimeout = caddy.Duration(10 * time.Second)
+	}
+	var err error
+	if p.headers, err = identityHeaders(p.Identity); err != nil {
+		return err
+	}
+	p.stripper = chatroom.NewStripper(p.headers)
+	return nil
+}
+
+// handshakeKey is the context key of a [handshake].
+type handshakeKey struct{}
+
+// handshake is what a request and the transport below the reverse proxy have to tell each other.
+type handshake struct {
+	id        *authcore.Identity // nil for a visitor
+	access    chatroom.Access
+	websocket bool
+
+	answer   chatroom.Answer // the upstream's, once there is a connection
+	upstream *liveUpstream   // that it is connected to
+}
+
+// ServeHTTP judges a request and, if it may, takes it to an upstream.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	class, ref := chatroom.Classify(r)
+	if ref != nil {
+		p.refuse(w, ref)
+		return nil
+	}
+	cred, ref := p.rules.Take(r, class)
+	if ref != nil {
+		p.refuse(w, ref)
+		return nil
+	}
+	service, done, err := p.app.Service(r.Context())
+	if err != nil {
+		p.fail(w, r, &authcore.Error{Kind: authcore.KindUnavailable, Msg: "service temporarily unavailable", Err: err, RetryAfter: 5 * time.Second})
+		return nil
+	}
+	defer done()
+	hs := &handshake{websocket: class == chatroom.WebSocket}
+	if err := p.admit(r, service, cred, hs); err != nil {
+		if kind := authcore.KindOf(err); hs.websocket && p.BadToken == badTokenClose && (kind == authcore.KindBadToken || kind == authcore.KindSessionOver) {
+			return p.acceptAndClose(w, r, cred)
+		}
+		p.fail(w, r, err)
+		return nil
+	}
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	p.stripper.Strip(r.Header, trusted)
+	r = r.WithContext(context.WithValue(r.Context(), handshakeKey{}, hs))
+	if !hs.websocket {
+		return p.ReverseProxy.ServeHTTP(w, r, next)
+	}
+	if err := p.ReverseProxy.ServeHTTP(&gateWriter{w, hs}, r, next); err != nil || hs.answer.Conn == nil {
+		if hs.answer.Conn != nil {
+			hs.drop()
+		}
+		return err
+	}
+	return p.relay(w, r, service, cred, hs)
+}
+
+// admit finds out who is asking and whether they may.
+func (p *Proxy) admit(r *http.Request, service *authcore.Service, cred chatroom.Credential, hs *handshake) error {
+	if cred.Token != "" {
+		id, err := service.Authenticate(r.Context(), cred.Token)
+		if err != nil {
+			return err
+		}
+		setUser(r, id)
+		hs.id, hs.access = &id, chatroom.ReadWrite
+		return nil
+	}
+	switch p.Anonymous {
+	case anonymousAllow:
+		hs.access = chatroom.ReadWrite
+	case anonymousReadOnly:
+		// A visitor may look. Whether a request that changes something would, only the upstream knows.
+		if !hs.websocket && r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions {
+			return authcore.Errorf(authcore.KindBadToken, "visitors may only look; log in first")
+		}
+	default:
+		return authcore.Errorf(authcore.KindBadToken, "log in first")
+	}
+	return nil
+}
+
+// refuse answers what is no clean request at all.
+func (p *Proxy) refuse(w http.ResponseWriter, ref *chatroom.Refusal) {
+	if ref.Status == http.StatusUpgradeRequired {
+		w.Header().Set("Sec-WebSocket-Version", "13")
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	roomsFail(w, ref.Status, "BAD_REQUEST", ref.Msg)
+}
+
+// fail answers in the envelope of rooms.txt, whose sockets these are.
+func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
+	e := authcore.AsError(err)
+	logFailure(p.logger, r, e)
+	setRetryAfter(w, e)
+	w.Header().Set("Cache-Control", "no-store")
+	rooms{}.fail(w, e)
+}
+
+// Cleanup lets go of the upstreams; live WebSockets are not theirs.
+func (p *Proxy) Cleanup() error {
+	if !p.provisioned {
+		return nil
+	}
+	return p.ReverseProxy.Cleanup()
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Proxy)(nil)
+	_ caddy.CleanerUpper          = (*Proxy)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Proxy)(nil)
+)

@@ -1,0 +1,256 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"github.com/dustin/go-humanize"
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/chatgate/chatgate/chatroom"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("chatgate_proxy", parseProxy)
+	httpcaddyfile.RegisterDirectiveOrder("chatgate_proxy", httpcaddyfile.Before, "reverse_proxy")
+}
+
+func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	p := new(Proxy)
+	if err := p.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	if err := p.ReverseProxy.FinalizeUnmarshalCaddyfile(h); err != nil {
+		return nil, notOurs(err)
+	}
+	return p, nil
+}
+
+// UnmarshalCaddyfile reads the directive. Syntax, with the defaults:
+//
+//	chatgate_proxy [<matcher>] <upstreams...> {
+//	    anonymous         read_only | refuse | allow
+//	    bad_token         refuse | close
+//	    expiry            session | token
+//	    cookie            <name>
+//	    origins           <origins...>
+//	    query             <name>
+//	    max_message       16MiB | unlimited
+//	    handshake_timeout 10s
+//	    identity {
+//	        user         Remote-User | off
+//	        display_name Remote-Name | off
+//	        email        Remote-Email | off
+//	        id           Remote-Id | off
+//	        access       Remote-Access | off
+//	    }
+//	    # and whatever reverse_proxy takes
+//	}
+//
+// Options of ours are taken out, and reverse_proxy's own parser reads what remains.
+func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the directive's name
+	directive := d.Token()
+	// The braces handed on are those of the file: made from a quoted neighbour, one would be quoted and thus no brace.
+	all := d.NextSegment()
+	d = caddyfile.NewDispenser(all)
+	d.Next()
+	var rest caddyfile.Segment
+	for rest = append(rest, d.Token()); d.NextArg(); {
+		rest = append(rest, d.Token())
+	}
+	head := len(rest)
+	seen := make(once)
+	var origins caddyfile.Token
+	for d.NextBlock(0) {
+		option := d.Val()
+		if !slices.Contains(ownOptions, option) {
+			if len(rest) == head {
+				rest = append(rest, all[head]) // the opening brace
+			}
+			rest = append(rest, d.NextSegment()...)
+			continue
+		}
+		if err := seen.see(d); err != nil {
+			return err
+		}
+		if option == "origins" {
+			origins = d.Token()
+		}
+		if err := p.unmarshalOption(d, option); err != nil {
+			return err
+		}
+		probe := *p
+		probe.Origins = nil // which may come before the cookie
+		if err := probe.check(); err != nil {
+			return d.WrapErr(err)
+		}
+	}
+	probe := *p
+	if err := probe.check(); err != nil {
+		return wrapAt(origins, err)
+	}
+	if len(rest) > head {
+		rest = append(rest, all[len(all)-1])
+	}
+	p.ReverseProxy = new(reverseproxy.Handler)
+	if err := p.ReverseProxy.UnmarshalCaddyfile(caddyfile.NewDispenser(rest)); err != nil {
+		return notOurs(err)
+	}
+	if len(p.ReverseProxy.Upstreams) == 0 && p.ReverseProxy.DynamicUpstreamsRaw == nil {
+		return wrapAt(directive, errors.New("chatgate_proxy needs an upstream, such as: chatgate_proxy 127.0.0.1:9000"))
+	}
+	return nil
+}
+
+// ownOptions are ours; every other one is reverse_proxy's.
+var ownOptions = []string{"anonymous", "bad_token", "expiry", "cookie", "origins", "query", "max_message", "handshake_timeout", "identity"}
+
+// notOurs says whose an option is that reverse_proxy does not understand: it may be one of ours, misspelt.
+func notOurs(err error) error {
+	return fmt.Errorf("chatgate_proxy has the options %s; of the others reverse_proxy says: %w", strings.Join(ownOptions, ", "), err)
+}
+
+func (p *Proxy) unmarshalOption(d *caddyfile.Dispenser, option string) error {
+	switch option {
+	case "anonymous":
+		return oneOf(d, &p.Anonymous, anonymousReadOnly, anonymousRefuse, anonymousAllow)
+	case "bad_token":
+		return oneOf(d, &p.BadToken, badTokenRefuse, badTokenClose)
+	case "expiry":
+		return oneOf(d, &p.Expiry, expirySession, expiryToken)
+	case "cookie":
+		return oneArg(d, &p.Cookie)
+	case "origins":
+		if p.Origins = d.RemainingArgs(); len(p.Origins) == 0 {
+			return d.Err("origins takes at least one origin, such as https://chat.example.com")
+		}
+	case "query":
+		return oneArg(d, &p.Query)
+	case "max_message":
+		return p.unmarshalMaxMessage(d)
+	case "handshake_timeout":
+		return durationArg(d, &p.HandshakeTimeout)
+	case "identity":
+		return p.unmarshalIdentity(d)
+	}
+	return nil
+}
+
+func (p *Proxy) unmarshalMaxMessage(d *caddyfile.Dispenser) error {
+	var v string
+	if err := oneArg(d, &v); err != nil {
+		return err
+	}
+	if v == "unlimited" {
+		p.MaxMessage = -1
+		return nil
+	}
+	n, err := humanize.ParseBytes(v)
+	if err != nil || n == 0 || n > 1<<40 {
+		return d.Errf("max_message is %q; it is a size such as 16MiB, or unlimited", v)
+	}
+	p.MaxMessage = int64(n)
+	return nil
+}
+
+func (p *Proxy) unmarshalIdentity(d *caddyfile.Dispenser) error {
+	start := d.Token()
+	if d.NextArg() {
+		return d.Errf("unexpected %q; identity takes its names in a block", d.Val())
+	}
+	names := new(chatroom.IdentityHeaders)
+	fields := map[string]*string{
+		"user": &names.User, "display_name": &names.DisplayName, "email": &names.Email,
+		"id": &names.ID, "access": &names.Access,
+	}
+	seen := make(once)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		option := d.Val()
+		field, ok := fields[option]
+		if !ok {
+			return d.Errf("unknown field %q of identity; there are user, display_name, email, id and access", option)
+		}
+		if err := seen.see(d); err != nil {
+			return err
+		}
+		if err := oneArg(d, field); err != nil {
+			return err
+		}
+		if err := checkIdentityHeader(option, *field); err != nil {
+			return d.WrapErr(err)
+		}
+	}
+	if len(seen) == 0 {
+		return wrapAt(start, errors.New("identity takes its names in a block: user, display_name, email, id and access"))
+	}
+	if _, err := identityHeaders(names); err != nil {
+		return wrapAt(start, err)
+	}
+	p.Identity = names
+	return nil
+}
+
+// identityHeaders returns the names that are to be used: the configured one, the default where there is none, or an
+// empty one where it is off.
+func identityHeaders(c *chatroom.IdentityHeaders) (chatroom.IdentityHeaders, error) {
+	out := chatroom.DefaultIdentityHeaders
+	if c == nil {
+		return out, nil
+	}
+	told := make(map[string]string) // field by name
+	for _, f := range []struct {
+		field      string
+		configured string
+		use        *string
+	}{
+		{"user", c.User, &out.User},
+		{"display_name", c.DisplayName, &out.DisplayName},
+		{"email", c.Email, &out.Email},
+		{"id", c.ID, &out.ID},
+		{"access", c.Access, &out.Access},
+	} {
+		switch {
+		case f.configured == identityOff:
+			*f.use = ""
+			continue
+		case f.configured != "":
+			*f.use = f.configured
+		}
+		if err := checkIdentityHeader(f.field, *f.use); err != nil {
+			return out, err
+		}
+		low := strings.ToLower(*f.use)
+		if other, ok := told[low]; ok {
+			return out, fmt.Errorf("identity %s: %q is the name of %s already; give each its own, or turn one off", f.field, *f.use, other)
+		}
+		told[low] = f.field
+	}
+	return out, nil
+}
+
+func checkIdentityHeader(field, name string) error {
+	if name == identityOff {
+		return nil
+	}
+	if !httpguts.ValidHeaderFieldName(name) {
+		return fmt.Errorf("identity %s: %q is no name of a header, such as Remote-User", field, name)
+	}
+	if forbiddenIdentity[strings.ToLower(name)] {
+		return fmt.Errorf("identity %s: %q means something else; take a name of its own, such as Remote-User", field, name)
+	}
+	return nil
+}
+
+// forbiddenIdentity are headers that mean something to HTTP or to the handshake.
+var forbiddenIdentity = map[string]bool{
+	"host": true, "connection": true, "upgrade": true, "content-length": true, "transfer-encoding": true, "te": true,
+	"trailer": true, "origin": true, "cookie": true, "authorization": true, "sec-websocket-key": true,
+	"sec-websocket-protocol": true, "sec-websocket-version": true, "sec-websocket-extensions": true, "sec-websocket-accept": true,
+}

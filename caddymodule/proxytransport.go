@@ -1,0 +1,209 @@
+package caddymodule
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/chatgate/chatgate/chatroom"
+)
+
+// gateTransport is the round tripper that the reverse proxy is given. Selection, retries, health, rewrites and header
+// operations have happened when a request gets here; so this is where the identity is written, and where a WebSocket
+// leaves the reverse proxy's hands.
+type gateTransport struct {
+	headers chatroom.IdentityHeaders
+	inner   http.RoundTripper
+	http    *reverseproxy.HTTPTransport // inner, where it is one; only over that do WebSockets go
+	timeout time.Duration
+}
+
+// provisionTransport loads the transport that is configured, or makes the default one, and puts the gate around it.
+func (p *Proxy) provisionTransport(ctx caddy.Context) error {
+	rp := p.ReverseProxy
+	gate := &gateTransport{headers: p.headers, timeout: time.Duration(p.HandshakeTimeout)}
+	if rp.TransportRaw == nil {
+		gate.http = new(reverseproxy.HTTPTransport)
+		if err := gate.http.Provision(ctx); err != nil {
+			return fmt.Errorf("provisioning the default transport: %w", err)
+		}
+		gate.inner = gate.http
+	} else {
+		mod, err := ctx.LoadModule(rp, "TransportRaw")
+		if err != nil {
+			return fmt.Errorf("loading the transport: %w", err)
+		}
+		rp.TransportRaw = nil
+		gate.inner = mod.(http.RoundTripper)
+		gate.http, _ = mod.(*reverseproxy.HTTPTransport)
+	}
+	if bt, ok := gate.inner.(reverseproxy.BufferedTransport); ok {
+		requests, responses := bt.DefaultBufferSizes()
+		rp.RequestBuffers = cmp.Or(rp.RequestBuffers, requests)
+		rp.ResponseBuffers = cmp.Or(rp.ResponseBuffers, responses)
+	}
+	rp.Transport = gate
+	return nil
+}
+
+// What the reverse proxy asks of its transport beside round trips is for the one inside to answer.
+
+// RequestHeaderOps implements reverseproxy.RequestHeaderOpsTransport.
+func (t *gateTransport) RequestHeaderOps() *headers.HeaderOps {
+	if in, ok := t.inner.(reverseproxy.RequestHeaderOpsTransport); ok {
+		return in.RequestHeaderOps()
+	}
+	return nil
+}
+
+// OverrideHealthCheckScheme implements reverseproxy.HealthCheckSchemeOverriderTransport.
+func (t *gateTransport) OverrideHealthCheckScheme(base *url.URL, port string) {
+	if in, ok := t.inner.(reverseproxy.HealthCheckSchemeOverriderTransport); ok {
+		in.OverrideHealthCheckScheme(base, port)
+	}
+}
+
+// ProxyProtocolEnabled implements reverseproxy.ProxyProtocolTransport.
+func (t *gateTransport) ProxyProtocolEnabled() bool {
+	in, ok := t.inner.(reverseproxy.ProxyProtocolTransport)
+	return ok && in.ProxyProtocolEnabled()
+}
+
+// RequiresContentLength implements reverseproxy.ContentLengthRequiredTransport.
+func (t *gateTransport) RequiresContentLength() bool {
+	in, ok := t.inner.(reverseproxy.ContentLengthRequiredTransport)
+	return ok && in.RequiresContentLength()
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *gateTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	hs, ok := r.Context().Value(handshakeKey{}).(*handshake)
+	if !ok { // a health check; every request of a client has one
+		return t.inner.RoundTrip(r)
+	}
+	t.headers.Set(r.Header, hs.id, hs.access)
+	if !hs.websocket {
+		resp, err := t.inner.RoundTrip(r)
+		if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
+			// Nobody asked; but the reverse proxy makes a tunnel of a 101 without an Upgrade.
+			_ = resp.Body.Close()
+			return nil, errors.New("the upstream switched protocols unasked")
+		}
+		return resp, err
+	}
+	hs.drop() // of an attempt before this one
+	conn, err := t.dial(r)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := chatroom.Handshake(r.Context(), conn, r, t.timeout)
+	if err != nil {
+		return nil, err
+	}
+	if answer.Conn == nil {
+		return answer.Response, nil
+	}
+	hs.answer = answer
+	if di, ok := reverseproxy.GetDialInfo(r.Context()); ok {
+		hs.upstream = liveUpstreams.add(di.Upstream)
+	}
+	// The reverse proxy copies the headers and is done; what it thinks it writes goes nowhere, see gateWriter.
+	resp := *answer.Response
+	resp.StatusCode, resp.Status, resp.ContentLength = http.StatusOK, "200 OK", 0
+	resp.Body = io.NopCloser(bytes.NewReader(nil))
+	return &resp, nil
+}
+
+// dial connects to the upstream that was selected, over TLS where the transport says so, with HTTP/1.1.
+func (t *gateTransport) dial(r *http.Request) (net.Conn, error) {
+	if t.http == nil || t.http.Transport == nil {
+		return nil, errors.New("WebSockets need the http transport")
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), t.timeout)
+	defer cancel()
+	t.http.SetScheme(r)
+	addr := r.URL.Host
+	if r.URL.Scheme != "https" {
+		return t.http.Transport.DialContext(ctx, "tcp", addr)
+	}
+	if t.http.Transport.DialTLSContext != nil {
+		return t.http.Transport.DialTLSContext(ctx, "tcp", addr)
+	}
+	conn, err := t.http.Transport.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c := t.http.Transport.TLSClientConfig; c != nil {
+		cfg = c.Clone()
+	}
+	cfg.NextProtos = nil
+	if cfg.ServerName == "" {
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			host = addr
+		}
+		cfg.ServerName = strings.Trim(host, "[]")
+	}
+	tc := tls.Client(conn, cfg)
+	if err := tc.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, reverseproxy.NewDialError(err)
+	}
+	return tc, nil
+}
+
+// drop closes the upstream connection of a handshake that goes no further.
+func (hs *handshake) drop() {
+	if hs.answer.Conn == nil {
+		return
+	}
+	_ = hs.answer.Conn.Close()
+	hs.upstream.done()
+	hs.answer, hs.upstream = chatroom.Answer{}, nil
+}
+
+// gateWriter lets the reverse proxy prepare the header of a 101 without sending it.
+type gateWriter struct {
+	http.ResponseWriter
+	hs *handshake
+}
+
+func (w *gateWriter) established() bool { return w.hs.answer.Conn != nil }
+
+func (w *gateWriter) WriteHeader(status int) {
+	if !w.established() {
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (w *gateWriter) Write(b []byte) (int, error) {
+	if w.established() {
+		return len(b), nil
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// FlushError implements what http.ResponseController looks for.
+func (w *gateWriter) FlushError() error {
+	if w.established() {
+		return nil
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Unwrap lets an http.ResponseController reach the rest.
+func (w *gateWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,595 @@
+package attack
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/chatgate/chatgate/internal/gatetest"
+)
+
+// injected are names under which one upstream or another reads who is asking, or where from.
+var injected = []string{
+	"Remote-User", "Remote-Name", "Remote-Email", "Remote-Id", "Remote-Access", "Remote-Groups", "X-Remote-User",
+	"X-Auth-User", "X-Auth-Request-User", "X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups",
+	"X-Forwarded-Preferred-Username", "X-Forwarded-Access-Token", "X-User", "X-User-Id", "X-Username", "X-Gw-User",
+	"X-Gw-Access", "X-WebAuth-User", "X-Real-IP", "X-Client-IP", "True-Client-IP", "Forwarded", "X-Original-URL",
+	"X-Rewrite-URL", "X-HTTP-Method-Override", "X-Method-Override", "Proxy-Authorization", "Proxy", "X-Forwarded-Prefix",
+	"X-Forwarded-Port", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-SSL-Client-DN",
+}
+
+const forged = "forged-by-the-client"
+
+// asAnyone runs a header attack as visitor and member, as request and handshake, and hands over what the upstream got.
+func asAnyone(c *chat, path string, lines []string, check func(t *testing.T, v *visit, member bool)) {
+	t := c.t.(*testing.T)
+	t.Helper()
+	for _, member := range []bool{false, true} {
+		for _, upgrade := range []bool{false, true} {
+			name := map[bool]string{false: "visitor", true: "alice"}[member] + map[bool]string{false: " GET", true: " handshake"}[upgrade]
+			t.Run(name, func(t *testing.T) {
+				more := lines
+				if member {
+					more = append([]string{bearer(c.alice)}, lines...)
+				}
+				n := c.up.count()
+				r := gatetest.Dial(t, c.HTTP)
+				if upgrade {
+					r.Open(c.HTTP, path, more...)
+				} else {
+					r.Send(request("GET", path, c.HTTP, more...))
+					if resp, body := r.Response(); resp.StatusCode != http.StatusOK {
+						t.Fatalf("%s %s", resp.Status, body)
+					}
+				}
+				check(t, c.up.visit(t, n), member)
+			})
+		}
+	}
+}
+
+func TestHDR01ForgedIdentity(t *testing.T) {
+	c := theChat(t)
+	spellings := []struct {
+		name  string
+		lines func(name string) []string
+	}{
+		{"as it is", func(n string) []string { return []string{n + ": " + forged} }},
+		{"twice", func(n string) []string { return []string{n + ": " + forged, n + ": " + forged + "2"} }},
+		{"lower case", func(n string) []string { return []string{strings.ToLower(n) + ": " + forged} }},
+		{"upper case", func(n string) []string { return []string{strings.ToUpper(n) + ": " + forged} }},
+		{"empty", func(n string) []string { return []string{n + ":", n + ": " + forged} }},
+	}
+	for _, s := range spellings {
+		t.Run(s.name, func(t *testing.T) {
+			c := *c
+			c.t = t
+			var lines []string
+			for _, n := range injected {
+				lines = append(lines, s.lines(n)...)
+			}
+			asAnyone(&c, "/api/v1/rooms/a/messages/ws", lines, func(t *testing.T, v *visit, member bool) {
+				v.assertNo(t, forged)
+				if member {
+					assertIdentity(t, v.head, "alice", true)
+				} else {
+					assertIdentity(t, v.head, "", false)
+				}
+			})
+		})
+	}
+}
+
+func TestHDR01ConfiguredHeaderCannotBeOverwritten(t *testing.T) {
+	c := theChat(t)
+	// The route's own header_up says Remote-User: root. What is proven is written after it.
+	asAnyone(c, "/copy/x", []string{"Remote-User: " + forged}, func(t *testing.T, v *visit, member bool) {
+		v.assertNo(t, forged, "root")
+		if member {
+			assertIdentity(t, v.head, "alice", true)
+		} else {
+			assertIdentity(t, v.head, "", false)
+		}
+	})
+}
+
+func TestHDR02OtherSpellings(t *testing.T) {
+	c := theChat(t)
+	spell := func(name string) []string {
+		words := strings.Split(name, "-")
+		var out []string
+		for _, sep := range []string{"_", ".", "--", "-_", "._", "__", ""} {
+			out = append(out, strings.Join(words, sep))
+		}
+		return append(out, "-"+name, name+"-", "_"+name, name+"_", strings.ToLower(strings.Join(words, "_")))
+	}
+	var lines []string
+	for _, n := range []string{"Remote-User", "Remote-Access", "X-Gw-User", "X-Gw-Access"} {
+		for _, s := range spell(n) {
+			lines = append(lines, s+": "+forged)
+		}
+	}
+	t.Run("names in odd case", func(t *testing.T) {
+		c := *c
+		c.t = t
+		asAnyone(&c, "/odd/x", append([]string{"X-GW-USER: " + forged, "x-gw-access: " + forged}, lines...), func(t *testing.T, v *visit, member bool) {
+			v.assertNo(t, forged)
+			var user, access []string
+			if member {
+				user, access = []string{"alice"}, []string{"read-write"}
+			}
+			if got := gatetest.HeaderValues(v.head, "X-Gw-User"); fmt.Sprint(got) != fmt.Sprint(user) {
+				t.Errorf("X-Gw-User %q, want %q", got, user)
+			}
+			if got := gatetest.HeaderValues(v.head, "X-Gw-Access"); fmt.Sprint(got) != fmt.Sprint(access) {
+				t.Errorf("X-Gw-Access %q, want %q", got, access)
+			}
+		})
+	})
+	t.Run("default names", func(t *testing.T) {
+		c := *c
+		c.t = t
+		asAnyone(&c, "/x", lines, func(t *testing.T, v *visit, _ bool) { v.assertNo(t, forged) })
+	})
+	t.Run("Caddy lets underscores and dots through", func(t *testing.T) {
+		up := newRecorder(t, echo)
+		g := gatetest.Start(t, strings.NewReplacer("UPSTREAM", up.Addr).Replace(`{
+	{{GLOBAL}}
+	servers {
+		expected_underscore_headers x_* X_* remote_* Remote_*
+		expected_dot_headers x.* remote.*
+	}
+	chatgate {
+		accounts sqlite
+		sessions embedded
+		registration open
+		issuer https://chat.test
+	}
+}
+
+http://{{HTTP}} {
+	chatgate_accounts rooms
+	chatgate_proxy /odd/* UPSTREAM {
+		identity {
+			user x-gw-user
+			access X_Gw_Access
+		}
+	}
+	chatgate_proxy UPSTREAM
+}
+`))
+		g.Register("alice", password)
+		c := &chat{Gateway: g, t: t, up: up, alice: g.Login("alice", password)}
+		// That Caddy passes them is what makes this a test: a name that is no identity arrives.
+		lines := []string{
+			"X_Gw_User: " + forged, "X_Gw_Access: " + forged, "x.gw.access: " + forged, "Remote_User: " + forged,
+			"remote_access: " + forged, "Remote.Name: " + forged, "X_Other: arrives", "X.Other: arrives",
+		}
+		for _, path := range []string{"/odd/x", "/x"} {
+			asAnyone(c, path, lines, func(t *testing.T, v *visit, _ bool) {
+				if strings.Count(v.head, "arrives") != 2 {
+					t.Errorf("Caddy dropped the harmless headers; this proves nothing:\n%s", v.head)
+				}
+				v.assertNo(t, forged)
+			})
+		}
+	})
+}
+
+func TestHDR03ConnectionTokens(t *testing.T) {
+	c := theChat(t)
+	names := []string{"Remote-User", "Remote-Access", "remote-access", "Remote_Access", "X-Gw-User", "Authorization", "Cookie", "Origin", "Sec-WebSocket-Key", "Host", "content-length", "\"close\"", "close;x"}
+	for _, name := range names {
+		for _, lines := range [][]string{
+			{"Connection: close, " + name},
+			{"Connection: " + name + ",close"},
+			{"Connection: keep-alive", "connection:" + name},
+			{"Connection: ,, \t" + name + "\t,"},
+		} {
+			t.Run(strings.Join(lines, "; "), func(t *testing.T) {
+				n := c.up.count()
+				resp, body := c.get("/x", append(lines, bearer(c.alice))...)
+				if resp.StatusCode != http.StatusBadRequest {
+					t.Errorf("%s %s", resp.Status, body)
+				}
+				c.up.untouched(t, n)
+			})
+		}
+		t.Run("handshake naming "+name, func(t *testing.T) {
+			n := c.up.count()
+			for _, token := range []string{"", c.alice} {
+				r := c.dial()
+				h := strings.Replace(gatetest.Handshake(c.HTTP, "/x", "X-Note: 1"), "Connection: Upgrade", "Connection: Upgrade, "+name, 1)
+				if token != "" {
+					h = strings.Replace(h, "X-Note: 1", bearer(token), 1)
+				}
+				r.Send(h)
+				if resp, body := r.Response(); resp.StatusCode != http.StatusBadRequest {
+					t.Errorf("%s %s", resp.Status, body)
+				}
+			}
+			c.up.untouched(t, n)
+		})
+	}
+	// Headers that other proxies treat alike have no effect either.
+	for _, line := range []string{"Proxy-Connection: Remote-User, Remote-Access", "Keep-Alive: Remote-Access", "TE: Remote-Access", "Connection: te, close, keep-alive"} {
+		t.Run(line, func(t *testing.T) {
+			n := c.up.count()
+			if resp, body := c.get("/x", bearer(c.alice), line); resp.StatusCode != http.StatusOK {
+				t.Fatalf("%s %s", resp.Status, body)
+			}
+			assertIdentity(t, c.up.visit(t, n).head, "alice", true)
+		})
+	}
+}
+
+func TestHDR04ProxyTrust(t *testing.T) {
+	shared.Use(t)
+	up := newRecorder(t, echo)
+	port := gatetest.FreePort(t)
+	proxied := fmt.Sprintf("127.0.0.1:%d", port)
+	g := gatetest.Start(t, strings.NewReplacer("UPSTREAM", up.Addr, "PORT", fmt.Sprint(port)).Replace(`{
+	{{GLOBAL}}
+	servers :PORT {
+		trusted_proxies static 127.0.0.1/32
+		trusted_proxies_strict
+	}
+	chatgate {
+		accounts sqlite
+		sessions embedded
+		registration open
+		issuer https://chat.test
+		login_rate 5/1m
+	}
+}
+
+http://{{HTTP}}, http://127.0.0.1:PORT {
+	chatgate_accounts rooms
+	chatgate_proxy UPSTREAM
+}
+`))
+	attempt := 0
+	login := func(addr string, lines ...string) int {
+		t.Helper()
+		attempt++ // a new name every time, so that it is the address which runs out
+		body := fmt.Sprintf(`{"username":"nobody%d","secret":"wrong-%d-wrong"}`, attempt, attempt)
+		r := gatetest.Dial(t, addr)
+		defer r.Close()
+		r.Send(request("POST", "/api/v1/login", addr, append(lines, "Content-Type: application/json", fmt.Sprintf("Content-Length: %d", len(body)), "Connection: close")...) + body)
+		resp, _ := r.Response()
+		return resp.StatusCode
+	}
+
+	t.Run("login rate of an untrusted peer", func(t *testing.T) {
+		limited := 0
+		for i := range 30 {
+			ip := fmt.Sprintf("203.0.113.%d", i)
+			status := login(g.HTTP, "X-Forwarded-For: "+ip, "X-Real-IP: "+ip, "True-Client-IP: "+ip, "Forwarded: for="+ip, "Client-IP: "+ip, "CF-Connecting-IP: "+ip)
+			switch {
+			case status == http.StatusTooManyRequests:
+				limited++
+			case i >= 8: // five at once, and one more every twelve seconds
+				t.Errorf("attempt %d was answered with %d", i+1, status)
+			}
+		}
+		if limited < 20 {
+			t.Errorf("only %d of 30 attempts were limited", limited)
+		}
+	})
+	t.Run("headers of an untrusted peer", func(t *testing.T) {
+		n := up.count()
+		r := gatetest.Dial(t, g.HTTP)
+		r.Send(request("GET", "/x", g.HTTP, "X-Forwarded-For: 203.0.113.9", "X-Forwarded-Host: evil.example", "X-Forwarded-Proto: https",
+			"X-Forwarded-Port: 99", "X-Forwarded-Prefix: /evil", "Forwarded: for=203.0.113.9;host=evil.example", "X-Real-IP: 203.0.113.9", "True-Client-IP: 203.0.113.9"))
+		r.Response()
+		v := up.visit(t, n)
+		v.assertNo(t, "203.0.113.9", "evil", "99\r\n", "x-real-ip", "true-client-ip", "\r\nforwarded:", "x-forwarded-port", "x-forwarded-prefix")
+		for name, want := range map[string]string{"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": g.HTTP, "X-Forwarded-Proto": "http"} {
+			if got := gatetest.HeaderValues(v.head, name); len(got) != 1 || got[0] != want {
+				t.Errorf("%s %q, want %q", name, got, want)
+			}
+		}
+	})
+	t.Run("login rate behind a trusted proxy", func(t *testing.T) {
+		// The right-most address that is not the proxy's own counts, whatever the client put in front of it.
+		for i := range 12 {
+			if status := login(proxied, fmt.Sprintf("X-Forwarded-For: 198.51.100.7, 203.0.113.%d, 127.0.0.1", i+1)); status == http.StatusTooManyRequests {
+				t.Errorf("client %d was limited for what others did", i+1)
+			}
+		}
+		last := 0
+		for i := range 12 {
+			last = login(proxied, fmt.Sprintf("X-Forwarded-For: 192.0.2.%d, 203.0.113.200, 127.0.0.1", i+1))
+		}
+		if last != http.StatusTooManyRequests {
+			t.Errorf("a client that invents a chain got %d at its twelfth attempt", last)
+		}
+		// An address of IPv6 counts by its /64.
+		for i := range 12 {
+			last = login(proxied, fmt.Sprintf("X-Forwarded-For: 2001:db8:1:2::%x", i+1))
+		}
+		if last != http.StatusTooManyRequests {
+			t.Errorf("a subscriber's twelfth address got %d", last)
+		}
+	})
+	t.Run("identity behind a trusted proxy", func(t *testing.T) {
+		n := up.count()
+		r := gatetest.Dial(t, proxied)
+		r.Send(request("GET", "/x", proxied, "X-Forwarded-For: 203.0.113.9", "X-Real-IP: 203.0.113.9", "Remote-User: "+forged, "X-Forwarded-User: "+forged, "Remote-Access: "+forged))
+		r.Response()
+		v := up.visit(t, n)
+		v.assertNo(t, forged)
+		assertIdentity(t, v.head, "", false)
+	})
+	for _, value := range []string{
+		"::ffff:127.0.0.1", "[2001:db8::1]:4711", "fe80::1%eth0", "unknown", "_hidden, 203.0.113.77", ",,,", "999.1.1.1",
+		"203.0.113.78:70000", strings.Repeat("203.0.113.79, ", 700) + "203.0.113.79",
+	} {
+		t.Run(fmt.Sprintf("X-Forwarded-For %.30q", value), func(t *testing.T) {
+			switch status := login(proxied, "X-Forwarded-For: "+value); status {
+			case http.StatusBadRequest, http.StatusUnauthorized, http.StatusTooManyRequests:
+			default:
+				t.Errorf("status %d", status)
+			}
+		})
+	}
+}
+
+func TestHDR05Paths(t *testing.T) {
+	c := theChat(t)
+	const refused, ambiguous = http.StatusUnauthorized, http.StatusBadRequest
+	for _, tc := range []struct {
+		target string
+		status int
+	}{
+		{"/refuse/x", refused},
+		{"/%72efuse/x", refused},
+		{"/refuse%2Fx", ambiguous},
+		{"/refuse%2fx", ambiguous},
+		{"/REFUSE/x", refused},
+		{"/Refuse/x", refused},
+		{"/refuse/x?/allow/", refused},
+		{"/refuse/?path=/allow/x", refused},
+		{"http://HOST/refuse/x", refused},
+		{"/allow/../refuse/x", ambiguous},
+		{"/allow/..%2frefuse/x", ambiguous},
+		{"/allow/%2e%2e/refuse/x", ambiguous},
+		{"/allow/%2E./refuse/x", ambiguous},
+		{"/allow/..%5crefuse/x", ambiguous},
+		{"/allow/..\\refuse/x", ambiguous},
+		{"/allow/..;/refuse/x", ambiguous},
+		{"/allow/;/../refuse/x", ambiguous},
+		{"/allow/x;y", ambiguous},
+		{"/allow/x%3by", ambiguous},
+		{"/allow/./x", ambiguous},
+		{"/./refuse/x", ambiguous},
+		{"//refuse/x", ambiguous},
+		{"/allow//refuse/x", ambiguous},
+		{"/refuse//x", ambiguous},
+		{"/refuse/x#/allow/", refused},
+		{"/refuse/x%00", ambiguous},
+		{"/allow/%00/refuse", ambiguous},
+		{"/allow/x%0a", ambiguous},
+		{"/allow/x%0d%0aRemote-User:%20admin", ambiguous},
+		{"/allow/x%7f", ambiguous},
+	} {
+		t.Run(tc.target, func(t *testing.T) {
+			n := c.up.count()
+			resp, body := c.get(strings.Replace(tc.target, "HOST", c.HTTP, 1), "Connection: close")
+			if resp.StatusCode != tc.status {
+				t.Errorf("%s %s, want %d", resp.Status, body, tc.status)
+			}
+			c.up.untouched(t, n)
+		})
+	}
+	// What is let through arrives as it was judged.
+	for _, target := range []string{"/allow/x", "/allow/%252e%252e/refuse/x", "/allow/%252frefuse", "/allow/a%20b?q=%2e%2e/x&&=", "/allow/x?y=//;\\", "/allow/%C3%A9", "/allow/x?", "/allow/x#/refuse/x"} {
+		t.Run(target, func(t *testing.T) {
+			n := c.up.count()
+			if resp, body := c.get(target, "Connection: close"); resp.StatusCode != http.StatusOK {
+				t.Fatalf("%s %s", resp.Status, body)
+			}
+			if got, want := c.up.visit(t, n).target(), strings.Replace(target, "#", "%23", 1); got != want {
+				t.Errorf("the upstream got %q", got)
+			}
+		})
+	}
+}
+
+func TestHDR05Headers(t *testing.T) {
+	c := theChat(t)
+	for _, line := range []string{
+		"X-Original-URL: /allow/x", "X-Rewrite-URL: /allow/x", "X-Forwarded-Path: /allow/x", "X-Forwarded-Uri: /allow/x", "X-HTTP-Method-Override: OPTIONS",
+		"User-Agent: kube-probe/1.30", "X-Forwarded-For: 127.0.0.1", "X-Forwarded-Host: localhost", "Forwarded: for=127.0.0.1", "Authorization: Basic YWRtaW46YWRtaW4=",
+		"Cookie: ssid=admin; admin=1", "Upgrade-Insecure-Requests: 1", "Expect: 100-continue", "Max-Forwards: 0",
+	} {
+		t.Run(line, func(t *testing.T) {
+			n := c.up.count()
+			resp, body := c.get("/refuse/x", line, "Connection: close")
+			if resp.StatusCode != http.StatusUnauthorized {
+				t.Errorf("%s %s", resp.Status, body)
+			}
+			c.up.untouched(t, n)
+		})
+	}
+	for _, host := range []string{"127.0.0.1", "LOCALHOST", "localhost.", "127.0.0.1:1", "evil.example", "127.0.0.1.", "[::1]", "a b", "evil@127.0.0.1", ".."} {
+		t.Run("Host "+host, func(t *testing.T) {
+			n := c.up.count()
+			r := c.dial()
+			r.Send(request("GET", "/refuse/x", host, "Connection: close"))
+			r.Response() // whatever it is; for hosts that are not served Caddy has an empty 200
+			c.up.untouched(t, n)
+		})
+	}
+}
+
+func TestHDR05Methods(t *testing.T) {
+	c := theChat(t)
+	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "PROPFIND", "FOO", "get", "TRACE", "CONNECT", "PRI", strings.Repeat("A", 40)} {
+		t.Run("visitor "+method, func(t *testing.T) {
+			n := c.up.count()
+			for _, path := range []string{"/x", "/refuse/x"} {
+				resp, body := c.request(method, path, "Content-Length: 0", "Connection: close")
+				if resp.StatusCode < 400 || resp.StatusCode >= 500 && method != "PRI" {
+					t.Errorf("%s: %s %s", path, resp.Status, body)
+				}
+			}
+			c.up.untouched(t, n)
+		})
+	}
+	for _, method := range []string{"HEAD", "OPTIONS"} {
+		t.Run("visitor "+method, func(t *testing.T) {
+			n := c.up.count()
+			r := c.dial()
+			r.Send(request(method, "/refuse/x", c.HTTP, "Connection: close"))
+			if line, err := r.R.ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 401 ") {
+				t.Errorf("%q, %v", line, err)
+			}
+			c.up.untouched(t, n)
+		})
+	}
+	for _, tc := range []struct {
+		method, target string
+	}{{"TRACE", "/allow/x"}, {"CONNECT", c.HTTP}, {"CONNECT", "evil.example:443"}, {"CONNECT", "/allow/x"}, {"OPTIONS", "*"}} {
+		t.Run("alice "+tc.method+" "+tc.target, func(t *testing.T) {
+			n := c.up.count()
+			resp, body := c.request(tc.method, tc.target, bearer(c.alice), "Connection: close")
+			// net/http answers OPTIONS * itself, and Caddy a host that it does not serve.
+			if resp.StatusCode < 400 && tc.target != "*" && !strings.HasPrefix(tc.target, "evil") {
+				t.Errorf("%s %s", resp.Status, body)
+			}
+			c.up.untouched(t, n)
+		})
+	}
+	t.Run("alice POST with overrides", func(t *testing.T) {
+		n := c.up.count()
+		resp, body := c.request("POST", "/x", bearer(c.alice), "Content-Length: 0", "X-HTTP-Method-Override: DELETE", "X-Method-Override: DELETE", "X-HTTP-Method: DELETE", "Connection: close")
+		if resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s %s", resp.Status, body)
+		}
+		v := c.up.visit(t, n)
+		v.assertNo(t, "DELETE")
+		if v.method() != "POST" {
+			t.Errorf("the upstream got a %s", v.method())
+		}
+		assertIdentity(t, v.head, "alice", true)
+	})
+}
+
+func TestHDR06Trailers(t *testing.T) {
+	c := theChat(t)
+	for _, announced := range [][]string{
+		{"Trailer: Remote-User, X-Gw-User, X-Note"},
+		{"Trailer: Remote-User", "Trailer: X-Gw-User, X-Note", "TE: trailers", "Connection: te"},
+		nil,
+	} {
+		t.Run(strings.Join(announced, "; "), func(t *testing.T) {
+			n := c.up.count()
+			r := c.dial()
+			r.Send(request("POST", "/x", c.HTTP, append([]string{bearer(c.alice), "Transfer-Encoding: chunked"}, announced...)...) +
+				"5\r\nhello\r\n0\r\nRemote-User: " + forged + "\r\nX-Gw-User: " + forged + "\r\nX-Note: " + forged + "\r\n\r\n")
+			if resp, body := r.TryStatus(); resp != http.StatusOK && !(announced == nil && resp == http.StatusBadRequest) {
+				t.Fatalf("%d %s", resp, body)
+			}
+			v := c.up.visit(t, n)
+			v.assertNo(t, forged, "\r\ntrailer:", "\r\nte:")
+			if !strings.Contains(string(v.bytes()), "hello") {
+				t.Errorf("the body is not there: %q", v.bytes())
+			}
+			assertIdentity(t, v.head, "alice", true)
+		})
+	}
+}
+
+func TestHDR08NamesAreEncoded(t *testing.T) {
+	c := theChat(t)
+	for name, want := range map[string]string{"zoë": "zo%C3%AB", "мила": "%D0%BC%D0%B8%D0%BB%D0%B0"} {
+		t.Run(name, func(t *testing.T) {
+			c.Register(name, password)
+			n := c.up.count()
+			if resp, body := c.get("/x", bearer(c.Login(name, password))); resp.StatusCode != http.StatusOK {
+				t.Fatalf("%s %s", resp.Status, body)
+			}
+			head := c.up.visit(t, n).head
+			for _, h := range []string{"Remote-User", "Remote-Name"} {
+				if got := gatetest.HeaderValues(head, h); len(got) != 1 || got[0] != want {
+					t.Errorf("%s %q, want %q", h, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestHDR09CredentialsStayHere(t *testing.T) {
+	c := theChat(t)
+	a := c.alice
+	cookie := "Cookie: theme=dark; ssid=" + a + "; lang=\"eo\""
+	origin := "Origin: https://app.example.com"
+	for _, tc := range []struct {
+		name, path string
+		lines      []string
+		upgrade    bool
+		want       string // in what the upstream gets
+	}{
+		{"Bearer", "/x", []string{bearer(a)}, false, ""},
+		{"bearer", "/x", []string{"authorization: bearer " + a}, false, ""},
+		{"Bearer, handshake", "/x", []string{bearer(a)}, true, ""},
+		{"first subprotocol", "/x", []string{protocols(a, "chat.v1")}, true, "Sec-Websocket-Protocol: chat.v1\r\n"},
+		{"only subprotocol", "/x", []string{protocols(a)}, true, ""},
+		{"subprotocols in two lines", "/x", []string{protocols(a), protocols("chat.v1", "chat.v2")}, true, "Sec-Websocket-Protocol: chat.v1, chat.v2\r\n"},
+		{"subprotocol and Bearer", "/x", []string{protocols(a), bearer(a)}, true, ""},
+		{"cookie", "/cookie/x", []string{cookie}, false, "Cookie: theme=dark; lang=\"eo\"\r\n"},
+		{"cookie, handshake", "/cookie/x", []string{cookie, origin}, true, "Cookie: theme=dark; lang=\"eo\"\r\n"},
+		{"cookie quoted", "/cookie/x", []string{"Cookie: ssid=\"" + a + "\""}, false, ""},
+		{"cookie twice", "/cookie/x", []string{"Cookie: ssid=" + a + "; ssid=" + a, "Cookie: ssid=" + a}, false, ""},
+		{"cookie and Bearer", "/cookie/x", []string{cookie, bearer(a)}, false, "Cookie: theme=dark; lang=\"eo\"\r\n"},
+		{"query", "/query/x?a=1&token=" + a + "&b=%2F", nil, false, "/query/x?a=1&b=%2F "},
+		{"query, handshake", "/query/x?token=" + a, nil, true, "/query/x "},
+		{"query, escaped name", "/query/x?%74oken=" + a + "&t=1", nil, false, "/query/x?t=1 "},
+		{"query twice", "/query/x?token=" + a + "&token=" + a, nil, false, "/query/x "},
+		{"query and Referer", "/query/x?token=" + a, []string{"Referer: http://" + c.HTTP + "/query/page?token=" + a}, false, "/query/x "},
+		{"everywhere", "/any/x?token=" + a, []string{cookie, protocols(a), bearer(a)}, true, ""},
+		{"subprotocol of a request that is no handshake", "/x", []string{bearer(a), protocols(a)}, false, ""},
+		{"subprotocol of another upgrade", "/x", []string{bearer(a), protocols(a), "Upgrade: foo", "Connection: upgrade"}, false, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			n := c.up.count()
+			r := c.dial()
+			if tc.upgrade {
+				r.Open(c.HTTP, tc.path, tc.lines...)
+			} else {
+				r.Send(request("GET", tc.path, c.HTTP, tc.lines...))
+				if resp, body := r.Response(); resp.StatusCode != http.StatusOK {
+					t.Fatalf("%s %s", resp.Status, body)
+				}
+			}
+			v := c.up.visit(t, n)
+			_, secret, _ := strings.Cut(a, ".")
+			v.assertNo(t, a, secret, "\r\nauthorization:", "ssid")
+			if !strings.Contains(strings.ToLower(v.head), strings.ToLower(tc.want)) {
+				t.Errorf("the upstream did not get %q:\n%s", tc.want, v.head)
+			}
+			assertIdentity(t, v.head, "alice", true)
+		})
+	}
+	// What is not the gateway's goes to the upstream.
+	t.Run("another scheme", func(t *testing.T) {
+		n := c.up.count()
+		c.get("/x", "Authorization: Basic YWxpY2U6eA==")
+		v := c.up.visit(t, n)
+		if !strings.Contains(v.head, "Authorization: Basic YWxpY2U6eA==\r\n") {
+			t.Errorf("the upstream's own credentials are gone:\n%s", v.head)
+		}
+		assertIdentity(t, v.head, "", false)
+	})
+	for _, line := range []string{"Authorization: Bearer\t" + a, "Authorization: Bearer  " + a, "Authorization: Bearer", "Authorization: bearer" + "\t \t" + a, "Authorization: Bearer " + a + ", x=y"} {
+		t.Run(fmt.Sprintf("malformed %.25q", line), func(t *testing.T) {
+			n := c.up.count()
+			if resp, body := c.get("/x", line); resp.StatusCode != http.StatusBadRequest && resp.StatusCode != http.StatusUnauthorized {
+				t.Errorf("%s %s", resp.Status, body)
+			}
+			c.up.untouched(t, n)
+		})
+	}
+}

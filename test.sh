@@ -1,0 +1,268 @@
+#!/usr/bin/env bash
+#
+# Checks everything that chatgate promises, on a Debian machine that has Go and perhaps nothing else.
+#
+#   ./test.sh         all of it: form, linter, tests, the release binary, and the example run with that binary
+#   ./test.sh quick   form and tests only
+#
+# As root it installs what is missing with apt-get; as anybody else it says what to install. Nothing is left behind but
+# packages and Go's caches.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+golangci_version=v2.15.0
+xcaddy_version=v0.4.7
+
+# One line a package: its name, and the command or the file that shows it is there.
+packages=(
+	"chromium         chromium"
+	"python3          python3"
+	"nodejs           node"
+	"postgresql       /usr/lib/postgresql/*/bin/initdb"
+	"gcc              gcc" # the race detector needs cgo
+	"libc6-dev        /usr/include/stdlib.h"
+	"git              git"
+	"curl             curl"
+	"openssl          openssl"
+	"ca-certificates  /etc/ssl/certs/ca-certificates.crt"
+)
+
+modules=(
+	chatgate
+	http.handlers.chatgate_accounts
+	http.handlers.chatgate_demo_room
+	http.handlers.chatgate_proxy
+)
+
+ports=(8443 8080 9000 2019) # what Caddyfile.example and Caddy's admin API listen on
+
+export LC_ALL=C
+export GOWORK=off                           # a workspace around the checkout is no part of it
+export GOFLAGS="${GOFLAGS:-} -buildvcs=false" # root in somebody else's checkout cannot ask git
+export CHATGATE_TEST_STRICT=1               # a test whose server or browser is missing fails instead of skipping
+
+tmp=$(mktemp -d)
+gateway_pid=
+
+# The release binary, with a home of its own, so that it finds and leaves nothing in the user's.
+gateway=(env HOME="$tmp/home" XDG_DATA_HOME="$tmp/home/data" XDG_CONFIG_HOME="$tmp/home/config" "$tmp/caddy")
+
+cleanup() {
+	local status=$?
+	if [[ -n $gateway_pid ]]; then
+		kill -KILL "$gateway_pid" 2>/dev/null || true
+		wait "$gateway_pid" 2>/dev/null || true
+	fi
+	if ((status)) && [[ -s $tmp/gateway.log ]]; then
+		printf '\nthe log of the gateway ends with:\n' >&2
+		tail -n 40 "$tmp/gateway.log" >&2
+	fi
+	rm -rf "$tmp"
+}
+trap cleanup EXIT
+
+fail() {
+	printf 'FAILED: %s\n' "$*" >&2
+	exit 1
+}
+
+# step HEADING COMMAND... runs a step under its heading and says how long it took.
+step() {
+	local heading=$1 start=$SECONDS
+	shift
+	printf '\n=== %s\n' "$heading"
+	"$@"
+	printf -- '--- %s: %d s\n' "$heading" $((SECONDS - start))
+}
+
+is_there() {
+	case $1 in
+	/*) compgen -G "$1" >/dev/null ;;
+	*) command -v "$1" >/dev/null ;;
+	esac
+}
+
+install_missing() {
+	command -v go >/dev/null || fail "Go is not installed: see https://go.dev/dl/"
+
+	local entry name probe missing=()
+	for entry in "${packages[@]}"; do
+		read -r name probe <<<"$entry"
+		is_there "$probe" || missing+=("$name")
+	done
+	if ((${#missing[@]})); then
+		printf 'missing: %s\n' "${missing[*]}"
+		((EUID == 0)) || fail "install first, as root: apt-get install --no-install-recommends ${missing[*]}"
+		command -v apt-get >/dev/null || fail "there is no apt-get here: install ${missing[*]} in this system's own way"
+		export DEBIAN_FRONTEND=noninteractive
+		apt-get update -qq
+		apt-get install -y -qq --no-install-recommends "${missing[@]}"
+	fi
+	go version
+}
+
+check_form() {
+	local files
+	files=$("$(go env GOROOT)/bin/gofmt" -l .)
+	[[ -z $files ]] || fail "not formatted by gofmt: $files"
+
+	# -e: a test of some dependency's dependency that a module proxy does not serve says nothing about this module.
+	go mod tidy -e -diff || fail "go.mod or go.sum is not tidy: run go mod tidy"
+
+	go vet ./...
+}
+
+run_linter() {
+	local linter=(go run "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$golangci_version")
+	"${linter[@]}" config verify
+	"${linter[@]}" run
+}
+
+run_tests() {
+	go test -race -count=1 -timeout 15m ./...
+}
+
+# The race detector multiplies memory and time, so what a flood and ten thousand connections cost is counted without it.
+run_counts() {
+	go test -count=1 -timeout 5m -run '^(TestLoginFlood|TestConnectionsComeAndGo)$' ./internal/e2e/lifecycle
+}
+
+# joined FILE prints FILE with its continued lines made whole.
+joined() {
+	sed -e ':a' -e '/\\$/{' -e 'N' -e 's/[[:space:]]*\\\n[[:space:]]*/ /' -e 'ba' -e '}' "$1"
+}
+
+# The command that operators are told is the one that is tested, but for where the binary goes.
+build_release() {
+	local command
+	command=$(joined xcaddy.Dockerfile | sed -n 's/^RUN \(xcaddy build .*\)$/\1/p')
+	[[ -n $command && $command != *$'\n'* ]] || fail "xcaddy.Dockerfile should have one line RUN xcaddy build …"
+	if [[ -e README.md ]]; then
+		[[ $(joined README.md) == *"$command"* ]] || fail "README.md does not show the command of xcaddy.Dockerfile: $command"
+	fi
+	printf '%s\n' "$command"
+
+	build_xcaddy
+	local args
+	read -ra args <<<"${command#xcaddy }"
+	# The last --output wins. What the caller's environment says to xcaddy is not part of the command.
+	env -u CADDY_VERSION -u XCADDY_GO_BUILD_FLAGS -u XCADDY_GO_MOD_FLAGS -u XCADDY_RACE_DETECTOR -u XCADDY_SKIP_BUILD \
+		-u XCADDY_SETCAP TMPDIR="$tmp" "$tmp/xcaddy" "${args[@]}" --output "$tmp/caddy"
+	[[ -x $tmp/caddy ]] || fail "xcaddy made no binary"
+}
+
+# build_xcaddy builds it inside a module that is thrown away, so that this one does not depend on it.
+build_xcaddy() {
+	mkdir "$tmp/xcaddy-module"
+	(
+		cd "$tmp/xcaddy-module" &&
+			go mod init throwaway &&
+			go mod edit -require="github.com/caddyserver/xcaddy@$xcaddy_version" &&
+			go build -mod=mod -o "$tmp/xcaddy" github.com/caddyserver/xcaddy/cmd/xcaddy
+	) 2>"$tmp/xcaddy.log" || {
+		cat "$tmp/xcaddy.log" >&2
+		fail "xcaddy $xcaddy_version could not be built"
+	}
+}
+
+check_example() {
+	mkdir -p "$tmp/home"
+	local listed module
+	listed=$("${gateway[@]}" list-modules)
+	for module in "${modules[@]}"; do
+		grep -qx "[[:space:]]*$module" <<<"$listed" || fail "the release binary has no module $module"
+	done
+
+	"${gateway[@]}" adapt --config Caddyfile.example --adapter caddyfile >"$tmp/example.json"
+	# Caddy run by root would otherwise make this machine trust a throw-away certificate authority.
+	grep -q '"install_trust":false' "$tmp/example.json" || fail "Caddyfile.example lacks the global option skip_install_trust"
+	"${gateway[@]}" validate --config Caddyfile.example --adapter caddyfile
+}
+
+# request ARGS... makes one request; the body goes to $tmp/body, the status and where it redirects to are printed.
+request() {
+	curl --silent --insecure --noproxy '*' --max-time 10 --output "$tmp/body" --write-out '%{http_code} %{redirect_url}' "$@" || true
+}
+
+# expect WHAT WANTED GOT compares an answer with a pattern.
+expect() {
+	# shellcheck disable=SC2053 # the right side is a pattern
+	if [[ $3 != $2 ]]; then
+		printf 'the answer was: %s\n' "$(head -c 2000 "$tmp/body" 2>/dev/null)" >&2
+		fail "$1: wanted $2, got $3"
+	fi
+	printf 'ok: %s\n' "$1"
+}
+
+smoke_test() {
+	local port
+	for port in "${ports[@]}"; do
+		if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+			fail "port $port is in use on this machine; the example needs ${ports[*]}"
+		fi
+	done
+
+	# Started where nothing is, in case the example writes below its working directory.
+	(cd "$tmp/home" && exec "${gateway[@]}" run --config "$OLDPWD/Caddyfile.example" --adapter caddyfile) >"$tmp/gateway.log" 2>&1 &
+	gateway_pid=$!
+	await_gateway
+
+	local base=https://localhost:8443 account='{"username":"smoke","secret":"Lantern-Quarry-Ostrich-71"}'
+	expect "the page is there" "200 " "$(request $base/)"
+	grep -qi '<!doctype html' "$tmp/body" || fail "$base/ is no page"
+	expect "an account can be made" "201 " "$(request --json "$account" $base/api/v1/users)"
+	expect "it can log in" "200 " "$(request --json "$account" $base/api/v1/login)"
+	grep -q '"token"' "$tmp/body" || fail "the login gave no token"
+	expect "plain http is sent to https" "30[1278] https://localhost:8443/*" "$(request http://localhost:8080/)"
+
+	stop_gateway
+}
+
+# await_gateway waits until the site answers: certificates are issued after the start.
+await_gateway() {
+	local deadline=$((SECONDS + 30)) status=
+	until [[ $status == 200* ]]; do
+		kill -0 "$gateway_pid" 2>/dev/null || fail "the gateway ended by itself"
+		((SECONDS < deadline)) || fail "the gateway does not answer on port 8443; last: $status"
+		sleep 0.2
+		status=$(request https://localhost:8443/)
+	done
+}
+
+# stop_gateway asks the gateway to end, as a service manager does.
+stop_gateway() {
+	local deadline=$((SECONDS + 15)) status=0
+	kill -TERM "$gateway_pid"
+	while kill -0 "$gateway_pid" 2>/dev/null; do
+		((SECONDS < deadline)) || fail "the gateway still runs 15 s after SIGTERM"
+		sleep 0.1
+	done
+	wait "$gateway_pid" || status=$?
+	gateway_pid=
+	((status == 0)) || fail "the gateway ended with exit code $status after SIGTERM"
+	printf 'ok: it ends on SIGTERM\n'
+}
+
+case ${1:-all} in
+all)
+	step "what is installed" install_missing
+	step "form: gofmt, go mod tidy, go vet" check_form
+	step "linter: golangci-lint $golangci_version" run_linter
+	step "tests: go test -race" run_tests
+	step "tests that count memory: go test" run_counts
+	step "release binary: xcaddy $xcaddy_version" build_release
+	step "Caddyfile.example: adapt and validate" check_example
+	step "Caddyfile.example: run" smoke_test
+	;;
+quick)
+	step "what is installed" install_missing
+	step "form: gofmt, go mod tidy, go vet" check_form
+	step "tests: go test -race" run_tests
+	;;
+*)
+	printf 'usage: %s [quick]\n' "$0" >&2
+	exit 2
+	;;
+esac
+
+printf '\nall checks passed (%d s)\n' "$SECONDS"

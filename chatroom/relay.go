@@ -27,10 +27,10 @@ type RelayOptions struct {
 
 // The times of a relay.
 const (
-	writeTimeout  = 30 * time.Second       // a peer that takes nothing for so long is dead
-	flushTimeout  = 500 * time.Millisecond // for a close frame to go out
-	closeTimeout  = 2 * time.Second        // for the peer to answer it
-	lingerTimeout = 5 * time.Second        // for one side to finish once the other has
+	writeTimeout  = 30 * time.Second // a peer that takes nothing for so long is dead
+	flushTimeout  = time.Second      // for a close frame to go out
+	closeTimeout  = 2 * time.Second  // for the peer to answer it
+	lingerTimeout = 5 * time.Second  // for one side to finish once the other has
 )
 
 // Relay is a WebSocket between a downstream and an upstream.

@@ -29,43 +29,58 @@ func (s *Service) prove(ctx context.Context, token UnverifiedToken) (proven, err
 		return proven{}, err
 	}
 	account, id := AccountID(c.Subject), SessionID(c.Session)
-	e, err := s.live.lookup(ctx, account, id, func(ctx context.Context) (Session, Account, error) { return s.load(ctx, account, id) })
+	e, k, err := s.live.lookup(ctx, account, id, s.load(account, id))
 	if err != nil {
 		return proven{}, err
 	}
 	now := s.Now()
 	switch {
-	case e.session.Account != account:
-		return proven{}, badToken(errors.New("the session belongs to another account"))
-	case c.Generation != e.session.Generation && c.Generation != e.session.Generation-1:
+	case k.session.Account != account:
+		return proven{}, errOthersAccount
+	case c.Generation != k.session.Generation && c.Generation != k.session.Generation-1:
 		return proven{}, badToken(errors.New("superseded by a refresh"))
-	case e.session.over(now, time.UnixMilli(e.lastSeen.Load())):
+	case k.session.over(now, time.UnixMilli(e.lastSeen.Load())):
 		return proven{}, errSessionOver
 	}
 	e.lastSeen.Store(now.UnixMilli())
 	return proven{Identity{
-		Account: account, Session: id, Username: e.account.Username, DisplayName: e.account.DisplayName, Email: e.account.Email,
-		Number: e.account.Number, Expires: time.Unix(c.Expires, 0).UTC(),
+		Account: account, Session: id, Username: k.account.Username, DisplayName: k.account.DisplayName, Email: k.account.Email,
+		Number: k.account.Number, Expires: time.Unix(c.Expires, 0).UTC(),
 	}, e}, nil
 }
 
-// load is shared by all who ask for the same session at once, so it does not die with the first of them.
-func (s *Service) load(ctx context.Context, account AccountID, id SessionID) (Session, Account, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	sess, err := s.Sessions.Session(ctx, account, id)
-	if err != nil {
-		return Session{}, Account{}, unavailable("looking up a session", err)
+// load returns what looks a session up. The look-up is shared by all who ask for the same session at once, so it does
+// not die with the first of them.
+func (st *State) load(account AccountID, id SessionID) sessionLoader {
+	return func(ctx context.Context) (Session, Account, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storePatience)
+		defer cancel()
+		sess, err := st.Sessions.Session(ctx, account, id)
+		if err != nil {
+			return Session{}, Account{}, unavailable("looking up a session", err)
+		}
+		a, err := st.owner(ctx, sess)
+		if err != nil {
+			return Session{}, Account{}, unavailable("looking up an account", err)
+		}
+		a.PasswordHash = "" // nothing that needs it asks here
+		return sess, a, nil
 	}
-	a, err := s.Accounts.AccountByID(ctx, account)
-	if KindOf(err) == KindUnknownAccount || err == nil && a.Disabled {
-		return Session{}, Account{}, errSessionOver
+}
+
+// owner returns the account of a session that the session store has, or KindSessionOver: the account's own database has
+// the last word on whether it lives.
+func (st *State) owner(ctx context.Context, sess Session) (Account, error) {
+	a, revoked, err := st.Revocations.SessionAccount(ctx, sess.Account, sess.ID)
+	switch {
+	case KindOf(err) == KindUnknownAccount:
+		return Account{}, errSessionOver
+	case err != nil:
+		return Account{}, err
+	case revoked || a.Disabled || sess.Epoch != a.Epoch && sess.ID != a.Kept:
+		return Account{}, errSessionOver
 	}
-	if err != nil {
-		return Session{}, Account{}, unavailable("looking up an account", err)
-	}
-	a.PasswordHash = "" // nothing that needs it asks here
-	return sess, a, nil
+	return a, nil
 }
 
 // Hold proves a token and registers conn as live under its session, as one step: there is no moment at which the

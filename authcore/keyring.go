@@ -45,10 +45,16 @@ func NewKeyring(store KeyStore, rotate time.Duration, now func() time.Time) *Key
 // Refresh reads the keys, makes a new signing key if there is none or the newest is due, and forgets dead ones.
 // lifetime is the longest that a token signed from now on can be valid.
 func (k *Keyring) Refresh(ctx context.Context, lifetime time.Duration) error {
+	_, err := k.refresh(ctx, lifetime)
+	return err
+}
+
+// refresh is Refresh, and reports whether it made a key.
+func (k *Keyring) refresh(ctx context.Context, lifetime time.Duration) (made bool, err error) {
 	for range 5 { // each round either is done or lost a race that another node won
 		keys, err := k.store.Keys(ctx, KeySigning)
 		if err != nil {
-			return fmt.Errorf("reading signing keys: %w", err)
+			return made, fmt.Errorf("reading signing keys: %w", err)
 		}
 		newest := ""
 		if len(keys) > 0 {
@@ -56,19 +62,21 @@ func (k *Keyring) Refresh(ctx context.Context, lifetime time.Duration) error {
 		}
 		if newest != "" && k.now().Sub(keys[0].CreatedAt) < time.Duration(k.rotate.Load()) {
 			if err := k.install(keys); err != nil {
-				return err
+				return made, err
 			}
-			return k.store.DeleteKeys(ctx, k.now())
+			return made, k.store.DeleteKeys(ctx, k.now())
 		}
 		seed := make([]byte, ed25519.SeedSize)
 		rand.Read(seed)
 		now := k.now().UTC().Truncate(time.Millisecond)
 		fresh := Key{ID: randomID(9), Purpose: KeySigning, Secret: seed, CreatedAt: now}
-		if _, err := k.store.AddKey(ctx, fresh, newest, now.Add(lifetime+time.Hour)); err != nil {
-			return fmt.Errorf("adding a signing key: %w", err)
+		added, err := k.store.AddKey(ctx, fresh, newest, now.Add(lifetime+time.Hour))
+		if err != nil {
+			return made, fmt.Errorf("adding a signing key: %w", err)
 		}
+		made = made || added
 	}
-	return errors.New("signing keys change faster than they can be read")
+	return made, errors.New("signing keys change faster than they can be read")
 }
 
 func (k *Keyring) install(keys []Key) error {
@@ -116,9 +124,9 @@ func (k *Keyring) public(ctx context.Context, id string) (ed25519.PublicKey, err
 	if !stale {
 		return nil, errUnknownKey
 	}
-	keys, err := k.store.Keys(ctx, KeySigning)
+	keys, err := ask(ctx, "reading signing keys", func(ctx context.Context) ([]Key, error) { return k.store.Keys(ctx, KeySigning) })
 	if err != nil {
-		return nil, unavailable("reading signing keys", err)
+		return nil, err
 	}
 	if err := k.install(keys); err != nil {
 		return nil, unavailable("reading signing keys", err)
@@ -129,6 +137,13 @@ func (k *Keyring) public(ctx context.Context, id string) (ed25519.PublicKey, err
 		return key, nil
 	}
 	return nil, errUnknownKey
+}
+
+// expire has the keys read again as soon as one is unknown: another node says that there is one.
+func (k *Keyring) expire() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.loadedAt = time.Time{}
 }
 
 var errUnknownKey = errors.New("signed by no key of ours")

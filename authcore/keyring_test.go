@@ -223,7 +223,7 @@ func TestRestartKeepsKeys(t *testing.T) {
 	var emailKeys [8]string
 	parallel(8, func(i int) {
 		st, err := OpenState(context.Background(), StateOptions{
-			Accounts: m, Sessions: m, Keys: m, Limits: h.Limits, KeyRotate: time.Hour, MaxTokens: time.Hour, Now: c.Now,
+			Accounts: m, Sessions: m, Revocations: m, Keys: m, Limits: h.Limits, KeyRotate: time.Hour, MaxTokens: time.Hour, Now: c.Now,
 		})
 		if err != nil {
 			t.Error(err)

@@ -2,57 +2,171 @@ package authcore
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"time"
 )
 
 // Receipt says what a revocation did.
 type Receipt struct {
 	Sessions int           // that were ended
-	Closed   int           // live connections that were told to close
-	Took     time.Duration // from the call until all of them were told
+	Closed   int           // live connections that were told to close, on all nodes that answered
+	Nodes    []NodeReceipt // what the other nodes answered
+	Took     time.Duration // from the call until all of them were told, or could not be waited for any longer
 }
 
-// Logout ends the session of id and its live connections. Ending what is over already is no error.
+// Complete reports whether every node that was known answered.
+func (r Receipt) Complete() bool {
+	for _, n := range r.Nodes {
+		if !n.Answered {
+			return false
+		}
+	}
+	return true
+}
+
+// Logout ends the session of id and its live connections, on every node. Ending what is over already is no error.
 func (s *Service) Logout(ctx context.Context, id Identity) (Receipt, error) {
 	return s.EndSession(ctx, id.Account, id.Session)
 }
 
-// EndSession ends one session of an account. Kinds: Unavailable; then it may still be alive.
+// EndSession ends one session of an account. Kinds: Unavailable; then it may still be alive, and ending it again is
+// right.
 func (s *Service) EndSession(ctx context.Context, account AccountID, id SessionID) (Receipt, error) {
 	start := s.Now()
-	did, err := s.Sessions.EndSession(ctx, account, id)
+	forget := start.Add(s.policy.SessionMax)
+	if k := s.live.knownSession(account, id); k != nil {
+		forget = k.session.ExpiresAt
+	}
+	err := tell(ctx, "revoking a session", func(ctx context.Context) error {
+		return s.Revocations.RevokeSession(ctx, account, id, forget)
+	})
 	if err != nil {
-		return Receipt{}, unavailable("ending a session", err)
+		return Receipt{}, err
 	}
-	// Whoever ended it in the store may have failed before it was ended here: an answer lost after the commit, say.
-	r := Receipt{Closed: s.live.end(account, []SessionID{id})}
-	if did {
-		r.Sessions = 1
-	}
-	return s.receipt(account, r, start), nil
+	return s.revoke(ctx, Event{Account: account, Sessions: []SessionID{id}}, start)
 }
 
-// LogoutAll ends every session of the account but except, which may be empty, and their live connections.
+// LogoutAll ends every session of the account but except, which may be empty, and their live connections, on every
+// node. Kinds: UnknownAccount, SessionOver if except is, Unavailable.
 func (s *Service) LogoutAll(ctx context.Context, account AccountID, except SessionID) (Receipt, error) {
 	start := s.Now()
-	known := s.live.known(account, except) // of which some may be gone from the store already; see EndSession
-	ended, err := s.Sessions.EndSessions(ctx, account, except)
-	if err != nil {
-		return Receipt{}, unavailable("ending sessions", err)
+	var kept Session
+	if except != "" {
+		var err error
+		kept, err = ask(ctx, "looking up a session", func(ctx context.Context) (Session, error) {
+			return s.Sessions.Session(ctx, account, except)
+		})
+		if err != nil {
+			return Receipt{}, err
+		}
 	}
-	return s.receipt(account, Receipt{Sessions: len(ended), Closed: s.live.end(account, append(known, ended...))}, start), nil
+	e := Event{Account: account}
+	err := tell(ctx, "revoking sessions", func(ctx context.Context) (err error) {
+		e.Epoch, e.Kept, err = s.Revocations.RevokeSessions(ctx, account, kept)
+		return err
+	})
+	if err != nil {
+		return Receipt{}, err
+	}
+	r, err := s.revoke(ctx, e, start)
+	if err == nil && e.Kept != except {
+		err = errSessionOver
+	}
+	return r, err
 }
 
 // Disable closes an account to logins and ends all of its sessions. Kinds: UnknownAccount, Unavailable.
 func (s *Service) Disable(ctx context.Context, account AccountID) (Receipt, error) {
-	if err := s.Accounts.SetDisabled(ctx, account, true); err != nil {
-		return Receipt{}, unavailable("disabling an account", err)
+	err := tell(ctx, "disabling an account", func(ctx context.Context) error { return s.Accounts.SetDisabled(ctx, account, true) })
+	if err != nil {
+		return Receipt{}, err
 	}
 	return s.LogoutAll(ctx, account, "")
 }
 
-func (s *Service) receipt(account AccountID, r Receipt, start time.Time) Receipt {
+// revoke does the rest of a revocation once the accounts' database has it, whoever does not wait for it any more: from
+// here on no look-up finds the sessions alive; what is left is to end what hangs on earlier ones.
+func (s *Service) revoke(ctx context.Context, e Event, start time.Time) (Receipt, error) {
+	ctx = context.WithoutCancel(ctx)
+	closed := s.apply(e)
+	r, err := s.spread(ctx, e)
+	if err != nil {
+		s.postpone(e)
+		s.Log.Error("a revocation could not be told to the other nodes; will try again", "account", e.Account, "error", err)
+		return Receipt{}, err
+	}
+	r.Closed += closed
 	r.Took = s.Now().Sub(start)
-	s.Log.Info("sessions ended", "account", account, "sessions", r.Sessions, "connections", r.Closed, "took", r.Took)
-	return r
+	level := slog.LevelInfo
+	if !r.Complete() {
+		level = slog.LevelWarn
+	}
+	s.Log.Log(ctx, level, "sessions ended", "account", e.Account, "sessions", r.Sessions, "connections", r.Closed, "nodes", r.Nodes, "took", r.Took)
+	if s.Observe != nil {
+		s.Observe(r)
+	}
+	return r, nil
 }
+
+// spread has the session store forget what is over, and the other processes end it.
+func (st *State) spread(ctx context.Context, e Event) (Receipt, error) {
+	var r Receipt
+	if e.Epoch > 0 {
+		ended, err := ask(ctx, "ending sessions", func(ctx context.Context) ([]SessionID, error) {
+			return st.Sessions.EndSessions(ctx, e.Account, e.Kept)
+		})
+		if err != nil {
+			return Receipt{}, err
+		}
+		r.Sessions = len(ended)
+		e.Sessions = append(e.Sessions, ended...) // some may be of the new epoch: begun while this ran
+		r.Closed += st.live.end(e.Account, ended...)
+	} else {
+		for _, id := range e.Sessions {
+			did, err := ask(ctx, "ending a session", func(ctx context.Context) (bool, error) {
+				return st.Sessions.EndSession(ctx, e.Account, id)
+			})
+			if err != nil {
+				return Receipt{}, err
+			}
+			if did {
+				r.Sessions++
+			}
+		}
+	}
+	if st.Feed == nil {
+		return r, nil
+	}
+	nodes, err := st.Feed.Publish(ctx, e)
+	if err != nil {
+		return Receipt{}, unavailable("telling the other nodes", err)
+	}
+	r.Nodes = nodes
+	for _, n := range nodes {
+		r.Closed += n.Closed
+	}
+	return r, nil
+}
+
+// storePatience bounds one call of a store, so that a client hears within a second that a store is away.
+const storePatience = 900 * time.Millisecond
+
+// ask calls a store. A failure is KindUnavailable, unless the store gave it a kind.
+func ask[T any](ctx context.Context, what string, call func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, storePatience)
+	defer cancel()
+	v, err := call(ctx)
+	if err != nil {
+		return v, unavailable(what, err)
+	}
+	return v, nil
+}
+
+// tell is ask for a call without an answer.
+func tell(ctx context.Context, what string, call func(context.Context) error) error {
+	_, err := ask(ctx, what, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
+	return err
+}
+
+var errNoSuchSession = &Error{Kind: KindNotFound, Msg: "there is no such session", Err: errors.New("not one of the caller's")}

@@ -39,6 +39,7 @@ type memory struct {
 	mu       sync.Mutex
 	accounts []Account
 	sessions map[SessionID]Session
+	revoked  map[[2]string]bool
 	keys     []Key
 
 	hook  atomic.Pointer[func(ctx context.Context, op string) error] // before an operation
@@ -46,7 +47,7 @@ type memory struct {
 	calls sync.Map                                                   // op → *atomic.Int64
 }
 
-func newMemory() *memory { return &memory{sessions: make(map[SessionID]Session)} }
+func newMemory() *memory { return &memory{sessions: make(map[SessionID]Session), revoked: make(map[[2]string]bool)} }
 
 func (m *memory) onCall(f func(ctx context.Context, op string) error) {
 	if f == nil {
@@ -239,6 +240,42 @@ func (m *memory) DeleteExpired(ctx context.Context, now time.Time) (n int, err e
 	return n, err
 }
 
+func (m *memory) RevokeSession(ctx context.Context, account AccountID, id SessionID, _ time.Time) error {
+	return m.do(ctx, "RevokeSession", func() error {
+		m.revoked[[2]string{string(account), string(id)}] = true
+		return nil
+	})
+}
+
+func (m *memory) RevokeSessions(ctx context.Context, account AccountID, kept Session) (epoch int64, lives SessionID, err error) {
+	err = m.do(ctx, "RevokeSessions", func() error {
+		for i := range m.accounts {
+			if a := &m.accounts[i]; a.ID == account {
+				if kept.ID != "" && !m.revoked[[2]string{string(account), string(kept.ID)}] && (kept.Epoch == a.Epoch || kept.ID == a.Kept) {
+					lives = kept.ID
+				}
+				a.Epoch, a.Kept = a.Epoch+1, lives
+				epoch = a.Epoch
+				return nil
+			}
+		}
+		return Errorf(KindUnknownAccount, "no such account")
+	})
+	return epoch, lives, err
+}
+
+func (m *memory) SessionAccount(ctx context.Context, account AccountID, id SessionID) (a Account, revoked bool, err error) {
+	a, err = m.account(ctx, "SessionAccount", func(a Account) bool {
+		revoked = m.revoked[[2]string{string(account), string(id)}]
+		return a.ID == account
+	})
+	return a, revoked, err
+}
+
+func (m *memory) DeleteRevocations(ctx context.Context, _ time.Time) error {
+	return m.do(ctx, "DeleteRevocations", func() error { return nil })
+}
+
 func (m *memory) Keys(ctx context.Context, p KeyPurpose) (out []Key, err error) {
 	err = m.do(ctx, "Keys", func() error {
 		for _, k := range slices.Backward(m.keys) {
@@ -279,6 +316,20 @@ func (m *memory) DeleteKeys(ctx context.Context, now time.Time) error {
 	})
 }
 
+// forget drops every session that no look-up is under way for.
+func (l *Live) forget() {
+	for i := range l.shards {
+		sh := &l.shards[i]
+		sh.mu.Lock()
+		for _, e := range sh.sessions {
+			if e.loading == nil {
+				sh.removeLocked(e)
+			}
+		}
+		sh.mu.Unlock()
+	}
+}
+
 // house is a service with everything behind it.
 type house struct {
 	*Service
@@ -301,7 +352,7 @@ func newHouseOn(t testing.TB, m *memory, c *clock, settings ...setting) *house {
 		t.Fatal(err)
 	}
 	o := StateOptions{
-		Accounts: m, Sessions: m, Keys: m, Limits: limits, KeyRotate: 30 * 24 * time.Hour, MaxTokens: 30 * 24 * time.Hour,
+		Accounts: m, Sessions: m, Revocations: m, Keys: m, Limits: limits, KeyRotate: 30 * 24 * time.Hour, MaxTokens: 30 * 24 * time.Hour,
 		Now: c.Now,
 	}
 	p := DefaultPolicy()

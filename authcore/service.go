@@ -121,17 +121,17 @@ func (s *Service) Register(ctx context.Context, r Registration) (Account, error)
 		return Account{}, err
 	}
 	// A taken name is told before the hash is paid for; the unique index decides in the end.
-	if _, err := s.Accounts.AccountByUsername(ctx, name); err == nil {
+	if _, err := s.accountByUsername(ctx, name); err == nil {
 		return Account{}, Errorf(KindUsernameTaken, "this username is taken")
 	} else if KindOf(err) != KindUnknownAccount {
-		return Account{}, unavailable("looking up an account", err)
+		return Account{}, err
 	}
 	if a.PasswordHash, err = s.Hasher.hash(ctx, r.Password); err != nil {
 		return Account{}, err
 	}
-	a, err = s.Accounts.CreateAccount(ctx, a)
+	a, err = ask(ctx, "creating an account", func(ctx context.Context) (Account, error) { return s.Accounts.CreateAccount(ctx, a) })
 	if err != nil {
-		return Account{}, unavailable("creating an account", err)
+		return Account{}, err
 	}
 	s.Log.Info("account registered", "account", a.ID, "username", a.Username, "dialect", r.Client.Dialect, "client_ip", r.Client.Addr)
 	return a, nil
@@ -162,16 +162,23 @@ func (s *Service) Login(ctx context.Context, c Credentials) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
-	if wait, err := s.Limits.Attempt(ctx, class, key, s.policy.Backoff); err != nil {
-		return Grant{}, unavailable("counting a login attempt", err)
-	} else if wait > 0 {
+	wait, err := ask(ctx, "counting a login attempt", func(ctx context.Context) (time.Duration, error) {
+		return s.Limits.Attempt(ctx, class, key, s.policy.Backoff)
+	})
+	if err != nil {
+		return Grant{}, err
+	}
+	if wait > 0 {
 		s.Log.Warn("login delayed after failures", "account", a.ID, "dialect", c.Client.Dialect, "client_ip", c.Client.Addr, "wait", wait)
 		return Grant{}, rateLimited(wait)
 	}
 	right, rehash, err := s.Hasher.verify(ctx, c.Password, a.PasswordHash)
 	if err != nil {
 		// Never decided, so it counts for nothing.
-		if ferr := s.Limits.Forgive(context.WithoutCancel(ctx), class, key, s.policy.Backoff); ferr != nil {
+		ferr := tell(context.WithoutCancel(ctx), "forgiving", func(ctx context.Context) error {
+			return s.Limits.Forgive(ctx, class, key, s.policy.Backoff)
+		})
+		if ferr != nil {
 			s.Log.Warn("forgiving an undecided login attempt failed", "error", ferr)
 		}
 		return Grant{}, err
@@ -188,8 +195,9 @@ func (s *Service) Login(ctx context.Context, c Credentials) (Grant, error) {
 		s.Log.Info("login failed", "reason", KindOf(err).String(), "account", a.ID, "dialect", c.Client.Dialect, "client_ip", c.Client.Addr)
 		return Grant{}, err
 	}
-	if err := s.Limits.Clear(ctx, class, key); err != nil {
-		return Grant{}, unavailable("clearing login attempts", err)
+	err = tell(ctx, "clearing login attempts", func(ctx context.Context) error { return s.Limits.Clear(ctx, class, key) })
+	if err != nil {
+		return Grant{}, err
 	}
 	if rehash {
 		s.upgradeHash(ctx, a, c.Password)
@@ -205,21 +213,28 @@ func (s *Service) claimedAccount(ctx context.Context, claimed string) (Account, 
 		sum := sha256.Sum256([]byte(claimed)) // an impossible name is an unknown one, and may be long
 		return Account{}, LimitName, "?" + string(sum[:]), nil
 	}
-	a, err := s.Accounts.AccountByUsername(ctx, name)
+	a, err := s.accountByUsername(ctx, name)
 	switch {
 	case err == nil:
 		return a, LimitAccount, string(a.ID), nil
 	case KindOf(err) == KindUnknownAccount:
 		return Account{}, LimitName, string(name), nil
 	default:
-		return Account{}, "", "", unavailable("looking up an account", err)
+		return Account{}, "", "", err
 	}
+}
+
+func (s *Service) accountByUsername(ctx context.Context, name Username) (Account, error) {
+	return ask(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.Accounts.AccountByUsername(ctx, name) })
 }
 
 func (s *Service) upgradeHash(ctx context.Context, a Account, p Password) {
 	fresh, err := s.Hasher.hash(ctx, p)
 	if err == nil {
-		_, err = s.Accounts.SwapPasswordHash(ctx, a.ID, a.PasswordHash, fresh)
+		err = tell(ctx, "swapping a hash", func(ctx context.Context) error {
+			_, err := s.Accounts.SwapPasswordHash(ctx, a.ID, a.PasswordHash, fresh)
+			return err
+		})
 	}
 	if err != nil {
 		s.Log.Warn("upgrading a password hash failed; the next login tries again", "account", a.ID, "error", err)
@@ -230,23 +245,26 @@ func (s *Service) begin(ctx context.Context, a Account, c Client) (Grant, error)
 	now := s.wholeNow()
 	sess := Session{
 		ID: SessionID(randomID(16)), Account: a.ID, CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(s.policy.SessionMax),
-		IdleLimit: s.policy.SessionIdle, Generation: 1, Dialect: c.Dialect, Addr: c.Addr, UserAgent: cutUTF8(c.UserAgent, 256),
+		IdleLimit: s.policy.SessionIdle, Generation: 1, Epoch: a.Epoch, Dialect: c.Dialect, Addr: c.Addr, UserAgent: cutUTF8(c.UserAgent, 256),
 	}
 	tok, expires, err := s.tokens.issue(&a, &sess, 0)
 	if err != nil {
 		return Grant{}, err
 	}
-	if err := s.Sessions.CreateSession(ctx, sess); err != nil {
-		return Grant{}, unavailable("creating a session", err)
+	err = tell(ctx, "creating a session", func(ctx context.Context) error { return s.Sessions.CreateSession(ctx, sess) })
+	if err != nil {
+		return Grant{}, err
 	}
 	s.Log.Info("login", "account", a.ID, "session", sess.ID, "dialect", c.Dialect, "client_ip", c.Addr)
 	return Grant{Token: tok, Expires: expires, Account: a, Session: sess}, nil
 }
 
 func (s *Service) take(ctx context.Context, class LimitClass, c Client, r Rate) error {
-	wait, err := s.Limits.Take(ctx, class, AddrKey(c.Addr), r)
+	wait, err := ask(ctx, "counting a request", func(ctx context.Context) (time.Duration, error) {
+		return s.Limits.Take(ctx, class, AddrKey(c.Addr), r)
+	})
 	if err != nil {
-		return unavailable("counting a request", err)
+		return err
 	}
 	if wait > 0 {
 		return rateLimited(wait)

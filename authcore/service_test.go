@@ -232,7 +232,7 @@ func TestErrorsAndLogsTellNoSecrets(t *testing.T) {
 		"login":       func() error { _, err := h.try(t, "alice", guess); return err },
 		"right login": func() error { _, err := h.try(t, "alice", rightPassword); return err },
 		"bad token":   func() error { _, err := h.Authenticate(t.Context(), h.tok(g)+"x"); return err },
-		"token":       func() error { clear(h.live.shard(g.Session.ID).sessions); _, err := h.auth(t, g); return err },
+		"token":       func() error { h.live.forget(); _, err := h.auth(t, g); return err },
 		"end":         func() error { _, err := h.EndSession(t.Context(), g.Account.ID, g.Session.ID); return err },
 		"end all":     func() error { _, err := h.LogoutAll(t.Context(), g.Account.ID, ""); return err },
 		"disable":     func() error { _, err := h.Disable(t.Context(), g.Account.ID); return err },
@@ -303,7 +303,8 @@ func TestPolicy(t *testing.T) {
 	o := h.StateOptions
 	for what, change := range map[string]func(*StateOptions){
 		"accounts": func(o *StateOptions) { o.Accounts = nil }, "sessions": func(o *StateOptions) { o.Sessions = nil }, "keys": func(o *StateOptions) { o.Keys = nil },
-		"limits": func(o *StateOptions) { o.Limits = nil }, "rotation": func(o *StateOptions) { o.KeyRotate = 0 }, "lifetime": func(o *StateOptions) { o.MaxTokens = 0 },
+		"revocations": func(o *StateOptions) { o.Revocations = nil },
+		"limits":      func(o *StateOptions) { o.Limits = nil }, "rotation": func(o *StateOptions) { o.KeyRotate = 0 }, "lifetime": func(o *StateOptions) { o.MaxTokens = 0 },
 	} {
 		o := o
 		change(&o)

@@ -17,6 +17,7 @@ type Session struct {
 	ExpiresAt  time.Time     // the absolute end
 	IdleLimit  time.Duration // it also ends this long after its last use; zero means never
 	Generation int64         // of the current token; the first is 1
+	Epoch      int64         // of the account when the login was proven
 	Dialect    string        // that it was made through
 	Addr       netip.Addr    // of the client at login
 	UserAgent  string        // of the client at login, cut to 256 bytes

@@ -26,7 +26,7 @@ func node(t *testing.T, path string) *authcore.Service {
 		t.Fatal(err)
 	}
 	st, err := authcore.OpenState(t.Context(), authcore.StateOptions{
-		Accounts: store, Sessions: store, Keys: store, Limits: limits, KeyRotate: 24 * time.Hour, MaxTokens: 30 * 24 * time.Hour,
+		Accounts: store, Sessions: store, Revocations: store, Keys: store, Limits: limits, KeyRotate: 24 * time.Hour, MaxTokens: 30 * 24 * time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)

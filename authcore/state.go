@@ -4,19 +4,30 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 )
 
-// StateOptions are what a [State] is made of. All fields but Log and Now are required.
+// StateOptions are what a [State] is made of.
 type StateOptions struct {
-	Accounts  AccountStore
-	Sessions  SessionStore
-	Keys      KeyStore
-	Limits    LimitStore
+	Accounts    AccountStore
+	Sessions    SessionStore
+	Revocations RevocationStore
+	Keys        KeyStore
+	Limits      LimitStore
+
+	Feed     Feed          // nil: no other process uses the stores
+	Presence PresenceStore // nil likewise
+	// How long what this process knows of a session is believed while the others cannot be heard; and how long
+	// connections stay then. Required with a Feed.
+	FeedGrace, LiveGrace time.Duration
+
 	KeyRotate time.Duration // age at which the signing key is replaced
 	MaxTokens time.Duration // the longest that any token can be valid: retired keys verify for so long
-	Log       *slog.Logger
-	Now       func() time.Time
+
+	Observe func(Receipt)    // is told of every revocation made here; nil: nobody
+	Log     *slog.Logger     // nil: none
+	Now     func() time.Time // nil: the system's
 }
 
 // State is everything behind the services over one set of stores: it is shared by all configurations that name those
@@ -26,21 +37,28 @@ type State struct {
 	keyring  *Keyring
 	live     *Live
 	emailKey []byte
+
+	doubts chan struct{} // has an element after a Reset, until its sessions are looked up again
+
+	mu      sync.Mutex
+	unheard []Event // revocations that the session store or the other processes could not be told of yet
 }
 
 // How often the maintenance of a [State] runs.
 const (
-	touchEvery = 30 * time.Second
-	purgeEvery = time.Hour
+	touchEvery    = 30 * time.Second
+	purgeEvery    = time.Hour
+	tellEvery     = time.Second      // what concerns other processes
+	presenceEvery = 10 * time.Minute // the whole of it; a PresenceStore keeps it three times as long
 )
 
 // OpenState reads or makes the keys.
 func OpenState(ctx context.Context, o StateOptions) (*State, error) {
-	if o.Accounts == nil || o.Sessions == nil || o.Keys == nil || o.Limits == nil {
+	if o.Accounts == nil || o.Sessions == nil || o.Revocations == nil || o.Keys == nil || o.Limits == nil {
 		return nil, errors.New("authcore: a state needs stores and limits")
 	}
-	if o.KeyRotate <= 0 || o.MaxTokens <= 0 {
-		return nil, errors.New("authcore: a state needs a positive key rotation age and token lifetime")
+	if o.KeyRotate <= 0 || o.MaxTokens <= 0 || o.Feed != nil && (o.FeedGrace <= 0 || o.LiveGrace <= 0) {
+		return nil, errors.New("authcore: a state needs a positive key rotation age and token lifetime, and with a feed also graces")
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -48,11 +66,18 @@ func OpenState(ctx context.Context, o StateOptions) (*State, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	st := &State{StateOptions: o, keyring: NewKeyring(o.Keys, o.KeyRotate, o.Now), live: NewLive(o.Now)}
-	if err := st.keyring.Refresh(ctx, o.MaxTokens); err != nil {
+	st := &State{
+		StateOptions: o, keyring: NewKeyring(o.Keys, o.KeyRotate, o.Now), live: NewLive(o.Now), doubts: make(chan struct{}, 1),
+	}
+	st.live.followed, st.live.presence = o.Feed != nil, o.Presence != nil
+	st.SetGraces(o.FeedGrace, o.LiveGrace)
+	made, err := st.keyring.refresh(ctx, o.MaxTokens)
+	if err != nil {
 		return nil, err
 	}
-	var err error
+	if made {
+		st.tellKeys(ctx)
+	}
 	st.emailKey, err = sharedSecret(ctx, o.Keys, KeyEmailHash, o.Now())
 	return st, err
 }
@@ -63,9 +88,45 @@ func (st *State) Live() *Live { return st.live }
 // SetKeyRotation changes the age at which the signing key is replaced, from the next time that it is looked at.
 func (st *State) SetKeyRotation(age time.Duration) { st.keyring.rotate.Store(int64(age)) }
 
-// Run does what falls due until ctx ends: it writes back when sessions were used, forgets those that are over, and
-// rotates keys. Before it returns it writes back once more.
+// SetGraces changes FeedGrace and LiveGrace.
+func (st *State) SetGraces(feed, live time.Duration) {
+	st.live.grace.Store(int64(feed))
+	st.live.outlive.Store(int64(live))
+}
+
+// Stats are figures of a [State], for metrics.
+type Stats struct {
+	Connections int // live ones
+	Sessions    int // known ones
+	CacheHits   uint64
+	CacheMisses uint64        // looks at a session that asked the stores, or waited for one that did
+	FeedLag     time.Duration // since everything that other processes published was last known to be applied
+	FeedBroken  bool          // that is longer ago than FeedGrace
+}
+
+// Stats returns them as they are now.
+func (st *State) Stats() Stats {
+	l := st.live
+	s := Stats{Connections: l.Connections(), Sessions: l.Sessions(), CacheHits: l.hits.Load(), CacheMisses: l.misses.Load()}
+	if l.followed {
+		now := l.now().Sub(l.born)
+		s.FeedLag, s.FeedBroken = max(now-time.Duration(l.fresh.Load()), 0), !l.heard(now)
+	}
+	return s
+}
+
+// Run does what falls due until ctx ends: it hears what other processes ended, writes back when sessions were used,
+// forgets those that are over, and rotates keys. Before it returns it writes back once more.
 func (st *State) Run(ctx context.Context) {
+	var others sync.WaitGroup
+	defer others.Wait()
+	if st.Feed != nil {
+		others.Go(func() { st.Feed.Follow(ctx, follower{st}) })
+		others.Go(func() { st.recheck(ctx) })
+	}
+	if st.Feed != nil || st.Presence != nil {
+		others.Go(func() { st.tell(ctx) })
+	}
 	touch := time.NewTicker(touchEvery)
 	defer touch.Stop()
 	purge := time.NewTicker(purgeEvery)
@@ -76,14 +137,7 @@ func (st *State) Run(ctx context.Context) {
 			st.flush(ctx)
 		case <-purge.C:
 			st.flush(ctx) // or a session goes that was idle for all that the store knows
-			if n, err := st.Sessions.DeleteExpired(ctx, st.Now()); err != nil {
-				st.Log.Error("forgetting ended sessions failed; will try again", "error", err)
-			} else if n > 0 {
-				st.Log.Info("forgot ended sessions", "count", n)
-			}
-			if err := st.keyring.Refresh(ctx, st.MaxTokens); err != nil {
-				st.Log.Error("rotating the signing keys failed; will try again", "error", err)
-			}
+			st.purge(ctx)
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
@@ -101,5 +155,22 @@ func (st *State) flush(ctx context.Context) {
 	if err := st.Sessions.TouchSessions(ctx, touches); err != nil {
 		// What was lost here shortens an idle time by half a minute; the next use makes up for it.
 		st.Log.Warn("recording the use of sessions failed", "sessions", len(touches), "error", err)
+	}
+}
+
+func (st *State) purge(ctx context.Context) {
+	if n, err := st.Sessions.DeleteExpired(ctx, st.Now()); err != nil {
+		st.Log.Error("forgetting ended sessions failed; will try again", "error", err)
+	} else if n > 0 {
+		st.Log.Info("forgot ended sessions", "count", n)
+	}
+	if err := st.Revocations.DeleteRevocations(ctx, st.Now()); err != nil {
+		st.Log.Error("forgetting old revocations failed; will try again", "error", err)
+	}
+	switch made, err := st.keyring.refresh(ctx, st.MaxTokens); {
+	case err != nil:
+		st.Log.Error("rotating the signing keys failed; will try again", "error", err)
+	case made:
+		st.tellKeys(ctx)
 	}
 }

@@ -64,8 +64,41 @@ type SessionStore interface {
 	// ended. A session created before the call began is ended.
 	EndSessions(ctx context.Context, account AccountID, except SessionID) ([]SessionID, error)
 
-	// DeleteExpired forgets sessions whose absolute or idle end lies before now, and says how many.
+	// DeleteExpired forgets sessions whose absolute or idle end lies before now, and says how many. A store that forgets
+	// them by itself, an hour after their end at the earliest, may do nothing.
 	DeleteExpired(ctx context.Context, now time.Time) (int, error)
+}
+
+// RevocationStore keeps, in the database of the accounts, what was revoked. It makes a revocation outlive a
+// [SessionStore] that forgot it: one restarted from an older state, or a replica that was promoted before it had heard.
+type RevocationStore interface {
+	// RevokeSession records that a session is over, until forget, after which no token of it can be valid. Recording it
+	// again is no error, and never makes it forgotten earlier.
+	RevokeSession(ctx context.Context, account AccountID, id SessionID, forget time.Time) error
+
+	// RevokeSessions begins a new epoch of the account: every session of an earlier one is over, but for kept if its ID
+	// is not empty and it is not over by then: it is of the epoch that ends, or was kept itself, and was not revoked.
+	// It returns the account's new epoch, and the ID of kept where that lives on. KindUnknownAccount if there is no such
+	// account.
+	RevokeSessions(ctx context.Context, account AccountID, kept Session) (epoch int64, lives SessionID, err error)
+
+	// SessionAccount returns the account as it is now, disabled or not, and whether [RevocationStore.RevokeSession]
+	// recorded that session; one look at one moment. KindUnknownAccount if there is no such account.
+	SessionAccount(ctx context.Context, account AccountID, id SessionID) (a Account, revoked bool, err error)
+
+	// DeleteRevocations forgets what was to be kept until before now.
+	DeleteRevocations(ctx context.Context, now time.Time) error
+}
+
+// PresenceStore knows how many live connections hang on a session, on all nodes.
+type PresenceStore interface {
+	// SetPresence replaces what this node says of accounts: how many live connections hang on each of their sessions. An
+	// empty map takes back what it said. What a node said lapses half an hour after it said so, and at once when the
+	// node ends or is no longer heard of.
+	SetPresence(ctx context.Context, accounts map[AccountID]map[SessionID]int) error
+
+	// Presence returns what all nodes together say of an account. No connection is an empty result.
+	Presence(ctx context.Context, account AccountID) (map[SessionID]int, error)
 }
 
 // KeyPurpose says what a stored key is for; a key of one purpose is never used for another.

@@ -9,22 +9,27 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 )
 
-const selectAccount = `SELECT number, id, username, display_name, avatar_url, bot, email, email_hash, password_hash,
-	disabled, created_at FROM accounts`
+const (
+	accountColumns = `number, id, username, display_name, avatar_url, bot, email, email_hash, password_hash, disabled, epoch,
+	kept, created_at`
+	selectAccount = `SELECT ` + accountColumns + ` FROM accounts`
+)
 
 // CreateAccount implements [authcore.AccountStore].
 func (s *Store) CreateAccount(ctx context.Context, a authcore.Account) (authcore.Account, error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
 	a.EmailHash = append([]byte(nil), a.EmailHash...) // an empty one is none
 	a.CreatedAt = fromMillis(a.CreatedAt.UnixMilli())
 	skeleton := a.Username.Skeleton()
 	err := s.tx(ctx, "create account", func(tx *sql.Tx) error {
 		err := tx.QueryRowContext(ctx, `
 			INSERT INTO accounts (id, username, skeleton, display_name, avatar_url, bot, email, email_hash, password_hash,
-				disabled, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+				disabled, epoch, kept, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 			ON CONFLICT DO NOTHING RETURNING number`,
 			string(a.ID), string(a.Username), skeleton, a.DisplayName, a.AvatarURL, a.Bot, a.Email, a.EmailHash,
-			string(a.PasswordHash), a.Disabled, a.CreatedAt.UnixMilli()).Scan(&a.Number)
+			string(a.PasswordHash), a.Disabled, a.Epoch, string(a.Kept), a.CreatedAt.UnixMilli()).Scan(&a.Number)
 		if !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
@@ -56,23 +61,32 @@ func whoseAccount(ctx context.Context, tx *sql.Tx, a authcore.Account, skeleton 
 
 // AccountByID implements [authcore.AccountStore].
 func (s *Store) AccountByID(ctx context.Context, id authcore.AccountID) (authcore.Account, error) {
-	return account(ctx, s.read.QueryRowContext(ctx, selectAccount+` WHERE id = $1`, string(id)))
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	return scanAccount(ctx, s.read.QueryRowContext(ctx, selectAccount+` WHERE id = $1`, string(id)))
 }
 
 // AccountByUsername implements [authcore.AccountStore].
 func (s *Store) AccountByUsername(ctx context.Context, name authcore.Username) (authcore.Account, error) {
-	return account(ctx, s.accountByUsername(ctx, string(name)))
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	return scanAccount(ctx, s.accountByUsername(ctx, string(name)))
 }
 
 // AccountByEmailHash implements [authcore.AccountStore].
 func (s *Store) AccountByEmailHash(ctx context.Context, hash []byte) (authcore.Account, error) {
-	return account(ctx, s.read.QueryRowContext(ctx, selectAccount+` WHERE email_hash = $1`, hash))
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	return scanAccount(ctx, s.read.QueryRowContext(ctx, selectAccount+` WHERE email_hash = $1`, hash))
 }
 
-func account(ctx context.Context, r row) (a authcore.Account, err error) {
+// scanAccount reads the columns of an account, and what comes after them into more.
+func scanAccount(ctx context.Context, r row, more ...any) (a authcore.Account, err error) {
 	var created int64
-	err = r.Scan(&a.Number, &a.ID, &a.Username, &a.DisplayName, &a.AvatarURL, &a.Bot, &a.Email, &a.EmailHash,
-		&a.PasswordHash, &a.Disabled, &created)
+	err = r.Scan(append([]any{
+		&a.Number, &a.ID, &a.Username, &a.DisplayName, &a.AvatarURL, &a.Bot, &a.Email, &a.EmailHash, &a.PasswordHash,
+		&a.Disabled, &a.Epoch, &a.Kept, &created,
+	}, more...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = unknownAccount()
 	}
@@ -85,6 +99,8 @@ func account(ctx context.Context, r row) (a authcore.Account, err error) {
 
 // SwapPasswordHash implements [authcore.AccountStore].
 func (s *Store) SwapPasswordHash(ctx context.Context, id authcore.AccountID, old, new authcore.PasswordHash) (bool, error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
 	var n int64
 	err := s.tx(ctx, "swap password hash", func(tx *sql.Tx) (err error) {
 		n, err = affected(tx.ExecContext(ctx, `UPDATE accounts SET password_hash = $1 WHERE id = $2 AND password_hash = $3`,
@@ -96,6 +112,8 @@ func (s *Store) SwapPasswordHash(ctx context.Context, id authcore.AccountID, old
 
 // SetDisabled implements [authcore.AccountStore].
 func (s *Store) SetDisabled(ctx context.Context, id authcore.AccountID, disabled bool) error {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
 	return s.tx(ctx, "set disabled", func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `UPDATE accounts SET disabled = $1 WHERE id = $2`, disabled, string(id)))
 		if err == nil && n == 0 {

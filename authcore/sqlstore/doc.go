@@ -1,5 +1,6 @@
-// Package sqlstore keeps accounts, sessions and keys in SQL. A [Store] implements [authcore.AccountStore],
-// [authcore.SessionStore] and [authcore.KeyStore]; package storetest holds it to their contracts.
+// Package sqlstore keeps accounts, sessions, revocations and keys in SQL. A [Store] implements [authcore.AccountStore],
+// [authcore.SessionStore], [authcore.RevocationStore] and [authcore.KeyStore]; package storetest holds it to their
+// contracts.
 //
 // The queries are the same for every database: $1 placeholders, ON CONFLICT, RETURNING, partial indexes, and nothing
 // that only one of them knows. What differs stands in the file named after the database and in its migrations.
@@ -19,6 +20,8 @@
 //	          email_hash     bytes, unique, NULL when there is none
 //	          password_hash  text
 //	          disabled       boolean
+//	          epoch          integer, of its sessions; it only grows
+//	          kept           text, the session of an earlier epoch that lives on; empty when there is none
 //	          created_at     time
 //
 //	sessions  account        text    primary key (account, id). There is no reference to accounts, because sessions
@@ -28,9 +31,15 @@
 //	          expires_at     time, indexed
 //	          idle_limit     duration, 0 for none; last_seen_at + idle_limit is indexed
 //	          generation     integer
+//	          epoch          integer, of the account when the session was begun
 //	          dialect        text
 //	          addr           text, empty when it was not known
 //	          user_agent     text
+//
+//	revoked_sessions
+//	          account        text    primary key (account, id). These are sessions that may be kept elsewhere,
+//	          id             text    so there is no reference to sessions either.
+//	          forget_at      time, indexed
 //
 //	keys      number         integer, assigned by the database: the order in which keys were added
 //	          purpose        text    unique (purpose, id)
@@ -49,12 +58,16 @@
 // changed, unless the commit itself was cut off. A transaction that the database undid in favour of another, as it does
 // to resolve a deadlock, is tried again.
 //
+// A look at a session's account is one statement, so that its epoch and the session's revocation are of one moment. A
+// session that is revoked while it becomes the kept one may be both; being revoked counts.
+//
 // # Migrations
 //
 // Opening a database brings it up to date, each numbered migration in a transaction of its own with the row in
 // chatgate_migrations that records it. That row's number is unique, so of several processes that start at once one
 // applies a migration and the others see that it did. A database from a newer chatgate is refused, and so is one that
-// belongs to another program. There are no migrations downwards: they would lose accounts.
+// belongs to another program. There are no migrations downwards: they would lose accounts. A node of the version before
+// goes on working while others are upgraded: what a migration adds has defaults.
 //
 // # SQLite
 //
@@ -67,8 +80,11 @@
 // A pool of connections to a server, which any number of nodes may share; READ COMMITTED is enough for every query. The
 // encoding of the database is UTF8, and text is compared by its bytes. Whoever migrates holds an advisory lock.
 //
-// No call waits for longer than the limits in [PostgresOptions] say: for a free or a new connection, and for the answer
-// to each statement. The server is told the limit for statements, and the store keeps it by itself where the server does
-// not answer. A connection that failed is thrown away, and the next call that needs one makes a new one. A commit that is
-// under way is not cut off by the caller's context, so that the caller learns what became of it.
+// No call waits for longer than the limits in [PostgresOptions] say: for a free or a new connection, for the answer to
+// each statement, and for both together. The server is told the limit for statements, and the store keeps it by itself
+// where the server does not answer. Nobody waits for a lock for more than a third of it: the transaction is undone, and
+// tried again, which also resolves a deadlock sooner than the server would notice it. A connection that failed is thrown
+// away, and the next call that needs one makes a new one; so is, after some seconds, one that can only read. A commit
+// that is under way is not cut off by a caller who leaves, so that the caller learns what became of it; but soon after
+// the caller's deadline it is given up, and may or may not have been done.
 package sqlstore

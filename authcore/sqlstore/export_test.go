@@ -6,6 +6,12 @@ import (
 	"fmt"
 )
 
+// The queries whose plan is looked at.
+const (
+	SelectSessionAccount = selectSessionAccount
+	RevokeSessionsQuery  = revokeSessions
+)
+
 // Writer gives tests the connection that writes.
 func (s *Store) Writer() *sql.DB { return s.write }
 

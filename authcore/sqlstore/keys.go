@@ -11,6 +11,8 @@ import (
 
 // Keys implements [authcore.KeyStore]. The newest is the one that was added last, whatever the clock said then.
 func (s *Store) Keys(ctx context.Context, p authcore.KeyPurpose) ([]authcore.Key, error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
 	rows, err := s.read.QueryContext(ctx, `SELECT id, purpose, secret, created_at, retired_at, delete_at FROM keys
 		WHERE purpose = $1 ORDER BY number DESC`, string(p))
 	if err != nil {
@@ -32,6 +34,8 @@ var errLost = errors.New("the newest key is another one")
 // AddKey implements [authcore.KeyStore]. The newest key of a purpose is the one that is not retired, and a unique index
 // allows one such key: retiring it and taking its place are what two callers race for.
 func (s *Store) AddKey(ctx context.Context, k authcore.Key, newest string, retireUntil time.Time) (bool, error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
 	err := s.tx(ctx, "add key", func(tx *sql.Tx) error {
 		if newest != "" {
 			n, err := affected(tx.ExecContext(ctx, `UPDATE keys SET retired_at = $1, delete_at = $2
@@ -61,6 +65,8 @@ func (s *Store) AddKey(ctx context.Context, k authcore.Key, newest string, retir
 
 // DeleteKeys implements [authcore.KeyStore].
 func (s *Store) DeleteKeys(ctx context.Context, now time.Time) error {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
 	return s.tx(ctx, "delete keys", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `DELETE FROM keys WHERE delete_at < $1`, now.UnixMilli())
 		return err

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/chatgate/chatgate/authcore"
 )
@@ -17,8 +18,10 @@ type Store struct {
 	// Every login and every first look at a session run these.
 	accountByUsername lookup
 	session           lookup
+	sessionAccount    lookup
 	statements        []*sql.Stmt // that they use
 
+	limit    time.Duration    // of one call, where the database does not keep to one by itself; may be 0
 	lostRace func(error) bool // says whether a transaction that failed so may do better when tried again; may be nil
 	release  func()           // gives back what is left after closing; may be nil
 }
@@ -29,6 +32,8 @@ type lookup func(ctx context.Context, args ...any) *sql.Row
 const (
 	selectAccountByUsername = selectAccount + ` WHERE username = $1`
 	selectSessionByID       = selectSession + ` WHERE account = $1 AND id = $2`
+	selectSessionAccount    = `SELECT ` + accountColumns + `,
+	EXISTS (SELECT 1 FROM revoked_sessions WHERE account = $1 AND id = $2) FROM accounts WHERE id = $1`
 )
 
 // prepare makes the lookups, where a statement has to be prepared to be fast. The tables exist.
@@ -52,11 +57,15 @@ func (s *Store) prepared() {
 }
 
 func (s *Store) lookups() map[string]*lookup {
-	return map[string]*lookup{selectAccountByUsername: &s.accountByUsername, selectSessionByID: &s.session}
+	return map[string]*lookup{
+		selectAccountByUsername: &s.accountByUsername, selectSessionByID: &s.session, selectSessionAccount: &s.sessionAccount,
+	}
 }
 
 // Ping reports whether the database can be read now.
 func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
 	var any bool
 	return fail(ctx, "ping", s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM accounts)`).Scan(&any))
 }
@@ -76,6 +85,14 @@ func (s *Store) Close() error {
 		return fmt.Errorf("sqlstore: close: %w", err)
 	}
 	return nil
+}
+
+// bound limits a call. Every method begins with it.
+func (s *Store) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s.limit == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, s.limit)
 }
 
 // tx runs f in one transaction, which is committed if f returns nil. The error is as fail makes it. Where the database
@@ -143,7 +160,8 @@ func collect[T any](rows *sql.Rows, scan func(row) (T, error)) ([]T, error) {
 }
 
 var (
-	_ authcore.AccountStore = (*Store)(nil)
-	_ authcore.SessionStore = (*Store)(nil)
-	_ authcore.KeyStore     = (*Store)(nil)
+	_ authcore.AccountStore    = (*Store)(nil)
+	_ authcore.SessionStore    = (*Store)(nil)
+	_ authcore.RevocationStore = (*Store)(nil)
+	_ authcore.KeyStore        = (*Store)(nil)
 )

@@ -1,7 +1,9 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
+	"crypto/x509"
 	"embed"
 	"errors"
 	"fmt"
@@ -24,8 +26,11 @@ var postgresMigrations embed.FS
 const (
 	postgresLock      = 0x63686174_67617465 // "chatgate": the advisory lock of those who bring a database up to date
 	postgresMigrating = 10 * time.Minute    // how long that may take, with waiting for others who do
-	postgresSlack     = 250 * time.Millisecond
-	postgresForgotten = 10 * time.Second // after which the server ends a transaction that nobody goes on with
+	postgresForgotten = 10 * time.Second    // after which the server ends a transaction that nobody goes on with
+	postgresReadOnly  = 5 * time.Second     // after which a connection that cannot write is exchanged for a new one
+
+	postgresSlack       = 250 * time.Millisecond // for an error of the server's or the driver's to come before ours
+	postgresCommitSlack = 50 * time.Millisecond  // that a commit may take longer than the caller wants to wait
 )
 
 // PostgresOptions says which database to use and how long to wait for it.
@@ -34,9 +39,11 @@ type PostgresOptions struct {
 	// takes them. It holds a password, so no error and no log shows it.
 	DSN string
 
-	MaxConns         int           // connections at most; 16 if zero
-	ConnectTimeout   time.Duration // to wait for a connection, a new one or a free one; 2 s if zero
-	StatementTimeout time.Duration // to wait for the answer to a statement; 2 s if zero
+	MaxConns int // connections at most; 16 if zero
+
+	// No call takes longer than these two together.
+	ConnectTimeout   time.Duration // to wait for a connection, a new one or a free one; 750 ms if zero
+	StatementTimeout time.Duration // to wait for the answer to a statement; 750 ms if zero
 }
 
 // OpenPostgres connects to a PostgreSQL server and brings the tables of the database up to date. Any number of stores,
@@ -50,6 +57,7 @@ func OpenPostgres(ctx context.Context, o PostgresOptions) (*Store, error) {
 }
 
 func openPostgres(ctx context.Context, o PostgresOptions) (_ *Store, err error) {
+	o = o.withDefaults()
 	config, err := o.config()
 	if err != nil {
 		return nil, err
@@ -59,7 +67,9 @@ func openPostgres(ctx context.Context, o PostgresOptions) (_ *Store, err error) 
 		return nil, err
 	}
 	db := stdlib.OpenDBFromPool(pool)
-	s := &Store{write: db, read: db, release: pool.Close, lostRace: postgresLostRace}
+	s := &Store{
+		write: db, read: db, release: pool.Close, limit: o.ConnectTimeout + o.StatementTimeout, lostRace: postgresLostRace,
+	}
 	defer func() {
 		if err != nil {
 			_ = s.Close() // the reason why opening failed is the one to tell
@@ -76,19 +86,17 @@ func openPostgres(ctx context.Context, o PostgresOptions) (_ *Store, err error) 
 	return s, s.Ping(ctx)
 }
 
+func (o PostgresOptions) withDefaults() PostgresOptions {
+	o.MaxConns = cmp.Or(o.MaxConns, 16)
+	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, 750*time.Millisecond)
+	o.StatementTimeout = cmp.Or(o.StatementTimeout, 750*time.Millisecond)
+	return o
+}
+
 // config checks the options and turns them into the driver's.
 func (o PostgresOptions) config() (*pgxpool.Config, error) {
 	if o.MaxConns < 0 || o.MaxConns > math.MaxInt32 || o.ConnectTimeout < 0 || o.StatementTimeout < 0 {
 		return nil, errors.New("a limit is out of range")
-	}
-	if o.MaxConns == 0 {
-		o.MaxConns = 16
-	}
-	if o.ConnectTimeout == 0 {
-		o.ConnectTimeout = 2 * time.Second
-	}
-	if o.StatementTimeout == 0 {
-		o.StatementTimeout = 2 * time.Second
 	}
 	if o.DSN == "" {
 		return nil, errors.New("there is no connection string")
@@ -103,6 +111,7 @@ func (o PostgresOptions) config() (*pgxpool.Config, error) {
 	}
 	config.MaxConns = int32(o.MaxConns)
 	config.PingTimeout = o.ConnectTimeout / 4
+	exchangeReadOnly(config)
 
 	c := config.ConnConfig
 	hosts := map[string]bool{fmt.Sprint(c.Host, c.Port): true}
@@ -114,14 +123,19 @@ func (o PostgresOptions) config() (*pgxpool.Config, error) {
 	// What the driver says of a connection that took too long tells more than that the time is over, and what the server
 	// says of a statement keeps the connection; so they come first.
 	c.Tracer = limiter{acquire: o.ConnectTimeout + postgresSlack, statement: o.StatementTimeout + postgresSlack}
-	c.RuntimeParams["statement_timeout"] = strconv.FormatInt(max(o.StatementTimeout.Milliseconds(), 1), 10)
-	c.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(postgresForgotten.Milliseconds(), 10)
+	c.RuntimeParams["statement_timeout"] = inMillis(o.StatementTimeout)
+	// The server takes a second to notice a deadlock, which is too long; whoever gives up waiting undoes it, too.
+	c.RuntimeParams["lock_timeout"] = inMillis(o.StatementTimeout / 3)
+	c.RuntimeParams["idle_in_transaction_session_timeout"] = inMillis(postgresForgotten)
 	c.RuntimeParams["default_transaction_isolation"] = "read committed"
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "chatgate"
 	}
 	return config, nil
 }
+
+// inMillis gives a limit as the server takes it. Zero would mean none.
+func inMillis(d time.Duration) string { return strconv.FormatInt(max(d.Milliseconds(), 1), 10) }
 
 // torn reports whether a URL ends its host name before its last @. Then what seems to be host, port and database is the
 // rest of a password, and would be shown as such.
@@ -143,6 +157,7 @@ func migratePostgres(ctx context.Context, config *pgx.ConnConfig) error {
 	config = config.Copy()
 	config.Tracer = nil
 	config.RuntimeParams["statement_timeout"] = "0"
+	config.RuntimeParams["lock_timeout"] = "0"
 	config.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
 	db := stdlib.OpenDB(*config)
 	defer db.Close()
@@ -160,7 +175,7 @@ func migratePostgres(ctx context.Context, config *pgx.ConnConfig) error {
 	err = tx.QueryRowContext(ctx, `SELECT current_setting('server_encoding'),
 		EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1),
 		EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = current_schema()
-			AND tablename IN ('accounts', 'sessions', 'keys'))`,
+			AND tablename IN ('accounts', 'sessions', 'keys', 'revoked_sessions'))`,
 		migrationTable).Scan(&encoding, &ours, &foreign)
 	switch {
 	case err != nil:
@@ -192,10 +207,10 @@ func postgresCode(err error) string {
 }
 
 // postgresLostRace reports whether the server undid a transaction for the sake of another: a deadlock, which statements
-// over several sessions can come to, or a conflict.
+// over several sessions can come to, a lock that did not come free, or a conflict.
 func postgresLostRace(err error) bool {
 	code := postgresCode(err)
-	return code == "40P01" || code == "40001"
+	return code == "40P01" || code == "55P03" || code == "40001"
 }
 
 // explainPostgres puts what an operator can do something about before the server's own words.
@@ -214,9 +229,13 @@ func explainPostgres(err error) error {
 		hint = "the server has no connection left"
 	case "25006":
 		hint = "the server is read-only"
+	case "55P03":
+		hint = "somebody else has locked its tables, as a backup does"
 	case "":
 		_, connecting := errors.AsType[*pgconn.ConnectError](err)
 		switch {
+		case untrusted(err):
+			hint = "the server's certificate is not to be trusted"
 		case pgconn.Timeout(err), errors.Is(err, context.DeadlineExceeded):
 			hint = "the server does not answer in time"
 		case connecting:
@@ -228,6 +247,14 @@ func explainPostgres(err error) error {
 		return err
 	}
 	return fmt.Errorf("%s: %w", hint, err)
+}
+
+// untrusted reports whether a connection failed for the server's certificate.
+func untrusted(err error) bool {
+	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
+	_, name := errors.AsType[x509.HostnameError](err)
+	_, invalid := errors.AsType[x509.CertificateInvalidError](err)
+	return authority || name || invalid
 }
 
 // oneLine is an error whose text has no line breaks: the driver gives each host that it tried a line of its own.

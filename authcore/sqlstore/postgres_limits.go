@@ -35,13 +35,17 @@ func (l limiter) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, _ pgxpool
 	unlimit(ctx)
 }
 
-// TraceQueryStart also keeps a commit from being cut off by the caller: once it is sent, what became of it is worth
-// waiting for.
+// TraceQueryStart also keeps a commit from being cut off by a caller who has gone: once it is sent, what became of it is
+// worth waiting for, but not for much longer than the caller had time.
 func (l limiter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	d := l.statement
 	if data.SQL == "commit" {
+		if end, ok := ctx.Deadline(); ok {
+			d = min(d, max(time.Until(end), 0)+postgresCommitSlack)
+		}
 		ctx = context.WithoutCancel(ctx)
 	}
-	return limit(ctx, l.statement)
+	return limit(ctx, d)
 }
 
 func (l limiter) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryEndData) {
@@ -90,6 +94,26 @@ func (c boundedConn) SetDeadline(t time.Time) error {
 		t = farthest
 	}
 	return c.Conn.SetDeadline(t)
+}
+
+// exchangeReadOnly throws connections away that cannot write, some time after they were made. Whether one can is decided
+// when it is made: by the settings of the server, the database and the user then, and by which server it leads to. Once
+// that changes, as after a full disk or a switch of servers, the old ones would go on failing for as long as they last.
+func exchangeReadOnly(config *pgxpool.Config) {
+	const born = "chatgate.born"
+	config.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
+		c.PgConn().CustomData()[born] = time.Now()
+		return nil
+	}
+	config.PrepareConn = func(_ context.Context, c *pgx.Conn) (bool, error) {
+		p := c.PgConn()
+		// Servers before version 14 do not tell.
+		if p.ParameterStatus("default_transaction_read_only") != "on" && p.ParameterStatus("in_hot_standby") != "on" {
+			return true, nil
+		}
+		at, _ := p.CustomData()[born].(time.Time)
+		return time.Since(at) < postgresReadOnly, nil
+	}
 }
 
 var (

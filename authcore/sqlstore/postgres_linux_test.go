@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/authcore/sqlstore"
@@ -21,12 +22,14 @@ import (
 	"github.com/chatgate/chatgate/internal/pgtest"
 )
 
-// quick is the longest that a failing call may take with the default limits, with room for a busy machine.
-const quick = 3500 * time.Millisecond
-
 func openPostgres(t *testing.T, dsn string) *sqlstore.Store {
 	t.Helper()
-	s, err := sqlstore.OpenPostgres(t.Context(), sqlstore.PostgresOptions{DSN: dsn})
+	return openPostgresWith(t, sqlstore.PostgresOptions{DSN: dsn})
+}
+
+func openPostgresWith(t *testing.T, o sqlstore.PostgresOptions) *sqlstore.Store {
+	t.Helper()
+	s, err := sqlstore.OpenPostgres(t.Context(), o)
 	must(t, err)
 	t.Cleanup(func() { must(t, s.Close()) })
 	return s
@@ -45,8 +48,11 @@ func rawPostgres(t *testing.T, dsn string) *sql.DB {
 func TestPostgres(t *testing.T) {
 	server := pgtest.Start(t)
 	storetest.Run(t, func(t *testing.T) storetest.Stores {
-		s := openPostgres(t, server.NewDatabase(t))
-		return storetest.Stores{Accounts: s, Sessions: s, Keys: s}
+		// What a store does is the matter here, not how fast a busy machine does it.
+		s := openPostgresWith(t, sqlstore.PostgresOptions{
+			DSN: server.NewDatabase(t), ConnectTimeout: 10 * time.Second, StatementTimeout: 10 * time.Second,
+		})
+		return storetest.Stores{Accounts: s, Sessions: s, Revocations: s, Keys: s}
 	})
 	t.Run("concurrent open", func(t *testing.T) {
 		for range 3 {
@@ -54,8 +60,17 @@ func TestPostgres(t *testing.T) {
 		}
 	})
 	t.Run("reopen", func(t *testing.T) { postgresReopen(t, server.NewDatabase(t)) })
-	t.Run("deadlock", func(t *testing.T) { postgresDeadlock(t, server.NewDatabase(t)) })
+	t.Run("upgrade", func(t *testing.T) { postgresUpgrade(t, server.NewDatabase(t)) })
+	t.Run("keeps revocations", func(t *testing.T) {
+		dsn := server.NewDatabase(t)
+		keepsRevocations(t, func() (*sqlstore.Store, error) {
+			return sqlstore.OpenPostgres(t.Context(), sqlstore.PostgresOptions{DSN: dsn})
+		})
+	})
+	t.Run("deadlock/given up", func(t *testing.T) { postgresDeadlock(t, server.NewDatabase(t), 2500*time.Millisecond, false) })
+	t.Run("deadlock/noticed", func(t *testing.T) { postgresDeadlock(t, server.NewDatabase(t), 10*time.Second, true) })
 	t.Run("locked", func(t *testing.T) { postgresLocked(t, server.NewDatabase(t)) })
+	t.Run("slow", func(t *testing.T) { postgresSlow(t, server.NewDatabase(t)) })
 	t.Run("any user agent", func(t *testing.T) {
 		s := openPostgres(t, server.NewDatabase(t))
 		n := newSession("alice")
@@ -105,6 +120,11 @@ func postgresConcurrentOpen(t *testing.T, dsn string) {
 			t.Error(err)
 		}
 	}
+	wantPostgresMigratedOnce(t, s)
+}
+
+func wantPostgresMigratedOnce(t *testing.T, s *sqlstore.Store) {
+	t.Helper()
 	migrations, err := filepath.Glob("migrations/postgres/*.sql")
 	must(t, err)
 	var rows int
@@ -133,9 +153,9 @@ func postgresReopen(t *testing.T, dsn string) {
 	}
 }
 
-// A store whose transaction the server undoes to resolve a deadlock tries again.
-func postgresDeadlock(t *testing.T, dsn string) {
-	s, raw := openPostgres(t, dsn), rawPostgres(t, dsn)
+// A store whose transaction the server undoes, to resolve a deadlock or because a lock did not come free, tries again.
+func postgresDeadlock(t *testing.T, dsn string, statement time.Duration, noticed bool) {
+	s, raw := openPostgresWith(t, sqlstore.PostgresOptions{DSN: dsn, StatementTimeout: statement}), rawPostgres(t, dsn)
 	first, second := newSession("alice"), newSession("alice")
 	first.ID, second.ID = "1", "2"
 	must(t, s.CreateSession(t.Context(), first))
@@ -157,8 +177,12 @@ func postgresDeadlock(t *testing.T, dsn string) {
 			{Account: "alice", Session: first.ID, At: at}, {Account: "alice", Session: second.ID, At: at},
 		})
 	}()
-	time.Sleep(300 * time.Millisecond) // until the store has the first and waits for the second
-	must(t, lock(first.ID))
+	eventually(t, "the store waits for the second", func() bool {
+		var waits bool
+		must(t, raw.QueryRow(`SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)`).Scan(&waits))
+		return waits
+	})
+	must(t, lock(first.ID)) // which the store has
 	must(t, tx.Commit())
 	must(t, <-touched)
 	all, err := s.Sessions(t.Context(), "alice")
@@ -168,15 +192,23 @@ func postgresDeadlock(t *testing.T, dsn string) {
 			t.Errorf("session %s was not touched", n.ID)
 		}
 	}
-	var deadlocks int
-	for range 40 { // the statistics lag
-		must(t, raw.QueryRow(`SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`).Scan(&deadlocks))
-		if deadlocks > 0 {
-			return
-		}
-		time.Sleep(100 * time.Millisecond)
+	if noticed {
+		eventually(t, "this test made a deadlock", func() bool {
+			var deadlocks int
+			must(t, raw.QueryRow(`SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`).Scan(&deadlocks))
+			return deadlocks > 0
+		})
 	}
-	t.Error("this test made no deadlock")
+}
+
+// eventually waits until something holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 30 s: %s", what)
+		}
+	}
 }
 
 // A lock that somebody else holds is waited for, but not longer than the limit, or than the caller wants to.
@@ -187,21 +219,61 @@ func postgresLocked(t *testing.T, dsn string) {
 	_, err = tx.Exec(`LOCK TABLE accounts IN SHARE MODE`)
 	must(t, err)
 	a := newAccount("alice")
-	start := time.Now()
-	_, err = s.CreateAccount(t.Context(), a)
-	wantCode(t, err, "57014")
-	wantQuick(t, start)
+	soon(t, "a table that is locked", longest, func() {
+		if _, err := s.CreateAccount(t.Context(), a); err == nil || errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	})
+	soon(t, "a table that is locked, for a caller in a hurry", time.Second, func() {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		if _, err := s.CreateAccount(ctx, a); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+	})
+	must(t, tx.Rollback())
+	eventually(t, "it works again", func() bool {
+		_, err := s.CreateAccount(t.Context(), a)
+		return err == nil
+	})
+}
 
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	start = time.Now()
-	_, err = s.CreateAccount(ctx, a)
-	if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > time.Second {
-		t.Errorf("after %v: %v", time.Since(start), err)
+// A statement that takes too long is ended by the server, and the connection lives on.
+func postgresSlow(t *testing.T, dsn string) {
+	s, raw := openPostgres(t, dsn), rawPostgres(t, dsn)
+	_, err := raw.Exec(`CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NEW; END';
+		CREATE TRIGGER slow BEFORE INSERT ON sessions FOR EACH ROW EXECUTE FUNCTION slow()`)
+	must(t, err)
+	soon(t, "a slow statement", longest, func() {
+		if err := s.CreateSession(t.Context(), newSession("alice")); err == nil {
+			t.Error("it was not slow")
+		}
+	})
+	// With time to hear of it, it is the server who says so.
+	s = openPostgresWith(t, sqlstore.PostgresOptions{DSN: dsn, StatementTimeout: 300 * time.Millisecond, ConnectTimeout: 20 * time.Second})
+	wantCode(t, s.CreateSession(t.Context(), newSession("alice")), "57014")
+}
+
+func postgresUpgrade(t *testing.T, dsn string) {
+	old := rawPostgres(t, dsn)
+	a, n := makeVersion1(t, old, goose.DialectPostgres, filepath.Join("migrations", "postgres"))
+
+	// Somebody who reads the tables for long, as a backup does, is not waited for: whoever else uses them would wait, too.
+	tx, err := old.Begin()
+	must(t, err)
+	_, err = tx.Exec(`SELECT * FROM accounts`)
+	must(t, err)
+	if s, err := sqlstore.OpenPostgres(t.Context(), sqlstore.PostgresOptions{DSN: dsn}); err == nil {
+		must(t, s.Close())
+		t.Fatal("it was upgraded under a reader")
+	} else if !strings.Contains(err.Error(), "somebody else has locked its tables") {
+		t.Error(err)
 	}
 	must(t, tx.Rollback())
-	_, err = s.CreateAccount(t.Context(), a)
-	must(t, err)
+	s := upgrade(t, old, a, n, func() (*sqlstore.Store, error) {
+		return sqlstore.OpenPostgres(t.Context(), sqlstore.PostgresOptions{DSN: dsn})
+	})
+	wantPostgresMigratedOnce(t, s)
 }
 
 func postgresRefuses(t *testing.T, server *pgtest.Server) {
@@ -252,7 +324,9 @@ func refusedPostgres(t *testing.T, server *pgtest.Server, dsn, reason string) {
 		must(t, s.Close())
 		t.Fatal("it was opened")
 	}
-	wantQuick(t, start)
+	if took := time.Since(start); took > 10*time.Second { // four times what it takes at most, for a busy machine
+		t.Errorf("it took %v", took)
+	}
 	if msg := err.Error(); !strings.HasPrefix(msg, "sqlstore: cannot use the PostgreSQL database: "+reason) || strings.Contains(msg, "\n") {
 		t.Errorf("got %q, want it to say %q", msg, reason)
 	}
@@ -275,123 +349,21 @@ func wantCode(t *testing.T, err error, code string) {
 	}
 }
 
-func wantQuick(t *testing.T, start time.Time) {
+// longest is what a call may take with the default limits.
+const longest = 1600 * time.Millisecond
+
+// soon checks that f takes no longer than limit. A busy machine may make it look longer, so the best of several tries
+// counts, and may be half a second late.
+func soon(t *testing.T, what string, limit time.Duration, f func()) {
 	t.Helper()
-	if took := time.Since(start); took > quick {
-		t.Errorf("it took %v", took)
-	}
-}
-
-// What happens to a store whose server goes away, in one way or another, and comes back.
-func TestPostgresOutage(t *testing.T) {
-	server := pgtest.Start(t, "max_connections=12", "superuser_reserved_connections=0")
-	dsn := server.NewDatabase(t)
-	s := openPostgres(t, dsn)
-	alice, err := s.CreateAccount(t.Context(), newAccount("alice"))
-	must(t, err)
-
-	// fails checks that calls, many at once and one after the other, fail soon and say why.
-	fails := func(t *testing.T) {
-		t.Helper()
-		const n = 20 // more than there are connections
-		errs := make(chan error, 2*n)
+	best, allowed := time.Hour, limit+500*time.Millisecond
+	for try := 0; try < 8 && best > allowed; try++ {
 		start := time.Now()
-		for i := range n {
-			go func() {
-				_, err := s.AccountByID(t.Context(), alice.ID)
-				errs <- err
-			}()
-			go func() {
-				_, err := s.CreateAccount(t.Context(), newAccount(fmt.Sprintf("lost%d", i)))
-				errs <- err
-			}()
-		}
-		for range 2 * n {
-			err := <-errs
-			if err == nil || !strings.HasPrefix(err.Error(), "sqlstore: ") {
-				t.Errorf("got %v", err)
-			}
-			if e, ok := errors.AsType[*authcore.Error](err); ok {
-				t.Errorf("an outage looks like an answer: %v", e)
-			}
-			wantSecret(t, server, err)
-		}
-		if took := time.Since(start); took > quick+time.Second {
-			t.Errorf("the calls took %v", took)
-		}
-		for range 2 {
-			start := time.Now()
-			if err := s.Ping(t.Context()); err == nil {
-				t.Error("it answers")
-			}
-			wantQuick(t, start)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-		defer cancel()
-		start = time.Now()
-		if _, err := s.AccountByID(ctx, alice.ID); err == nil || time.Since(start) > time.Second {
-			t.Errorf("a caller in a hurry got %v after %v", err, time.Since(start))
-		}
+		f()
+		best = min(best, time.Since(start))
 	}
-	// recovers checks that the store works again by itself, with all that it was told is done.
-	recovers := func(t *testing.T) {
-		t.Helper()
-		start := time.Now()
-		for {
-			got, err := s.AccountByID(t.Context(), alice.ID)
-			if err == nil && got.ID == alice.ID {
-				break
-			}
-			if time.Since(start) > 10*time.Second {
-				t.Fatalf("it has not recovered: %v", err)
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-		t.Logf("it recovered after %v", time.Since(start))
-		for i := range 20 {
-			a := newAccount(fmt.Sprintf("lost%d", i))
-			if _, err := s.CreateAccount(t.Context(), a); err != nil && authcore.KindOf(err) != authcore.KindUsernameTaken {
-				t.Error(err)
-			}
-		}
+	t.Logf("%s: %v", what, best.Round(time.Millisecond))
+	if best > allowed {
+		t.Errorf("%s: it took %v, want %v", what, best, limit)
 	}
-
-	t.Run("frozen", func(t *testing.T) {
-		server.Freeze()
-		defer server.Thaw()
-		fails(t)
-		refusedPostgres(t, server, dsn, "the server does not answer in time: ")
-		server.Thaw()
-		recovers(t)
-	})
-	t.Run("stopped", func(t *testing.T) {
-		server.Stop()
-		fails(t)
-		server.Run(t)
-		recovers(t)
-	})
-	t.Run("restarted", func(t *testing.T) {
-		server.Stop()
-		server.Run(t)
-		recovers(t)
-	})
-	t.Run("too many connections", func(t *testing.T) {
-		server.Stop() // and with it the connections that the store has
-		server.Run(t)
-		var held []*pgx.Conn
-		for {
-			c, err := pgx.Connect(t.Context(), dsn)
-			if err != nil {
-				break
-			}
-			held = append(held, c)
-		}
-		fails(t)
-		wantCode(t, s.Ping(t.Context()), "53300")
-		refusedPostgres(t, server, dsn, "the server has no connection left: ")
-		for _, c := range held {
-			must(t, c.Close(context.Background()))
-		}
-		recovers(t)
-	})
 }

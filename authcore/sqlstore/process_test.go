@@ -94,7 +94,7 @@ func TestSQLiteConcurrentProcesses(t *testing.T) {
 	}
 }
 
-// beKilled creates accounts and sessions for as long as it lives, ends some, and prints what was acknowledged.
+// beKilled creates accounts and sessions for as long as it lives, ends and revokes some, and prints what was acknowledged.
 func beKilled(path string) error {
 	s, err := sqlstore.OpenSQLite(context.Background(), path)
 	if err != nil {
@@ -125,6 +125,16 @@ func beKilled(path string) error {
 					return
 				}
 				fmt.Printf("ended %s %s\n", a.ID, ended.ID)
+				if err := s.RevokeSession(ctx, a.ID, ended.ID, ended.ExpiresAt); err != nil {
+					errs <- err
+					return
+				}
+				fmt.Printf("revoked %s %s\n", a.ID, ended.ID)
+				if _, _, err := s.RevokeSessions(ctx, a.ID, kept); err != nil {
+					errs <- err
+					return
+				}
+				fmt.Printf("epoch %s %s\n", a.ID, kept.ID)
 			}
 		}()
 	}
@@ -178,6 +188,14 @@ func TestSQLiteKill(t *testing.T) {
 			case "ended":
 				if _, err := s.Session(t.Context(), authcore.AccountID(f[1]), authcore.SessionID(f[2])); authcore.KindOf(err) != authcore.KindSessionOver {
 					t.Errorf("a session that was ended came back: %v", err)
+				}
+			case "revoked":
+				if _, revoked, err := s.SessionAccount(t.Context(), authcore.AccountID(f[1]), authcore.SessionID(f[2])); err != nil || !revoked {
+					t.Errorf("a revocation was lost: %v", err)
+				}
+			case "epoch":
+				if a, err := s.AccountByID(t.Context(), authcore.AccountID(f[1])); err != nil || a.Epoch != 1 || string(a.Kept) != f[2] {
+					t.Errorf("an epoch was lost: %d, kept %q, %v", a.Epoch, a.Kept, err)
 				}
 			}
 			checked++

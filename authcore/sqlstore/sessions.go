@@ -14,11 +14,13 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 )
 
-const selectSession = `SELECT account, id, created_at, last_seen_at, expires_at, idle_limit, generation, dialect, addr,
-	user_agent FROM sessions`
+const selectSession = `SELECT account, id, created_at, last_seen_at, expires_at, idle_limit, generation, epoch, dialect,
+	addr, user_agent FROM sessions`
 
 // CreateSession implements [authcore.SessionStore].
 func (s *Store) CreateSession(ctx context.Context, n authcore.Session) error {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
 	idle := (n.IdleLimit + time.Millisecond - 1).Milliseconds() // rounded up: 0 would mean never
 	addr := ""
 	if n.Addr.IsValid() {
@@ -27,17 +29,19 @@ func (s *Store) CreateSession(ctx context.Context, n authcore.Session) error {
 	agent := strings.ToValidUTF8(n.UserAgent, "\ufffd") // a client may send anything, and not every database takes it
 	return s.tx(ctx, "create session", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `
-			INSERT INTO sessions (account, id, created_at, last_seen_at, expires_at, idle_limit, generation, dialect, addr,
-				user_agent)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+			INSERT INTO sessions (account, id, created_at, last_seen_at, expires_at, idle_limit, generation, epoch, dialect,
+				addr, user_agent)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 			string(n.Account), string(n.ID), n.CreatedAt.UnixMilli(), n.LastSeenAt.UnixMilli(), n.ExpiresAt.UnixMilli(), idle,
-			n.Generation, n.Dialect, addr, agent)
+			n.Generation, n.Epoch, n.Dialect, addr, agent)
 		return err
 	})
 }
 
 // Session implements [authcore.SessionStore].
 func (s *Store) Session(ctx context.Context, account authcore.AccountID, id authcore.SessionID) (authcore.Session, error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
 	found, err := scanSession(s.session(ctx, string(account), string(id)))
 	if errors.Is(err, sql.ErrNoRows) {
 		err = authcore.Errorf(authcore.KindSessionOver, "the session is over")
@@ -47,6 +51,8 @@ func (s *Store) Session(ctx context.Context, account authcore.AccountID, id auth
 
 // Sessions implements [authcore.SessionStore].
 func (s *Store) Sessions(ctx context.Context, account authcore.AccountID) ([]authcore.Session, error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
 	rows, err := s.read.QueryContext(ctx, selectSession+` WHERE account = $1 ORDER BY created_at DESC, id`, string(account))
 	if err != nil {
 		return nil, fail(ctx, "list sessions", err)
@@ -59,7 +65,8 @@ func scanSession(r row) (authcore.Session, error) {
 	var s authcore.Session
 	var created, seen, expires, idle int64
 	var addr string
-	err := r.Scan(&s.Account, &s.ID, &created, &seen, &expires, &idle, &s.Generation, &s.Dialect, &addr, &s.UserAgent)
+	err := r.Scan(&s.Account, &s.ID, &created, &seen, &expires, &idle, &s.Generation, &s.Epoch, &s.Dialect, &addr,
+		&s.UserAgent)
 	if err != nil {
 		return authcore.Session{}, err
 	}
@@ -78,6 +85,8 @@ func (s *Store) TouchSessions(ctx context.Context, touches []authcore.Touch) err
 	if len(touches) == 0 {
 		return nil
 	}
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
 	// In one order everywhere, so that two nodes with the same sessions wait for each other instead of deadlocking.
 	touches = slices.SortedFunc(slices.Values(touches), func(a, b authcore.Touch) int {
 		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Session, b.Session))
@@ -100,6 +109,8 @@ func (s *Store) TouchSessions(ctx context.Context, touches []authcore.Touch) err
 
 // EndSession implements [authcore.SessionStore].
 func (s *Store) EndSession(ctx context.Context, account authcore.AccountID, id authcore.SessionID) (bool, error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
 	var n int64
 	err := s.tx(ctx, "end session", func(tx *sql.Tx) (err error) {
 		n, err = affected(tx.ExecContext(ctx, `DELETE FROM sessions WHERE account = $1 AND id = $2`,
@@ -111,6 +122,8 @@ func (s *Store) EndSession(ctx context.Context, account authcore.AccountID, id a
 
 // EndSessions implements [authcore.SessionStore].
 func (s *Store) EndSessions(ctx context.Context, account authcore.AccountID, except authcore.SessionID) ([]authcore.SessionID, error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
 	var ended []authcore.SessionID
 	err := s.tx(ctx, "end sessions", func(tx *sql.Tx) error {
 		rows, err := tx.QueryContext(ctx, `DELETE FROM sessions WHERE account = $1 AND id <> $2 RETURNING id`,
@@ -129,6 +142,8 @@ func (s *Store) EndSessions(ctx context.Context, account authcore.AccountID, exc
 
 // DeleteExpired implements [authcore.SessionStore].
 func (s *Store) DeleteExpired(ctx context.Context, now time.Time) (int, error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
 	var n int64
 	err := s.tx(ctx, "delete expired sessions", func(tx *sql.Tx) error {
 		n = 0

@@ -52,7 +52,7 @@ func newSession(account authcore.AccountID) authcore.Session {
 func TestSQLite(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Stores {
 		s := open(t, newPath(t))
-		return storetest.Stores{Accounts: s, Sessions: s, Keys: s}
+		return storetest.Stores{Accounts: s, Sessions: s, Revocations: s, Keys: s}
 	})
 }
 
@@ -137,9 +137,12 @@ func TestSQLiteQueryPlans(t *testing.T) {
 		`SELECT * FROM sessions WHERE account = $1 AND id = $2`,
 		`DELETE FROM sessions WHERE account = $1 AND id <> $2 RETURNING id`,
 		`DELETE FROM sessions WHERE expires_at < $1`,
+		sqlstore.SelectSessionAccount,
+		sqlstore.RevokeSessionsQuery,
+		`DELETE FROM revoked_sessions WHERE forget_at < $1`,
 		`DELETE FROM sessions WHERE idle_limit > 0 AND last_seen_at + idle_limit < $1`,
 	} {
-		rows, err := s.Reader().Query("EXPLAIN QUERY PLAN "+query, 1, 2)
+		rows, err := s.Reader().Query("EXPLAIN QUERY PLAN "+query, 1, 2, 3)
 		must(t, err)
 		for rows.Next() {
 			var id, parent, unused int

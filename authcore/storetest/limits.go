@@ -3,6 +3,7 @@ package storetest
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -53,10 +54,15 @@ var limitTests = []group[limits]{
 }
 
 // RunLimits tests the stores that open returns. Every call of open gives one that holds nothing and reads the clock by
-// now.
-func RunLimits(t *testing.T, open func(t *testing.T, now func() time.Time) authcore.LimitStore) {
+// now. The groups named without are left out: "flood" is for a store that is bounded by number; one that is bounded by
+// time has a test of its own.
+func RunLimits(t *testing.T, open func(t *testing.T, now func() time.Time) authcore.LimitStore, without ...string) {
 	t.Helper()
-	each(t, limitTests, func(t *testing.T) limits {
+	groups := slices.DeleteFunc(slices.Clone(limitTests), func(g group[limits]) bool { return slices.Contains(without, g.name) })
+	if len(groups)+len(without) != len(limitTests) {
+		t.Fatalf("a group of %q does not exist", without)
+	}
+	each(t, groups, func(t *testing.T) limits {
 		c := &clock{at: now()}
 		return limits{open(t, c.now), c}
 	})

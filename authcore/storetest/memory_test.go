@@ -1,6 +1,10 @@
 package storetest_test
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,4 +20,154 @@ func TestMemoryLimits(t *testing.T) {
 		}
 		return m
 	})
+}
+
+// The suite asks for nothing that only SQL could give.
+func TestMemory(t *testing.T) {
+	storetest.Run(t, func(*testing.T) storetest.Stores {
+		m := &memory{revoked: make(map[sessionKey]int64)}
+		return storetest.Stores{Accounts: m, Revocations: m}
+	})
+}
+
+// memory is the plainest store that keeps the contracts of accounts and revocations.
+type memory struct {
+	mu       sync.Mutex
+	accounts []authcore.Account
+	revoked  map[sessionKey]int64
+}
+
+type sessionKey struct {
+	account authcore.AccountID
+	id      authcore.SessionID
+}
+
+func (m *memory) CreateAccount(ctx context.Context, a authcore.Account) (authcore.Account, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	kind, taken := authcore.Kind(0), false
+	for _, o := range m.accounts {
+		switch {
+		case o.ID == a.ID:
+			return authcore.Account{}, errors.New("there is an account with this ID")
+		case o.Username.Skeleton() == a.Username.Skeleton():
+			kind, taken = authcore.KindUsernameTaken, true
+		case len(a.EmailHash) > 0 && bytes.Equal(o.EmailHash, a.EmailHash) && !taken:
+			kind, taken = authcore.KindEmailTaken, true
+		}
+	}
+	if taken {
+		return authcore.Account{}, authcore.Errorf(kind, "taken")
+	}
+	if ctx.Err() != nil {
+		return authcore.Account{}, ctx.Err()
+	}
+	a.Number = int64(len(m.accounts)) + 1
+	a.CreatedAt = time.UnixMilli(a.CreatedAt.UnixMilli()).UTC()
+	m.accounts = append(m.accounts, a)
+	return a, nil
+}
+
+// find calls f with the account that is, in a moment of its own.
+func (m *memory) find(ctx context.Context, is func(*authcore.Account) bool, f func(*authcore.Account)) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	for i := range m.accounts {
+		if is(&m.accounts[i]) {
+			f(&m.accounts[i])
+			return nil
+		}
+	}
+	return authcore.Errorf(authcore.KindUnknownAccount, "no such account")
+}
+
+func withID(id authcore.AccountID) func(*authcore.Account) bool {
+	return func(a *authcore.Account) bool { return a.ID == id }
+}
+
+func (m *memory) AccountByID(ctx context.Context, id authcore.AccountID) (got authcore.Account, err error) {
+	err = m.find(ctx, withID(id), func(a *authcore.Account) { got = *a })
+	return got, err
+}
+
+func (m *memory) AccountByUsername(ctx context.Context, name authcore.Username) (got authcore.Account, err error) {
+	err = m.find(ctx, func(a *authcore.Account) bool { return a.Username == name }, func(a *authcore.Account) { got = *a })
+	return got, err
+}
+
+func (m *memory) AccountByEmailHash(ctx context.Context, hash []byte) (got authcore.Account, err error) {
+	err = m.find(ctx, func(a *authcore.Account) bool { return len(hash) > 0 && bytes.Equal(a.EmailHash, hash) },
+		func(a *authcore.Account) { got = *a })
+	return got, err
+}
+
+func (m *memory) SwapPasswordHash(ctx context.Context, id authcore.AccountID, old, new authcore.PasswordHash) (bool, error) {
+	done := false
+	err := m.find(ctx, withID(id), func(a *authcore.Account) {
+		if done = a.PasswordHash == old; done {
+			a.PasswordHash = new
+		}
+	})
+	if _, unknown := errors.AsType[*authcore.Error](err); unknown {
+		err = nil
+	}
+	return done, err
+}
+
+func (m *memory) SetDisabled(ctx context.Context, id authcore.AccountID, disabled bool) error {
+	return m.find(ctx, withID(id), func(a *authcore.Account) { a.Disabled = disabled })
+}
+
+func (m *memory) RevokeSession(ctx context.Context, account authcore.AccountID, id authcore.SessionID, forget time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	key := sessionKey{account, id}
+	if at, ok := m.revoked[key]; !ok || at < forget.UnixMilli() {
+		m.revoked[key] = forget.UnixMilli()
+	}
+	return nil
+}
+
+func (m *memory) RevokeSessions(ctx context.Context, account authcore.AccountID, kept authcore.Session) (
+	epoch int64, lives authcore.SessionID, err error,
+) {
+	err = m.find(ctx, withID(account), func(a *authcore.Account) {
+		_, revoked := m.revoked[sessionKey{account, kept.ID}]
+		if (kept.Epoch == a.Epoch || kept.ID == a.Kept) && !revoked {
+			lives = kept.ID
+		}
+		a.Epoch++
+		a.Kept, epoch = lives, a.Epoch
+	})
+	return epoch, lives, err
+}
+
+func (m *memory) SessionAccount(ctx context.Context, account authcore.AccountID, id authcore.SessionID) (
+	got authcore.Account, revoked bool, err error,
+) {
+	err = m.find(ctx, withID(account), func(a *authcore.Account) {
+		got = *a
+		_, revoked = m.revoked[sessionKey{account, id}]
+	})
+	return got, revoked, err
+}
+
+func (m *memory) DeleteRevocations(ctx context.Context, now time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	for key, at := range m.revoked {
+		if at < now.UnixMilli() {
+			delete(m.revoked, key)
+		}
+	}
+	return nil
 }

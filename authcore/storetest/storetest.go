@@ -1,5 +1,5 @@
 // Package storetest defines what a store is: the contracts of [authcore.AccountStore], [authcore.SessionStore],
-// [authcore.KeyStore] and [authcore.LimitStore] as tests that every backend passes, under concurrency and the race
+// [authcore.RevocationStore], [authcore.KeyStore] and [authcore.LimitStore] as tests that every backend passes, under concurrency and the race
 // detector. A backend's own test opens it and calls [Run] or [RunLimits].
 //
 // The suite owns no clock and no database. It sees a store through its interface alone, so a check may rely on nothing
@@ -23,9 +23,12 @@ import (
 
 // Stores is a backend under test. The fields may be one object; a nil one is not tested.
 type Stores struct {
-	Accounts authcore.AccountStore
-	Sessions authcore.SessionStore
-	Keys     authcore.KeyStore
+	Accounts    authcore.AccountStore
+	Sessions    authcore.SessionStore
+	Revocations authcore.RevocationStore // of the Accounts
+	Keys        authcore.KeyStore
+
+	SelfExpiring bool // the sessions are forgotten without DeleteExpired
 }
 
 const (
@@ -45,7 +48,15 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 	}
 	if probe.Sessions != nil {
 		t.Run("sessions", func(t *testing.T) {
-			each(t, sessionTests, func(t *testing.T) authcore.SessionStore { return open(t).Sessions })
+			each(t, sessionGroups(probe.SelfExpiring), func(t *testing.T) authcore.SessionStore { return open(t).Sessions })
+		})
+	}
+	if probe.Revocations != nil {
+		t.Run("revocations", func(t *testing.T) {
+			each(t, revocationTests, func(t *testing.T) revocations {
+				s := open(t)
+				return revocations{s.Revocations, s.Accounts}
+			})
 		})
 	}
 	if probe.Keys != nil {

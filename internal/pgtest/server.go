@@ -30,6 +30,7 @@ type Server struct {
 	Addr     string // host:port, the same after a restart
 	User     string
 	Password string
+	CA       string // file with the authority that vouches for the server, if it speaks TLS
 
 	bin, dir string
 	settings []string
@@ -45,6 +46,28 @@ const guard = `"$@" & pid=$!; cat >/dev/null; kill -QUIT $pid; kill -CONT $pid; 
 // this machine the test is skipped, unless CHATGATE_TEST_STRICT is set.
 func Start(t testing.TB, settings ...string) *Server {
 	t.Helper()
+	s := newServer(t, settings)
+	s.Run(t)
+	return s
+}
+
+// StartTLS makes a server that speaks TLS too, with a certificate for 127.0.0.1 of an authority of its own.
+func StartTLS(t testing.TB, settings ...string) *Server {
+	t.Helper()
+	s := newServer(t, settings)
+	ca := newAuthority(t, s.dir)
+	cert, key := filepath.Join(s.dir, "server.crt"), filepath.Join(s.dir, "server.key")
+	ca.issue(t, cert, key)
+	own(t, cert, key)
+	s.CA = ca.file
+	s.settings = append(s.settings, "ssl=on", "ssl_cert_file="+cert, "ssl_key_file="+key)
+	s.Run(t)
+	return s
+}
+
+// newServer makes the files of a server, and sees to it that it ends with the test.
+func newServer(t testing.TB, settings []string) *Server {
+	t.Helper()
 	bin, ok := findBinaries()
 	if !ok {
 		if os.Getenv("CHATGATE_TEST_STRICT") != "" {
@@ -55,13 +78,10 @@ func Start(t testing.TB, settings ...string) *Server {
 	dir, err := os.MkdirTemp("", "pgtest")
 	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	s := &Server{User: "chatgate", Password: rand.Text(), bin: bin, dir: dir, settings: settings}
+	s := &Server{User: "chatgate", Password: rand.Text(), bin: bin, dir: dir, settings: slices.Clone(settings)}
 	password := filepath.Join(dir, "password")
 	must(t, os.WriteFile(password, []byte(s.Password), 0o600))
-	if id := credential(); id != nil {
-		must(t, os.Chown(dir, int(id.Uid), int(id.Gid)))
-		must(t, os.Chown(password, int(id.Uid), int(id.Gid)))
-	}
+	own(t, dir, password)
 	initdb := s.command(filepath.Join(bin, "initdb"), "--pgdata="+s.data(), "--username="+s.User, "--pwfile="+password,
 		"--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
 	if out, err := initdb.CombinedOutput(); err != nil {
@@ -72,8 +92,19 @@ func Start(t testing.TB, settings ...string) *Server {
 	s.Addr = l.Addr().String()
 	must(t, l.Close())
 	t.Cleanup(s.Stop)
-	s.Run(t)
 	return s
+}
+
+// own gives files to the server's user.
+func own(t testing.TB, files ...string) {
+	t.Helper()
+	id := credential()
+	if id == nil {
+		return
+	}
+	for _, file := range files {
+		must(t, os.Chown(file, int(id.Uid), int(id.Gid)))
+	}
 }
 
 // findBinaries returns the directory that has initdb and postgres.

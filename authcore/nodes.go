@@ -1,0 +1,203 @@
+package authcore
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// What a [State] has to do with other processes over the same stores.
+
+// follower is what a feed tells of its state.
+type follower struct{ *State }
+
+var _ Follower = follower{}
+
+// Reset implements [Follower].
+func (st follower) Reset() {
+	st.live.doubt()
+	select {
+	case st.doubts <- struct{}{}:
+	default:
+	}
+}
+
+// Apply implements [Follower].
+func (st follower) Apply(e Event) int {
+	if e.Keys {
+		st.keyring.expire()
+		return 0
+	}
+	return st.apply(e)
+}
+
+// Fresh implements [Follower].
+func (st follower) Fresh(at time.Time) { st.live.fresh.Store(int64(at.Sub(st.live.born))) }
+
+// apply ends here what is over.
+func (st *State) apply(e Event) int {
+	n := st.live.end(e.Account, e.Sessions...)
+	if e.Epoch > 0 {
+		n += st.live.endEpochs(e.Account, e.Epoch, e.Kept)
+	}
+	return n
+}
+
+// recheck looks the sessions with connections up again after every Reset: what ended them may have been missed.
+func (st *State) recheck(ctx context.Context) {
+	const atOnce = 8
+	for {
+		select {
+		case <-st.doubts:
+		case <-ctx.Done():
+			return
+		}
+		start, checked, first := st.Now(), 0, true
+		for {
+			doubted := st.live.doubted()
+			if len(doubted) == 0 {
+				break
+			}
+			if !first && !pause(ctx, time.Second) { // the stores were away
+				return
+			}
+			first, checked = false, len(doubted)
+			queue := make(chan *liveSession)
+			var workers sync.WaitGroup
+			for range atOnce {
+				workers.Go(func() {
+					for e := range queue {
+						_, _, _ = st.live.lookup(ctx, e.account, e.id, st.load(e.account, e.id))
+					}
+				})
+			}
+			for _, e := range doubted {
+				if ctx.Err() == nil {
+					queue <- e
+				}
+			}
+			close(queue)
+			workers.Wait()
+		}
+		if checked > 0 {
+			st.Log.Info("sessions with connections were looked up again after a break of the feed", "sessions", checked, "took", st.Now().Sub(start))
+		}
+	}
+}
+
+// tell makes up for what could not be told, tells the others of presence, and ends connections that have been cut off
+// from them for too long.
+func (st *State) tell(ctx context.Context) {
+	whole := st.Now()
+	counts := whole
+	broken := false
+	for pause(ctx, tellEvery) {
+		st.retry(ctx)
+		if st.Presence != nil {
+			now := st.Now()
+			var due func(*liveSession) bool
+			switch {
+			case now.Sub(whole) >= presenceEvery:
+				whole, counts = now, now
+				due = func(e *liveSession) bool { return e.conns > 0 }
+			case now.Sub(counts) >= touchEvery:
+				counts = now
+				due = func(e *liveSession) bool { return e.conns != e.told }
+			}
+			st.tellPresence(ctx, due)
+		}
+		if st.Feed != nil {
+			broken = st.watch(broken)
+		}
+	}
+}
+
+func (st *State) tellPresence(ctx context.Context, due func(*liveSession) bool) {
+	changed := st.live.changes(due)
+	if len(changed) == 0 {
+		return
+	}
+	if err := st.Presence.SetPresence(ctx, changed); err != nil {
+		st.live.untold(changed)
+		st.Log.Debug("telling who is online failed; will try again", "accounts", len(changed), "error", err)
+	}
+}
+
+// watch looks after the feed. It returns whether that is broken, given whether it was.
+func (st *State) watch(was bool) bool {
+	s := st.Stats()
+	switch {
+	case s.FeedBroken && !was:
+		st.Log.Error("other nodes cannot be heard; every session is looked up until they can", "for", s.FeedLag)
+	case !s.FeedBroken && was:
+		st.Log.Info("other nodes are heard again")
+	}
+	if s.FeedBroken && s.FeedLag > time.Duration(st.live.outlive.Load()) {
+		if n := st.live.endDoubted(); n > 0 {
+			st.Log.Error("connections were ended, since other nodes have not been heard for too long", "connections", n, "for", s.FeedLag)
+		}
+	}
+	return s.FeedBroken
+}
+
+// postpone keeps a revocation for retry. The accounts' database has it already, so that what is lost when there are too
+// many, or when this process ends, still takes effect at the next look-up.
+func (st *State) postpone(e Event) {
+	const most = 4096
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if len(st.unheard) >= most {
+		st.unheard = slices.Delete(st.unheard, 0, 1)
+	}
+	st.unheard = append(st.unheard, e)
+}
+
+// retry tells what could not be told, the oldest first.
+func (st *State) retry(ctx context.Context) {
+	for {
+		st.mu.Lock()
+		waiting := st.unheard
+		st.unheard = nil
+		st.mu.Unlock()
+		if len(waiting) == 0 {
+			return
+		}
+		done := 0
+		for ; done < len(waiting); done++ {
+			if _, err := st.spread(ctx, waiting[done]); err != nil {
+				break
+			}
+			st.Log.Info("a revocation that could not be told at first is told now", "account", waiting[done].Account)
+		}
+		if done == len(waiting) {
+			continue
+		}
+		st.mu.Lock()
+		st.unheard = append(waiting[done:], st.unheard...)
+		st.mu.Unlock()
+		return
+	}
+}
+
+// tellKeys lets the other processes read the keys again. They would find out by themselves, a little later.
+func (st *State) tellKeys(ctx context.Context) {
+	if st.Feed == nil {
+		return
+	}
+	if _, err := st.Feed.Publish(ctx, Event{Keys: true}); err != nil {
+		st.Log.Warn("telling the other nodes of a new signing key failed", "error", err)
+	}
+}
+
+// pause waits, and reports false if ctx ended instead.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,105 @@
+package authcore
+
+import (
+	"context"
+	"strings"
+
+	"github.com/mileusna/useragent"
+)
+
+// SessionInfo is a session as its owner sees it.
+type SessionInfo struct {
+	Session
+	Device      string // such as "Firefox on Linux"; what the client called itself where that is not understood
+	Current     bool   // the one that asks
+	Connections int    // live ones, on all nodes
+}
+
+// ListSessions returns the sessions of id's account that live, the newest first. Kinds: Unavailable.
+func (s *Service) ListSessions(ctx context.Context, id Identity) ([]SessionInfo, error) {
+	all, err := ask(ctx, "listing sessions", func(ctx context.Context) ([]Session, error) { return s.Sessions.Sessions(ctx, id.Account) })
+	if err != nil {
+		return nil, err
+	}
+	live, err := s.connections(ctx, id.Account)
+	if err != nil {
+		return nil, err
+	}
+	now := s.Now()
+	infos := make([]SessionInfo, 0, len(all))
+	for _, sess := range all {
+		if sess.over(now, sess.LastSeenAt) && live[sess.ID] == 0 {
+			continue
+		}
+		err := tell(ctx, "looking up a session", func(ctx context.Context) error {
+			_, err := s.owner(ctx, sess)
+			return err
+		})
+		if KindOf(err) == KindSessionOver { // a store that went back to an older state lists what was revoked
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		infos = append(infos, SessionInfo{sess, DeviceLabel(sess.UserAgent), sess.ID == id.Session, live[sess.ID]})
+	}
+	return infos, nil
+}
+
+// EndOwnSession ends one of the sessions of id's account, which may be its own. Kinds: NotFound, Unavailable.
+func (s *Service) EndOwnSession(ctx context.Context, id Identity, session SessionID) (Receipt, error) {
+	_, err := ask(ctx, "looking up a session", func(ctx context.Context) (Session, error) {
+		return s.Sessions.Session(ctx, id.Account, session)
+	})
+	if KindOf(err) == KindSessionOver {
+		return Receipt{}, errNoSuchSession
+	}
+	if err != nil {
+		return Receipt{}, err
+	}
+	return s.EndSession(ctx, id.Account, session)
+}
+
+// EndOtherSessions ends all sessions of id's account but the one that asks. Kinds: SessionOver, Unavailable.
+func (s *Service) EndOtherSessions(ctx context.Context, id Identity) (Receipt, error) {
+	return s.LogoutAll(ctx, id.Account, id.Session)
+}
+
+// Online reports whether a live connection of an account is held by any node. Kinds: Unavailable.
+func (s *Service) Online(ctx context.Context, account AccountID) (bool, error) {
+	live, err := s.connections(ctx, account)
+	return len(live) > 0, err
+}
+
+// connections returns the live connections of an account by session. What other nodes hold is known to lag by a second,
+// and their number, where it is not zero, by half a minute.
+func (s *Service) connections(ctx context.Context, account AccountID) (map[SessionID]int, error) {
+	here := s.live.presenceOf(account)
+	if s.Presence == nil {
+		return here, nil
+	}
+	all, err := ask(ctx, "asking who is online", func(ctx context.Context) (map[SessionID]int, error) { return s.Presence.Presence(ctx, account) })
+	if err != nil {
+		return nil, err
+	}
+	for id, n := range here {
+		all[id] = max(all[id], n)
+	}
+	return all, nil
+}
+
+// DeviceLabel makes a device's name, for its owner to recognise, of what its client called itself.
+func DeviceLabel(userAgent string) string {
+	ua := useragent.Parse(userAgent)
+	switch {
+	case userAgent == "":
+		return "unknown device"
+	case ua.IsUnknown() || ua.Name == "" || ua.OS == "":
+		name, _, _ := strings.Cut(userAgent, " ")
+		return cutUTF8(name, 60)
+	case ua.Device != "":
+		return ua.Name + " on " + ua.OS + " (" + ua.Device + ")"
+	default:
+		return ua.Name + " on " + ua.OS
+	}
+}

@@ -1,0 +1,17 @@
+-- +goose Up
+
+-- The defaults are also for nodes of the version before, which may go on for a while: a session that one of them makes
+-- is of the first epoch.
+ALTER TABLE accounts ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE accounts ADD COLUMN kept TEXT NOT NULL DEFAULT '';
+
+ALTER TABLE sessions ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE revoked_sessions (
+	account   TEXT    NOT NULL,
+	id        TEXT    NOT NULL,
+	forget_at INTEGER NOT NULL,
+	PRIMARY KEY (account, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX revoked_sessions_forget ON revoked_sessions (forget_at);

@@ -1,0 +1,486 @@
+//go:build linux
+
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/internal/redistest"
+)
+
+// A server in trouble: every call says so, soon, and works again when the server does.
+
+var (
+	anyRate    = authcore.Rate{Burst: 1000, Per: time.Minute}
+	anyBackoff = authcore.Backoff{Free: 1000, Base: time.Second, Max: time.Minute}
+)
+
+// calls is every method that asks Redis.
+func calls(s *Store) map[string]func(context.Context) error {
+	const account, class = "trouble", authcore.LimitAccount
+	return map[string]func(context.Context) error{
+		"Ping":          s.Ping,
+		"CreateSession": func(ctx context.Context) error { return s.CreateSession(ctx, newSession(account)) },
+		"Session":       func(ctx context.Context) error { _, err := s.Session(ctx, account, "x"); return over(err) },
+		"Sessions":      func(ctx context.Context) error { _, err := s.Sessions(ctx, account); return err },
+		"TouchSessions": func(ctx context.Context) error {
+			return s.TouchSessions(ctx, []authcore.Touch{{Account: account, Session: "x", At: time.Now()}})
+		},
+		"EndSession":  func(ctx context.Context) error { _, err := s.EndSession(ctx, account, "x"); return err },
+		"EndSessions": func(ctx context.Context) error { _, err := s.EndSessions(ctx, "another", "x"); return err },
+		"Take":        func(ctx context.Context) error { _, err := s.Take(ctx, class, "x", anyRate); return err },
+		"Attempt":     func(ctx context.Context) error { _, err := s.Attempt(ctx, class, "x", anyBackoff); return err },
+		"Forgive":     func(ctx context.Context) error { return s.Forgive(ctx, class, "x", anyBackoff) },
+		"Clear":       func(ctx context.Context) error { return s.Clear(ctx, class, "x") },
+	}
+}
+
+func over(err error) error {
+	if e, ok := errors.AsType[*authcore.Error](err); ok && e.Kind == authcore.KindSessionOver {
+		return nil
+	}
+	return err
+}
+
+// fails makes every call at once, with no deadline and with the one that callers set. Each must fail, and without a kind.
+func fails(t *testing.T, s *Store, what string, within time.Duration, text string, but ...string) {
+	t.Helper()
+	var longest time.Duration
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for name, call := range calls(s) {
+		if strings.Contains(" "+strings.Join(but, " ")+" ", " "+name+" ") {
+			continue
+		}
+		for _, limit := range []time.Duration{time.Hour, 900 * time.Millisecond} {
+			all.Go(func() {
+				ctx, cancel := context.WithTimeout(context.Background(), limit)
+				defer cancel()
+				begun := time.Now()
+				err := call(ctx)
+				took := time.Since(begun)
+				mu.Lock()
+				defer mu.Unlock()
+				longest = max(longest, took)
+				if err == nil || hasKind(err) || !strings.Contains(err.Error(), text) {
+					t.Errorf("%s: %s says %v", what, name, err)
+				}
+			})
+		}
+	}
+	all.Wait()
+	t.Logf("%s: every call failed within %v", what, longest)
+	if longest > within {
+		t.Errorf("%s: it took %v, want %v at most", what, longest, within)
+	}
+}
+
+// works makes every call until it succeeds.
+func works(t *testing.T, s *Store, what string) {
+	t.Helper()
+	for name, call := range calls(s) {
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			err := call(t.Context())
+			if err == nil {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: %s still says %v", what, name, err)
+			}
+		}
+	}
+}
+
+// slack is what a second may take where two busy cores count it.
+const slack = 5 * time.Second
+
+func TestFrozen(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, Options{URLs: []string{server.URL()}})
+	works(t, s, "at first")
+	server.Freeze()
+	fails(t, s, "frozen", slack, "")
+	fails(t, s, "frozen for a while", slack, "")
+	server.Thaw()
+	works(t, s, "thawed")
+}
+
+func TestKilled(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, Options{URLs: []string{server.URL()}})
+	n := newSession("account")
+	must(t, s.CreateSession(t.Context(), n))
+	works(t, s, "at first")
+	server.Stop()
+	fails(t, s, "killed", slack, "")
+	for range 3 { // more failures than connections
+		fails(t, s, "killed for a while", slack, "")
+	}
+	server.Run(t)
+	works(t, s, "restarted")
+	if _, err := s.Session(t.Context(), n.Account, n.ID); authcore.KindOf(err) != authcore.KindSessionOver {
+		t.Errorf("a session that the server forgot: %v", err)
+	}
+}
+
+// TestRestarted: the connections that a restart left behind are no reason to fail, as long as nobody waits on them.
+func TestRestarted(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, fresh(Options{URLs: []string{server.URL()}}))
+	for name, call := range calls(s) {
+		must(t, call(t.Context()))
+		server.Stop()
+		server.Run(t)
+		if err := call(t.Context()); err != nil {
+			t.Errorf("%s after a restart: %v", name, err)
+		}
+	}
+}
+
+func TestFlushed(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, fresh(Options{URLs: []string{server.URL()}}))
+	n := newSession("account")
+	must(t, s.CreateSession(t.Context(), n))
+	for name, call := range calls(s) {
+		must(t, server.Client().FlushAll(t.Context()).Err())
+		must(t, server.Client().ScriptFlush(t.Context()).Err())
+		if err := call(t.Context()); err != nil {
+			t.Errorf("%s after everything was forgotten: %v", name, err)
+		}
+	}
+	if ended, err := s.EndSession(t.Context(), n.Account, n.ID); ended || err != nil {
+		t.Errorf("ending what was forgotten: %v, %v", ended, err)
+	}
+}
+
+// TestScriptsLost: a batch of touches is whole, though the server knows the script no longer.
+func TestScriptsLost(t *testing.T) {
+	nodes := redistest.StartCluster(t)
+	s := open(t, fresh(Options{URLs: []string{nodes[0].URL()}, Mode: Cluster}))
+	var touches []authcore.Touch
+	at := time.Now().Add(time.Minute).UTC().Truncate(time.Millisecond)
+	for i := range 100 {
+		n := newSession(authcore.AccountID(fmt.Sprint("account-", i)))
+		must(t, s.CreateSession(t.Context(), n))
+		touches = append(touches, authcore.Touch{Account: n.Account, Session: n.ID, At: at})
+	}
+	must(t, s.TouchSessions(t.Context(), touches[:50]))
+	must(t, nodes[1].Client().ScriptFlush(t.Context()).Err())
+	must(t, s.TouchSessions(t.Context(), touches))
+	for _, touched := range touches {
+		n, err := s.Session(t.Context(), touched.Account, touched.Session)
+		must(t, err)
+		if !n.LastSeenAt.Equal(at) {
+			t.Errorf("account %s: last seen at %v", n.Account, n.LastSeenAt)
+		}
+	}
+}
+
+// TestMemoryFull: nothing can be added, but what is there can be read and ended.
+func TestMemoryFull(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, fresh(Options{URLs: []string{server.URL()}}))
+	var sessions []authcore.Session
+	for range 4 {
+		n := newSession("account")
+		must(t, s.CreateSession(t.Context(), n))
+		sessions = append(sessions, n)
+	}
+	c := server.Client()
+	must(t, c.ConfigSet(t.Context(), "maxmemory", "1").Err())
+	must(t, c.ScriptFlush(t.Context()).Err()) // the scripts have to be sent anew
+	for _, name := range []string{"CreateSession", "Take", "Attempt"} {
+		if err := calls(s)[name](t.Context()); err == nil || hasKind(err) || !strings.Contains(err.Error(), "OOM") {
+			t.Errorf("memory is full: %s says %v", name, err)
+		}
+	}
+	if got, err := s.Session(t.Context(), "account", sessions[0].ID); err != nil || got != sessions[0] {
+		t.Errorf("memory is full: Session: %+v, %v", got, err)
+	}
+	if all, err := s.Sessions(t.Context(), "account"); err != nil || len(all) != 4 {
+		t.Errorf("memory is full: Sessions: %d, %v", len(all), err)
+	}
+	if ended, err := s.EndSession(t.Context(), "account", sessions[0].ID); err != nil || !ended {
+		t.Errorf("memory is full: EndSession: %v, %v", ended, err)
+	}
+	if ended, err := s.EndSessions(t.Context(), "account", sessions[1].ID); err != nil || len(ended) != 2 {
+		t.Errorf("memory is full: EndSessions: %v, %v", ended, err)
+	}
+	must(t, s.Clear(t.Context(), authcore.LimitAccount, "x"))
+	must(t, c.ConfigSet(t.Context(), "maxmemory", "0").Err())
+	works(t, s, "memory again")
+}
+
+func TestDemoted(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, Options{URLs: []string{server.URL()}})
+	n := newSession("account")
+	must(t, s.CreateSession(t.Context(), n))
+	c := server.Client()
+	must(t, c.ReplicaOf(t.Context(), "127.0.0.1", "1").Err())
+	// The others read, or find nothing to write.
+	fails(t, s, "a replica", slack, "READONLY", "Ping", "Session", "Sessions", "TouchSessions", "EndSessions", "Forgive")
+	for name, call := range map[string]func(context.Context) error{
+		"TouchSessions": func(ctx context.Context) error {
+			return s.TouchSessions(ctx, []authcore.Touch{{Account: n.Account, Session: n.ID, At: time.Now().Add(time.Hour)}})
+		},
+		"EndSessions": func(ctx context.Context) error { _, err := s.EndSessions(ctx, n.Account, ""); return err },
+	} {
+		if err := call(t.Context()); err == nil || hasKind(err) || !strings.Contains(err.Error(), "READONLY") {
+			t.Errorf("a replica: %s says %v", name, err)
+		}
+	}
+	must(t, c.ReplicaOf(t.Context(), "no", "one").Err())
+	works(t, s, "a master again")
+}
+
+func TestLoading(t *testing.T) {
+	server := redistest.Start(t, "enable-debug-command", "yes", "loading-process-events-interval-bytes", "1024")
+	s := open(t, Options{URLs: []string{server.URL()}})
+	c := server.Client()
+	works(t, s, "at first")
+	must(t, c.Do(t.Context(), "debug", "populate", 4000, "key", 100).Err())
+	must(t, c.ConfigSet(t.Context(), "key-load-delay", "1000").Err())
+	var reloading sync.WaitGroup
+	reloading.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		other := redis.NewClient(&redis.Options{Addr: server.Addr, ReadTimeout: time.Minute, DisableIdentity: true})
+		defer other.Close()
+		if err := other.Do(ctx, "debug", "reload").Err(); err != nil {
+			t.Errorf("reloading: %v", err)
+		}
+	})
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		if err := s.Ping(t.Context()); err != nil && strings.Contains(err.Error(), "LOADING") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the server does not load")
+		}
+	}
+	fails(t, s, "loading", slack, "LOADING")
+	reloading.Wait()
+	works(t, s, "loaded")
+}
+
+func TestNoConnectionLeft(t *testing.T) {
+	server := redistest.Start(t, "maxclients", "10")
+	s := open(t, Options{URLs: []string{server.URL()}})
+	c := server.Client()
+	must(t, c.Ping(t.Context()).Err())
+	others := make([]net.Conn, 0, 20)
+	hog := func() {
+		for range cap(others) {
+			conn, err := net.Dial("tcp", server.Addr)
+			must(t, err)
+			others = append(others, conn)
+		}
+	}
+	hog()
+	// The store's own connection is among those that the server closes, and one of the others takes its place.
+	id, err := c.ClientID(t.Context()).Result()
+	must(t, err)
+	list, err := c.ClientList(t.Context()).Result()
+	must(t, err)
+	for line := range strings.Lines(list) {
+		if strings.Contains(line, "cmd=info") || strings.Contains(line, "cmd=config") || strings.Contains(line, "cmd=ping") {
+			var own int64
+			if _, err := fmt.Sscanf(line, "id=%d", &own); err == nil && own != id {
+				must(t, c.ClientKillByFilter(t.Context(), "id", fmt.Sprint(own)).Err())
+			}
+		}
+	}
+	hog()
+	fails(t, s, "no connection left", slack, "")
+	for _, conn := range others {
+		_ = conn.Close()
+	}
+	works(t, s, "connections again")
+}
+
+// TestNodeLost: of a cluster, the accounts of the other nodes go on.
+func TestNodeLost(t *testing.T) {
+	nodes := redistest.StartCluster(t, "cluster-require-full-coverage", "no")
+	s := open(t, fresh(Options{
+		URLs: []string{nodes[0].URL(), nodes[1].URL()}, Mode: Cluster,
+		ConnectTimeout: 500 * time.Millisecond, CommandTimeout: 500 * time.Millisecond,
+	}))
+	account := func(i int) authcore.AccountID { return authcore.AccountID(fmt.Sprint("account-", i)) }
+	var lost []int
+	for i := range 12 {
+		must(t, s.CreateSession(t.Context(), newSession(account(i))))
+		if n, err := nodes[2].Client().Exists(t.Context(), s.sessionsKey(account(i))).Result(); err == nil && n == 1 {
+			lost = append(lost, i)
+		}
+	}
+	if len(lost) == 0 || len(lost) == 12 {
+		t.Skipf("%d of 12 accounts are on one node", len(lost))
+	}
+	for _, freeze := range []bool{true, false} {
+		if freeze {
+			nodes[2].Freeze()
+		} else {
+			nodes[2].Stop()
+		}
+		for i := range 12 {
+			begun := time.Now()
+			all, err := s.Sessions(t.Context(), account(i))
+			if took := time.Since(begun); took > slack {
+				t.Errorf("account %d took %v", i, took)
+			}
+			hit := false
+			for _, l := range lost {
+				hit = hit || l == i
+			}
+			if hit != (err != nil) || !hit && len(all) != 1 {
+				t.Errorf("account %d, lost %v: %d sessions, %v", i, hit, len(all), err)
+			}
+		}
+		if freeze {
+			nodes[2].Thaw()
+		} else {
+			nodes[2].Run(t)
+		}
+		for i := range 12 {
+			for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+				_, err := s.Sessions(t.Context(), account(i))
+				if err == nil {
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("account %d: still %v", i, err)
+				}
+			}
+		}
+	}
+}
+
+func TestFailover(t *testing.T) {
+	w := redistest.StartSentinel(t)
+	s := open(t, fresh(Options{URLs: []string{"redis://" + w.Sentinel}, Mode: Sentinel, Master: w.Name}))
+	n := newSession("account")
+	must(t, s.CreateSession(t.Context(), n))
+	works(t, s, "at first")
+	w.Synced(t)
+	w.Failover(t)
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		m := newSession("after")
+		if err := s.CreateSession(t.Context(), m); err == nil {
+			if found, err := w.Replica.Client().HExists(t.Context(), s.sessionsKey("after"), string(m.ID)).Result(); err == nil && found {
+				break
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the store does not find the new master")
+		}
+	}
+	if got, err := s.Session(t.Context(), n.Account, n.ID); err != nil || got != n {
+		t.Errorf("after the failover: %+v, %v", got, err)
+	}
+	works(t, s, "after the failover")
+}
+
+// TestAnswerLost: a call whose answer is lost, though it was carried out, fails. Sent again, it would say what is no
+// longer so: that nobody ended the session, that the ID was taken, or that two attempts were made.
+func TestAnswerLost(t *testing.T) {
+	server := redistest.Start(t)
+	direct := fresh(Options{URLs: []string{server.URL()}, Now: time.Now})
+	sure := open(t, direct)
+	var lose atomic.Bool
+	lossy := direct
+	lossy.URLs = []string{"redis://" + proxy(t, server.Addr, &lose)}
+	client, err := lossy.client()
+	must(t, err)
+	s := &Store{o: lossy, client: client}
+	t.Cleanup(func() { _ = s.Close() })
+	ctx := t.Context()
+	b := authcore.Backoff{Free: 3, Base: time.Hour, Max: time.Hour}
+	lost := func(what string, call func() error) {
+		t.Helper()
+		must(t, s.Ping(ctx)) // over a connection that is good until now
+		lose.Store(true)
+		err := call()
+		lose.Store(false)
+		if err == nil || hasKind(err) {
+			t.Errorf("%s: the answer was lost, and it says %v", what, err)
+		}
+	}
+	n := newSession("account")
+	// Once undisturbed, so that the server knows the scripts.
+	must(t, s.CreateSession(ctx, newSession("account")))
+	_, err = s.EndSessions(ctx, "account", "")
+	must(t, err)
+	_, err = s.Attempt(ctx, authcore.LimitAccount, "another", b)
+	must(t, err)
+
+	lost("CreateSession", func() error { return s.CreateSession(ctx, n) })
+	_, err = sure.Session(ctx, n.Account, n.ID)
+	must(t, err)
+	lost("EndSession", func() error { _, err := s.EndSession(ctx, n.Account, n.ID); return err })
+	must(t, sure.CreateSession(ctx, n)) // it was ended
+	lost("EndSessions", func() error { _, err := s.EndSessions(ctx, n.Account, ""); return err })
+	must(t, sure.CreateSession(ctx, n))
+	lost("Attempt", func() error { _, err := s.Attempt(ctx, authcore.LimitAccount, "key", b); return err })
+	for i := range 3 { // one of three is gone, no more
+		wait, err := sure.Attempt(ctx, authcore.LimitAccount, "key", b)
+		must(t, err)
+		if (wait > 0) != (i == 2) {
+			t.Errorf("attempt %d after the lost one: told to wait %v", i+1, wait)
+		}
+	}
+	must(t, s.Ping(ctx))
+}
+
+// proxy passes on what clients send, and closes the connection in place of an answer as long as lose is set.
+func proxy(t *testing.T, server string, lose *atomic.Bool) (addr string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	serve := func(client net.Conn) {
+		defer client.Close()
+		upstream, err := net.Dial("tcp", server)
+		if err != nil {
+			return
+		}
+		defer upstream.Close()
+		go func() { _, _ = io.Copy(upstream, client) }()
+		buf := make([]byte, 1<<16)
+		for {
+			k, err := upstream.Read(buf)
+			if err != nil {
+				return
+			}
+			// The greeting of a new connection is let through, so that a command sent again would arrive.
+			if lose.Load() && !strings.Contains(string(buf[:k]), "proto") {
+				return
+			}
+			if _, err := client.Write(buf[:k]); err != nil {
+				return
+			}
+		}
+	}
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go serve(client)
+		}
+	}()
+	return l.Addr().String()
+}

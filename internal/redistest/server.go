@@ -1,0 +1,301 @@
+//go:build linux
+
+package redistest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// Server is a Redis server of one test and its subtests.
+type Server struct {
+	Addr string // host:port, the same after a restart
+	Dir  string // where it works: dump.rdb, if it saves, and its log
+
+	settings []string // name and value, in turn
+	process  process
+	client   *redis.Client
+}
+
+// Start makes a server with settings like "maxmemory", "4mb" and stops it when the test is over. It keeps nothing on
+// disk unless they say otherwise. Without Redis on this machine the test is skipped, unless CHATGATE_TEST_STRICT is set.
+func Start(t testing.TB, settings ...string) *Server {
+	t.Helper()
+	Find(t)
+	s := &Server{Dir: tempDir(t), settings: settings}
+	t.Cleanup(s.Stop)
+	// Between the choice of a port and its use, somebody else may take it.
+	for try := 1; ; try++ {
+		s.Addr = freeAddr(t)
+		err := s.run()
+		if err == nil {
+			break
+		}
+		if try == 3 {
+			t.Fatal(err)
+		}
+		s.Stop()
+	}
+	s.client = redis.NewClient(s.options())
+	t.Cleanup(func() { _ = s.client.Close() })
+	return s
+}
+
+// Find returns the path of redis-server. Without it the test is skipped, unless CHATGATE_TEST_STRICT is set.
+func Find(t testing.TB) string {
+	t.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		if os.Getenv("CHATGATE_TEST_STRICT") != "" {
+			t.Fatal("Redis is not installed (Debian package redis-server)")
+		}
+		t.Skip("Redis is not installed")
+	}
+	return path
+}
+
+// Run starts the server again after Stop or Terminate, with the same port and directory, and waits until it answers. It
+// has what it saved last, which is nothing without a setting that saves and without Terminate.
+func (s *Server) Run(t testing.TB) {
+	t.Helper()
+	if err := s.run(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *Server) run() error {
+	host, port, err := net.SplitHostPort(s.Addr)
+	if err != nil {
+		return err
+	}
+	args := []string{"redis-server"}
+	defaults := []string{
+		"bind", host, "port", port, "dir", s.Dir, "protected-mode", "no", "appendonly", "no", "save", "", "daemonize", "no",
+	}
+	for pair := range slices.Chunk(defaults, 2) {
+		if _, ok := s.setting(pair[0]); !ok {
+			args = append(args, "--"+pair[0], pair[1])
+		}
+	}
+	for i := 0; i+1 < len(s.settings); i += 2 {
+		args = append(args, "--"+s.settings[i], s.settings[i+1])
+	}
+	if err := s.process.start(s.Dir, args...); err != nil {
+		return err
+	}
+	client := redis.NewClient(s.options())
+	defer client.Close()
+	return s.process.await(s.Addr, func(ctx context.Context) error { return client.Ping(ctx).Err() })
+}
+
+func (s *Server) setting(name string) (value string, ok bool) {
+	for i := 0; i+1 < len(s.settings); i += 2 {
+		if s.settings[i] == name {
+			value, ok = s.settings[i+1], true
+		}
+	}
+	return value, ok
+}
+
+func (s *Server) options() *redis.Options {
+	password, _ := s.setting("requirepass")
+	return &redis.Options{
+		Addr:                     s.Addr,
+		Password:                 password,
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+}
+
+// URL returns where the server is, with its password if it has one.
+func (s *Server) URL() string {
+	u := url.URL{Scheme: "redis", Host: s.Addr, Path: "/0"}
+	if password, ok := s.setting("requirepass"); ok {
+		u.User = url.UserPassword("", password)
+	}
+	return u.String()
+}
+
+// Client returns a client for the test's own commands.
+func (s *Server) Client() *redis.Client { return s.client }
+
+// Stop ends the server at once, as a crash would, and frees its port.
+func (s *Server) Stop() { s.process.stop() }
+
+// Terminate lets the server save what it has, and end.
+func (s *Server) Terminate(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	options := s.options()
+	options.MaxRetries = -1 // the first attempt ends the server
+	client := redis.NewClient(options)
+	defer client.Close()
+	if err := client.ShutdownSave(ctx).Err(); err != nil && !errors.Is(err, io.EOF) {
+		t.Fatalf("the server does not shut down: %v", err)
+	}
+	s.process.awaitEnd()
+	s.Stop()
+}
+
+// Freeze stops the process of the server, as a machine does that swaps or hangs. Its port goes on accepting.
+func (s *Server) Freeze() { s.process.signal(syscall.SIGSTOP) }
+
+// Thaw lets it go on.
+func (s *Server) Thaw() { s.process.signal(syscall.SIGCONT) }
+
+// patience is how long a server may take for anything that a test waits for.
+const patience = 30 * time.Second
+
+// guard runs a server until its own input ends, and tells its process id first.
+const guard = `"$@" & pid=$!; echo $pid >pid; cat >/dev/null; kill -KILL $pid; wait $pid`
+
+// process is a server that ends no later than this process does.
+type process struct {
+	dir   string
+	cmd   *exec.Cmd
+	leash io.Closer // the server ends when this is closed, be it by the end of this process
+}
+
+// start runs a command with dir as its working directory, where it leaves its process id and its log.
+func (p *process) start(dir string, args ...string) error {
+	p.dir = dir
+	if err := os.RemoveAll(filepath.Join(dir, "pid")); err != nil {
+		return err
+	}
+	cmd := exec.Command("sh", append([]string{"-c", guard, "sh"}, args...)...) //nolint:gosec // Redis, with what a test says
+	cmd.Dir = dir
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	leash, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	log, err := os.OpenFile(p.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	p.cmd, p.leash = cmd, leash
+	return nil
+}
+
+func (p *process) log() string { return filepath.Join(p.dir, "log") }
+
+// await waits until the server at addr answers, which it never does once it is gone.
+func (p *process) await(addr string, answers func(context.Context) error) error {
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		gone := p.pid() > 0 && !p.alive()
+		err := tried(addr, deadline, answers)
+		if err == nil && !gone {
+			return nil
+		}
+		if gone || time.Now().After(deadline) {
+			out, _ := os.ReadFile(p.log())
+			return fmt.Errorf("the server does not start: %w\n%s", err, out)
+		}
+	}
+}
+
+// tried asks for an answer, but of nobody where nobody listens: the client would try again and again, and log it.
+func tried(addr string, deadline time.Time, answers func(context.Context) error) error {
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	_ = conn.Close()
+	return answers(ctx)
+}
+
+// awaitEnd waits until the server has ended by itself.
+func (p *process) awaitEnd() {
+	for deadline := time.Now().Add(patience); p.alive() && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// pid returns the server's process id, or 0 while it is unknown.
+func (p *process) pid() int {
+	raw, _ := os.ReadFile(filepath.Join(p.dir, "pid"))
+	line, ended := strings.CutSuffix(string(raw), "\n")
+	pid, err := strconv.Atoi(line)
+	if !ended || err != nil {
+		return 0
+	}
+	return pid
+}
+
+// alive reports whether the server runs. One that its guard has not yet taken note of does not.
+func (p *process) alive() bool {
+	pid := p.pid()
+	if pid == 0 {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	// pid (name) state ...
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	return len(fields) > 0 && fields[0] != "Z"
+}
+
+func (p *process) signal(sig syscall.Signal) {
+	if pid := p.pid(); p.cmd != nil && pid > 1 {
+		_ = syscall.Kill(pid, sig)
+	}
+}
+
+// stop kills the server and waits for its end.
+func (p *process) stop() {
+	if p.cmd == nil {
+		return
+	}
+	_ = p.leash.Close()
+	_ = p.cmd.Wait() // it was killed, and says so
+	p.cmd = nil
+}
+
+// freeAddr returns a loopback address that nobody listens on.
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// tempDir is one that a server which ends late may still write to.
+func tempDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "redistest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}

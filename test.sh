@@ -19,6 +19,7 @@ packages=(
 	"python3          python3"
 	"nodejs           node"
 	"postgresql       /usr/lib/postgresql/*/bin/initdb"
+	"redis-server     redis-server"
 	"gcc              gcc" # the race detector needs cgo
 	"libc6-dev        /usr/include/stdlib.h"
 	"git              git"

@@ -43,6 +43,12 @@ var walls = []wall{
 		ours:   []string{"authcore"},
 	},
 	{
+		rule:   "a store imports of ours only the domain",
+		pkg:    "authcore/redisstore",
+		forbid: caddyPaths,
+		ours:   []string{"authcore"},
+	},
+	{
 		rule:   "the suite that defines a store imports of ours only the domain, and no store",
 		pkg:    "authcore/storetest",
 		forbid: slices.Concat(caddyPaths, driverPaths),

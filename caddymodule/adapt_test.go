@@ -2,11 +2,17 @@ package caddymodule_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
+	"math/big"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -60,6 +66,9 @@ func TestAdapt(t *testing.T) {
 				t.Fatalf("what is bad is named so, and nothing else: %v", err)
 			}
 			if bad {
+				if strings.Contains(got, "hunter2") {
+					t.Errorf("the error shows a password: %s", got)
+				}
 				before, _, ok := strings.Cut(input, "# here\n")
 				if here := fmt.Sprintf(", at Caddyfile:%d", 1+strings.Count(before, "\n")); !ok || !strings.Contains(got+"\n", here+"\n") && !strings.Contains(got, here+" import chain") {
 					t.Errorf("the mistake is here (%v)%s, and the error says: %s", ok, here, got)
@@ -115,10 +124,40 @@ func home(t *testing.T) string {
 	for name, value := range map[string]string{
 		"HOME": dir, "XDG_DATA_HOME": dir, "XDG_CONFIG_HOME": dir,
 		"CHATGATE_TEST_DB": filepath.Join(dir, "sub", "accounts.db"), "CHATGATE_TEST_ISSUER": "https://chat.example.com", "CHATGATE_TEST_AUDIENCE": "chat",
+		"CHATGATE_TEST_SECRET": "hidden/42 @'x", "CHATGATE_TEST_POSTGRES": "postgres://chatgate:hidden42@db.example.com/chatgate",
+		"CHATGATE_TEST_REDIS": "redis://:hidden42@localhost", "CHATGATE_TEST_CA": filepath.Join(dir, "cert.pem"),
+		"CHATGATE_TEST_TORN": "postgres://chatgate:hidden/42@db.example.com/chatgate", "CHATGATE_TEST_TORN_REDIS": "redis://:hidden/42@localhost",
+		"CHATGATE_TEST_CERT": filepath.Join(dir, "cert.pem"), "CHATGATE_TEST_KEY": filepath.Join(dir, "key.pem"),
 	} {
 		t.Setenv(name, value)
 	}
+	writeCertificate(t, dir)
 	return dir
+}
+
+// writeCertificate makes cert.pem and key.pem, which need be good for nothing but to be read.
+func writeCertificate(t *testing.T, dir string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]pem.Block{
+		"cert.pem": {Type: "CERTIFICATE", Bytes: cert}, "key.pem": {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(&block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func validate(t *testing.T, config []byte) (err error) {
@@ -184,16 +223,22 @@ func TestValidateRefuses(t *testing.T) {
 	proxy := func(fields string) string {
 		return handler(`"handler":"chatgate_proxy","reverse_proxy":{"upstreams":[{"dial":"127.0.0.1:9000"}]},` + fields)
 	}
+	postgres := func(fields string) string {
+		return app(`"sessions":{"store":"embedded"},"accounts":{"store":"postgres"` + strings.TrimSuffix(","+fields, ",") + `}`)
+	}
+	redis := func(fields string) string {
+		return app(`"sessions":{"store":"redis"` + strings.TrimSuffix(","+fields, ",") + `}`)
+	}
 	encoder := func(fields string) string {
 		return `{"logging":{"logs":{"x":{"writer":{"output":"discard"},"encoder":{"format":"chatgate_redact",` + fields + `}}}}}`
 	}
 	for name, tc := range map[string]struct{ config, want string }{
 		"unknown option":              {app(`"token_lifetime":"1h"`), `unknown field "token_lifetime"`},
-		"unknown store":               {app(`"accounts":{"store":"postgres"}`), `accounts "postgres" is unknown; the only store is sqlite`},
-		"no store":                    {app(`"accounts":{"path":"/x"}`), `accounts "" is unknown; the only store is sqlite`},
+		"unknown store":               {app(`"accounts":{"store":"mysql"}`), `accounts "mysql" is unknown; it is sqlite or postgres`},
+		"no store":                    {app(`"accounts":{"path":"/x"}`), `accounts "" is unknown; it is sqlite or postgres`},
 		"path of an unset variable":   {app(`"accounts":{"store":"sqlite","path":"{env.CHATGATE_TEST_UNSET}"}`), `accounts sqlite: `},
 		"path of an unknown place":    {app(`"accounts":{"store":"sqlite","path":"{no.such.thing}"}`), `accounts sqlite: `},
-		"unknown session store":       {app(`"sessions":{"store":"redis"}`), `sessions "redis" is unknown; the only store is embedded`},
+		"unknown session store":       {app(`"sessions":{"store":"memcached"}`), `sessions "memcached" is unknown; it is embedded or redis`},
 		"registration":                {app(`"registration":"invite"`), `registration "invite" is unknown; it is open or closed`},
 		"registration in capitals":    {app(`"registration":"Closed"`), `registration "Closed" is unknown`},
 		"issuer without scheme":       {app(`"issuer":"chat.example.com"`), `issuer "chat.example.com" is not a URL like https://chat.example.com`},
@@ -238,6 +283,52 @@ func TestValidateRefuses(t *testing.T) {
 		"hash queue":                  {app(`"hash":{"queue":-1}`), `hash: `},
 		"hash wait":                   {app(`"hash":{"wait":"-1s"}`), `hash: `},
 		"hash unknown":                {app(`"hash":{"salt":16}`), `unknown field "salt"`},
+
+		"postgres alone":              {app(`"accounts":{"store":"postgres","dsn":"postgres://localhost/chatgate"}`), `accounts postgres needs to know where sessions are`},
+		"postgres without dsn":        {postgres(``), `accounts postgres: there is no dsn`},
+		"path of postgres":            {postgres(`"dsn":"postgres://localhost","path":"/x"`), `accounts postgres: path is an option of sqlite`},
+		"dsn of sqlite":               {app(`"accounts":{"store":"sqlite","dsn":"x"}`), `accounts sqlite: dsn is an option of postgres`},
+		"statement_timeout of sqlite": {app(`"accounts":{"store":"sqlite","statement_timeout":"1s"}`), `accounts sqlite: statement_timeout is an option of postgres`},
+		"password in clear":           {postgres(`"dsn":"postgres://chatgate:hunter2@localhost/chatgate"`), `write {env.NAME} or {file.path} in the place of the password`},
+		"password keyword in clear":   {postgres(`"dsn":"host=localhost password='hunter2'"`), `write {env.NAME} or {file.path} in the place of the password`},
+		"password half in clear":      {postgres(`"dsn":"host=localhost password={env.CHATGATE_TEST_SECRET}hunter2"`), `write {env.NAME} or {file.path} in the place of the password`},
+		"sslpassword in clear":        {postgres(`"dsn":"host=localhost sslpassword=hunter2 password={env.CHATGATE_TEST_SECRET}"`), `write {env.NAME} or {file.path} in the place of the password`},
+		"password after escapes":      {postgres(`"dsn":"postgres://chatgate:\\{env.hunter2}@localhost"`), `write {env.NAME} or {file.path} in the place of the password`},
+		"password in braces":          {postgres(`"dsn":"host=localhost password={hunter2}"`), `neither {env.NAME} nor {file.path}`},
+		"unset password":              {postgres(`"dsn":"postgres://chatgate:{env.CHATGATE_TEST_UNSET}@localhost/chatgate"`), `accounts postgres: evaluated placeholder {env.CHATGATE_TEST_UNSET} is empty`},
+		"unset dsn":                   {postgres(`"dsn":"{env.CHATGATE_TEST_UNSET}"`), `accounts postgres: evaluated placeholder {env.CHATGATE_TEST_UNSET} is empty`},
+		"password of no file":         {postgres(`"dsn":"host=localhost password={file./nonexistent/password}"`), `accounts postgres: evaluated placeholder {file./nonexistent/password} is empty`},
+		"dsn that is none":            {postgres(`"dsn":"{env.CHATGATE_TEST_SECRET}"`), `accounts postgres: the connection string is malformed, or a file that it names cannot be read`},
+		"torn dsn of a variable":      {postgres(`"dsn":"{env.CHATGATE_TEST_TORN}"`), `accounts postgres: the connection string cannot be used: it is malformed: in a URL, / ? # and @`},
+		"dsn port":                    {postgres(`"dsn":"postgres://localhost:hunter2/chatgate"`), `accounts postgres: the connection string is malformed`},
+		"postgres max_conns":          {postgres(`"dsn":"postgres://localhost","max_conns":10001`), `accounts postgres: max_conns is 10001; it must be between 1 and 10000`},
+		"postgres connect_timeout":    {postgres(`"dsn":"postgres://localhost","connect_timeout":-1`), `accounts postgres: connect_timeout is -1ns; it must be between 10ms and 1m0s`},
+		"postgres statement_timeout":  {postgres(`"dsn":"postgres://localhost","statement_timeout":"2m"`), `accounts postgres: statement_timeout is 2m0s`},
+		"postgres unknown option":     {postgres(`"dsn":"postgres://localhost","timeout":"2m"`), `unknown field "timeout"`},
+
+		"redis without url":     {redis(``), `sessions redis: there is no URL`},
+		"url of embedded":       {app(`"sessions":{"store":"embedded","urls":["redis://localhost"]}`), `sessions embedded: urls is an option of redis`},
+		"key of embedded":       {app(`"sessions":{"store":"embedded","key":"/k"}`), `sessions embedded: key is an option of redis`},
+		"redis url in clear":    {redis(`"urls":["redis://:hunter2@localhost"]`), `sessions redis: URL 1 cannot be used: a password is written in it`},
+		"redis unset password":  {redis(`"urls":["redis://:{env.CHATGATE_TEST_UNSET}@localhost"]`), `sessions redis: URL 1 cannot be used: evaluated placeholder {env.CHATGATE_TEST_UNSET} is empty`},
+		"redis unset url":       {redis(`"mode":"cluster","urls":["redis://a","{env.CHATGATE_TEST_UNSET}"]`), `sessions redis: URL 2 cannot be used: evaluated placeholder {env.CHATGATE_TEST_UNSET} is empty`},
+		"redis scheme resolved": {redis(`"urls":["{env.CHATGATE_TEST_POSTGRES}"]`), `sessions redis: URL 1 cannot be used: it does not begin with redis://, rediss:// or unix://`},
+		"redis torn resolved":   {redis(`"urls":["{env.CHATGATE_TEST_TORN_REDIS}"]`), `sessions redis: URL 1 cannot be used: it`},
+		"redis malformed":       {redis(`"urls":["redis://:{env.CHATGATE_TEST_SECRET}@local%zzhost"]`), `sessions redis: URL 1 cannot be used: it is malformed`},
+		"redis database":        {redis(`"urls":["redis://:{env.CHATGATE_TEST_SECRET}@localhost/x"]`), `sessions redis: URL 1 cannot be used: its path is not the number of a database`},
+		"redis mode":            {redis(`"mode":"ring","urls":["redis://localhost"]`), `sessions redis: mode is "ring"; it is single, sentinel or cluster`},
+		"redis sentinel":        {redis(`"mode":"sentinel","urls":["redis://localhost"]`), `sessions redis: mode sentinel needs master`},
+		"redis master":          {redis(`"master":"m","urls":["redis://localhost"]`), `sessions redis: master only matters with mode sentinel`},
+		"redis prefix":          {redis(`"prefix":"{a}","urls":["redis://localhost"]`), `sessions redis: prefix is "{a}"`},
+		"redis key alone":       {redis(`"key":"/k","urls":["rediss://localhost"]`), `sessions redis: a client certificate needs cert and key`},
+		"redis no ca":           {redis(`"ca":"/nonexistent/ca.pem","urls":["rediss://localhost"]`), `sessions redis: ca /nonexistent/ca.pem: no such file or directory`},
+		"redis ca of nothing":   {redis(`"ca":"{env.CHATGATE_TEST_KEY}","urls":["rediss://localhost"]`), `sessions redis: ca {env.CHATGATE_TEST_KEY}: there is no PEM certificate in it`},
+		"redis cert as key":     {redis(`"cert":"{env.CHATGATE_TEST_CERT}","key":"{env.CHATGATE_TEST_CERT}","urls":["rediss://localhost"]`), `sessions redis: cert {env.CHATGATE_TEST_CERT} {env.CHATGATE_TEST_CERT}: `},
+		"redis max_conns":       {redis(`"max_conns":-1,"urls":["redis://localhost"]`), `sessions redis: max_conns is -1; it must be between 4 and 10000`},
+		"redis answer_timeout":  {redis(`"answer_timeout":"99ms","urls":["redis://localhost"]`), `sessions redis: answer_timeout is 99ms; it must be between 100ms and 1m0s`},
+		"feed_grace long":       {app(`"sessions":{"store":"redis","urls":["redis://localhost"]},"feed_grace":"6s"`), `feed_grace is 6s; it must be between 1s and 5s`},
+		"feed_grace embedded":   {app(`"feed_grace":"2s"`), `feed_grace only matters where sessions are in Redis`},
+		"live_grace negative":   {app(`"sessions":{"store":"redis","urls":["redis://localhost"]},"live_grace":-1`), `live_grace is -1ns; it must be between 10s and 24h0m0s`},
 
 		"no dialect":             {accounts(`"prefix":"/x"`), `dialect "" is unknown; there is: rooms`},
 		"unknown dialect":        {accounts(`"dialect":"auth"`), `dialect "auth" is unknown; there is: rooms`},
@@ -292,6 +383,9 @@ func TestValidateRefuses(t *testing.T) {
 			err := validate(t, []byte(tc.config))
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("%s\nis refused with %v\nwant %s", tc.config, err, tc.want)
+			}
+			if err != nil && (strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "hidden")) {
+				t.Errorf("the error shows a secret: %v", err)
 			}
 		})
 	}

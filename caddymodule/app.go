@@ -24,8 +24,12 @@ func init() {
 type App struct {
 	// Where accounts are kept. Default: SQLite, in chatgate/chatgate.db under Caddy's data directory.
 	Accounts *AccountsConfig `json:"accounts,omitempty"`
-	// Where sessions are kept. Default: embedded, in the accounts' database.
+	// Where sessions are kept. Default: embedded, in the accounts' SQLite database. With PostgreSQL it has to be said.
 	Sessions *SessionsConfig `json:"sessions,omitempty"`
+	// How long a session that this node knows is believed while the other nodes cannot be heard: 1s to 5s. Default: 3s.
+	FeedGrace caddy.Duration `json:"feed_grace,omitempty"`
+	// How long live connections stay while the other nodes cannot be heard, 10s to 24h. Default: 10m.
+	LiveGrace caddy.Duration `json:"live_grace,omitempty"`
 	// Who may make an account: "open" (the default) or "closed".
 	Registration string `json:"registration,omitempty"`
 	// The "iss" of tokens, and the base of every link that is sent: an https URL. Default: "chatgate".
@@ -52,7 +56,7 @@ type App struct {
 	Drain caddy.Duration `json:"drain,omitempty"`
 
 	policy authcore.Policy
-	path   string // of the database
+	stores stores
 	logger *zap.Logger
 
 	mu      sync.Mutex
@@ -73,6 +77,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.resolve(caddy.NewReplacer()); err != nil {
 		return err
 	}
+	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
 	events, err := ctx.App("events")
 	if err != nil {
 		return fmt.Errorf("getting the events app: %w", err)
@@ -80,14 +87,14 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := events.(*caddyevents.App).On("stopping", a); err != nil {
 		return fmt.Errorf("subscribing to the end of the configuration: %w", err)
 	}
-	if a.holder, err = takeState(a.path); err != nil {
+	if a.holder, err = takeState(a.stores); err != nil {
 		return err
 	}
 	a.users = 1
 	return nil
 }
 
-// resolve turns the configured fields into a policy and a state key, with defaults in place.
+// resolve turns the configured fields into a policy and stores, with defaults in place.
 func (a *App) resolve(repl *caddy.Replacer) error {
 	p := authcore.DefaultPolicy()
 	text := func(dst *string, option, value string) error {
@@ -158,7 +165,7 @@ func (a *App) resolve(repl *caddy.Replacer) error {
 		return fmt.Errorf("hash: %w", err)
 	}
 	a.policy = p
-	a.path, err = a.resolveStores(repl)
+	a.stores, err = a.resolveStores(repl)
 	return err
 }
 
@@ -166,19 +173,36 @@ func (a *App) resolve(repl *caddy.Replacer) error {
 func (a *App) Start() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.openLocked(context.Background())
+	if err := a.openLocked(context.Background()); err != nil {
+		return err
+	}
+	if a.stores.postgres != nil && a.stores.redis == nil {
+		a.logger.Warn("sessions are embedded in the PostgreSQL database: only one node may use it")
+		if *a.stores.postgres != *a.holder.stores.postgres {
+			a.logger.Warn("the PostgreSQL database stays open as it was: what changed in its options takes effect at a restart")
+		}
+	}
+	return nil
 }
 
 func (a *App) openLocked(ctx context.Context) error {
 	if a.service != nil {
 		return nil
 	}
-	st, err := a.holder.open(ctx, time.Duration(a.KeyRotation))
+	st, err := a.holder.open(ctx, a.tuning())
 	if err != nil {
 		return err
 	}
 	a.service, err = authcore.NewService(st, a.policy)
 	return err
+}
+
+func (a *App) tuning() tuning {
+	return tuning{
+		keyRotation: time.Duration(a.KeyRotation),
+		feedGrace:   time.Duration(orElse(a.FeedGrace, 3*caddy.Duration(time.Second))),
+		liveGrace:   time.Duration(orElse(a.LiveGrace, 10*caddy.Duration(time.Minute))),
+	}
 }
 
 // Service returns the operations under this configuration's policy, for a request that calls done when it is over. It
@@ -188,7 +212,7 @@ func (a *App) Service(ctx context.Context) (service *authcore.Service, done func
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.users == 0 {
-		holder, err := takeState(a.path)
+		holder, err := takeState(a.stores)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -31,8 +31,10 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 // UnmarshalCaddyfile reads the global option. Syntax, with the defaults:
 //
 //	chatgate {
-//	    accounts      sqlite [<path>]
-//	    sessions      embedded
+//	    accounts      sqlite [<path>] | postgres <dsn> { … }
+//	    sessions      embedded | redis <url>... { … }
+//	    feed_grace    3s
+//	    live_grace    10m
 //	    registration  open | closed
 //	    issuer        <url>
 //	    audience      chatgate
@@ -53,18 +55,22 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //	        wait       5s
 //	    }
 //	}
+//
+// What is in the blocks of accounts and sessions is said where those are read.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the option's name
 	if d.NextArg() {
 		return d.Errf("unexpected %q; chatgate takes its options in a block", d.Val())
 	}
 	seen := make(once)
-	var session caddyfile.Token // the last option about sessions, which are judged together
+	at := make(map[string]caddyfile.Token)
+	var session caddyfile.Token // the last option about the time of sessions, which are judged together
 	for d.NextBlock(0) {
 		option := d.Val()
 		if err := seen.see(d); err != nil {
 			return err
 		}
+		at[option] = d.Token()
 		if err := a.unmarshalOption(d, option); err != nil {
 			return err
 		}
@@ -75,6 +81,9 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if err := a.checkOptions(); err != nil {
 			return d.WrapErr(err)
 		}
+	}
+	if option, err := a.checkStores(); err != nil {
+		return wrapAt(at[option], err)
 	}
 	if a.SessionIdle == 0 && a.SessionMax == 0 {
 		return nil
@@ -89,21 +98,13 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (a *App) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	switch option {
 	case "accounts":
-		args := d.RemainingArgs()
-		if len(args) < 1 || len(args) > 2 || args[0] != "sqlite" {
-			return d.Err("accounts is written as: accounts sqlite [<path>]")
-		}
-		a.Accounts = &AccountsConfig{Store: args[0]}
-		if len(args) == 2 {
-			if a.Accounts.Path = args[1]; a.Accounts.Path == "" {
-				return d.Err("accounts sqlite has an empty path; name a file, or leave it out for the default one")
-			}
-		}
+		return a.unmarshalAccounts(d)
 	case "sessions":
-		if args := d.RemainingArgs(); len(args) != 1 || args[0] != "embedded" {
-			return d.Err("sessions is written as: sessions embedded")
-		}
-		a.Sessions = &SessionsConfig{Store: "embedded"}
+		return a.unmarshalSessions(d)
+	case "feed_grace":
+		return durationArg(d, &a.FeedGrace)
+	case "live_grace":
+		return durationArg(d, &a.LiveGrace)
 	case "registration":
 		return oneOf(d, &a.Registration, "open", "closed")
 	case "issuer":
@@ -129,9 +130,8 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "hash":
 		return a.unmarshalHash(d)
 	default:
-		return d.Errf("unknown option %q of chatgate; there are accounts, sessions, registration, issuer, audience, min_password, session_idle, session_max, login_rate, signup_rate, login_backoff, key_rotation, drain and hash", option)
+		return d.Errf("unknown option %q of chatgate; there are accounts, sessions, feed_grace, live_grace, registration, issuer, audience, min_password, session_idle, session_max, login_rate, signup_rate, login_backoff, key_rotation, drain and hash", option)
 	}
-	return nil
 }
 
 func (a *App) unmarshalMinPassword(d *caddyfile.Dispenser) error {
@@ -221,6 +221,9 @@ func (a *App) checkOptions() error {
 	}
 	if !hasPlaceholder(a.Issuer) {
 		probe.Issuer = a.Issuer
+	}
+	if err := a.checkGraces(); err != nil {
+		return err
 	}
 	return probe.resolve(caddy.NewReplacer())
 }

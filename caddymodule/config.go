@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"fmt"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -12,17 +11,6 @@ import (
 
 	"github.com/chatgate/chatgate/authcore"
 )
-
-// AccountsConfig says where accounts, keys and whatever else must never be lost are kept.
-type AccountsConfig struct {
-	Store string `json:"store"`          // "sqlite"
-	Path  string `json:"path,omitempty"` // of the database file; may hold placeholders
-}
-
-// SessionsConfig says where sessions and limits are kept.
-type SessionsConfig struct {
-	Store string `json:"store"` // "embedded"
-}
 
 // RateConfig is a budget, written as <count>/<duration>: 60/1m.
 type RateConfig string
@@ -86,35 +74,3 @@ func (c *HashConfig) options() authcore.HasherOptions {
 
 // maxTokens is what retired signing keys are kept for, whatever session_max is now.
 const maxTokens = 400 * 24 * time.Hour
-
-// resolveStores checks where things are kept and returns the path of the database, which says which state is meant.
-func (a *App) resolveStores(repl *caddy.Replacer) (string, error) {
-	path := filepath.Join(caddy.AppDataDir(), "chatgate", "chatgate.db")
-	if c := a.Accounts; c != nil {
-		if c.Store != "sqlite" {
-			return "", fmt.Errorf("accounts %q is unknown; the only store is sqlite", c.Store)
-		}
-		if c.Path != "" {
-			var err error
-			if path, err = repl.ReplaceOrErr(c.Path, true, true); err != nil {
-				return "", fmt.Errorf("accounts sqlite: %w", err)
-			}
-		}
-	}
-	if c := a.Sessions; c != nil && c.Store != "embedded" {
-		return "", fmt.Errorf("sessions %q is unknown; the only store is embedded", c.Store)
-	}
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", fmt.Errorf("accounts sqlite %s: %w", path, err)
-	}
-	// One file under two names would be two states, which do not hear of each other's logouts. What is not there yet has
-	// no other name.
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real, nil
-	}
-	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-		path = filepath.Join(dir, filepath.Base(path))
-	}
-	return path, nil
-}

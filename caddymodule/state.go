@@ -2,8 +2,12 @@ package caddymodule
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,28 +15,30 @@ import (
 	"go.uber.org/zap/exp/zapslog"
 
 	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/authcore/redisstore"
 	"github.com/chatgate/chatgate/authcore/sqlstore"
 )
 
-// states holds every state in use, by the path of its database: two states over one would not hear of each other's
-// logouts. A configuration holds a reference from Provision until Cleanup and the end of its last request, and every
-// live connection holds one for its life: so a reload with the same stores opens and closes nothing, and one with
-// others leaves the old ones open until the last connection that hangs on them is gone.
+// states holds every state in use, by the identity of its stores: two states over one database with embedded sessions
+// would not hear of each other's logouts. A configuration holds a reference from Provision until Cleanup and the end of
+// its last request, and every live connection holds one for its life: so a reload with the same stores opens and closes
+// nothing, and one with others leaves the old ones open until the last connection that hangs on them is gone.
 var states = caddy.NewUsagePool()
 
 // stateHolder is a place in the pool. It is empty until open.
 type stateHolder struct {
-	path string
+	stores stores
 
 	mu    sync.Mutex
 	state *authcore.State
-	store *sqlstore.Store
-	stop  context.CancelFunc
-	done  chan struct{}
+	close func() error // ends the work of the state and closes its stores
 }
 
-func takeState(path string) (*stateHolder, error) {
-	h, _, err := states.LoadOrNew(path, func() (caddy.Destructor, error) { return &stateHolder{path: path}, nil })
+// tuning is what a configuration may change of a state that is open.
+type tuning struct{ keyRotation, feedGrace, liveGrace time.Duration }
+
+func takeState(s stores) (*stateHolder, error) {
+	h, _, err := states.LoadOrNew(s.key, func() (caddy.Destructor, error) { return &stateHolder{stores: s}, nil })
 	if err != nil {
 		return nil, err
 	}
@@ -40,53 +46,104 @@ func takeState(path string) (*stateHolder, error) {
 }
 
 // retain adds a reference to a holder that the caller has one to.
-func (h *stateHolder) retain() { states.LoadOrStore(h.path, h) }
+func (h *stateHolder) retain() { states.LoadOrStore(h.stores.key, h) }
 
 func (h *stateHolder) release() error {
-	_, err := states.Delete(h.path)
+	_, err := states.Delete(h.stores.key)
 	return err
 }
 
 // open returns the state. The first to ask opens the stores and begins their maintenance.
-func (h *stateHolder) open(ctx context.Context, keyRotation time.Duration) (*authcore.State, error) {
+func (h *stateHolder) open(ctx context.Context, t tuning) (*authcore.State, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.state == nil {
-		if err := h.openLocked(ctx, keyRotation); err != nil {
+		if err := h.openLocked(context.WithoutCancel(ctx), t); err != nil {
 			return nil, err
 		}
 	}
-	h.state.SetKeyRotation(keyRotation)
+	h.state.SetKeyRotation(t.keyRotation)
+	h.state.SetGraces(t.feedGrace, t.liveGrace)
 	return h.state, nil
 }
 
-func (h *stateHolder) openLocked(ctx context.Context, keyRotation time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	store, err := sqlstore.OpenSQLite(ctx, h.path)
-	if err != nil {
-		return fmt.Errorf("opening the accounts' database: %w", err)
+func (h *stateHolder) openLocked(ctx context.Context, t tuning) (err error) {
+	var opened []io.Closer
+	closeStores := func() error {
+		var errs []error
+		for _, c := range slices.Backward(opened) {
+			errs = append(errs, c.Close())
+		}
+		return errors.Join(errs...)
 	}
-	limits, err := authcore.NewMemoryLimits(time.Now)
+	defer func() {
+		if err != nil {
+			_ = closeStores() // the reason why opening failed is the one to tell
+		}
+	}()
+	db, name, err := h.stores.openAccounts(ctx)
 	if err != nil {
+		return oneLine{fmt.Errorf("opening the accounts' database (%s): %w", name, err)}
+	}
+	opened = append(opened, db)
+
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	o := authcore.StateOptions{
+		Accounts: db, Sessions: db, Revocations: db, Keys: db,
+		FeedGrace: t.feedGrace, LiveGrace: t.liveGrace,
+		KeyRotate: t.keyRotation, MaxTokens: maxTokens, Observe: observeRevocation, Log: slog.New(processLog{}),
+	}
+	if h.stores.redis != nil {
+		rs, err := redisstore.Open(ctx, *h.stores.redis)
+		if err != nil {
+			return oneLine{fmt.Errorf("opening the sessions' Redis: %w", err)}
+		}
+		opened = append(opened, rs)
+		o.Sessions, o.Limits, o.Feed, o.Presence = rs, rs, rs, rs
+	} else if o.Limits, err = authcore.NewMemoryLimits(time.Now); err != nil {
 		return err
 	}
-	state, err := authcore.OpenState(ctx, authcore.StateOptions{
-		Accounts: store, Sessions: store, Keys: store, Limits: limits,
-		KeyRotate: keyRotation, MaxTokens: maxTokens, Log: slog.New(processLog{}),
-	})
+	state, err := authcore.OpenState(ctx, o)
 	if err != nil {
-		_ = store.Close()
-		return fmt.Errorf("opening the accounts' database %s: %w", h.path, err)
+		return oneLine{fmt.Errorf("reading the keys in the accounts' database (%s): %w", name, err)}
 	}
 	run, stop := context.WithCancel(context.Background())
-	h.state, h.store, h.stop, h.done = state, store, stop, make(chan struct{})
+	done := make(chan struct{})
 	go func() {
-		defer close(h.done)
+		defer close(done)
 		state.Run(run)
 	}()
+	measured.add(state)
+	h.state = state
+	h.close = func() error {
+		stop()
+		<-done
+		measured.remove(state)
+		return closeStores()
+	}
 	return nil
 }
+
+// openAccounts opens the accounts' database, and says what to call it.
+func (s stores) openAccounts(ctx context.Context) (db *sqlstore.Store, name string, err error) {
+	if s.postgres != nil {
+		// No limit is set here: bringing a large database up to date takes its time, and the store has limits of its own.
+		db, err = sqlstore.OpenPostgres(ctx, *s.postgres)
+		return db, "PostgreSQL", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	db, err = sqlstore.OpenSQLite(ctx, s.path)
+	return db, "SQLite, " + s.path, err
+}
+
+// oneLine is an error whose text has no line breaks: what Caddy reports when it cannot start is one line for each.
+type oneLine struct{ err error }
+
+func (e oneLine) Error() string { return strings.Join(strings.Fields(e.err.Error()), " ") }
+
+func (e oneLine) Unwrap() error { return e.err }
 
 // liveOfAllStates returns the live connections of this process, by state.
 func liveOfAllStates() []*authcore.Live {
@@ -110,10 +167,8 @@ func (h *stateHolder) Destruct() error {
 	if h.state == nil {
 		return nil
 	}
-	h.stop()
-	<-h.done
 	h.state = nil
-	return h.store.Close()
+	return h.close()
 }
 
 // processLog writes to whatever Caddy's default logger is at the time: a state outlives the configuration, and so the

@@ -430,7 +430,22 @@ func (l *Live) EndAll(ctx context.Context, spread time.Duration) int {
 	l.anon.shard.mu.Lock()
 	all := l.anon.connsLocked()
 	l.anon.shard.mu.Unlock()
+	return shutDown(ctx, append(all, l.sessionConns()...), spread)
+}
+
+// Dismiss does so with the connections that hang on a session, and others may come: whether the sessions live cannot be
+// asked here any more.
+func (l *Live) Dismiss(ctx context.Context, spread time.Duration) int {
+	return shutDown(ctx, l.sessionConns(), spread)
+}
+
+func (l *Live) sessionConns() []LiveConn {
+	var all []LiveConn
 	l.each(func(e *liveSession) { all = append(all, e.connsLocked()...) })
+	return all
+}
+
+func shutDown(ctx context.Context, all []LiveConn, spread time.Duration) int {
 	start := time.Now()
 	for i, c := range all {
 		due := start.Add(spread * time.Duration(i) / time.Duration(len(all)))
@@ -441,16 +456,6 @@ func (l *Live) EndAll(ctx context.Context, spread time.Duration) int {
 				spread = 0 // no time left: tell the rest at once
 			}
 		}
-		c.End(EndShutdown)
-	}
-	return len(all)
-}
-
-// endDoubted ends the connections of every session with [EndShutdown]: whether the sessions live cannot be asked.
-func (l *Live) endDoubted() int {
-	var all []LiveConn
-	l.each(func(e *liveSession) { all = append(all, e.connsLocked()...) })
-	for _, c := range all {
 		c.End(EndShutdown)
 	}
 	return len(all)

@@ -47,7 +47,9 @@ type memory struct {
 	calls sync.Map                                                   // op → *atomic.Int64
 }
 
-func newMemory() *memory { return &memory{sessions: make(map[SessionID]Session), revoked: make(map[[2]string]bool)} }
+func newMemory() *memory {
+	return &memory{sessions: make(map[SessionID]Session), revoked: make(map[[2]string]bool)}
+}
 
 func (m *memory) onCall(f func(ctx context.Context, op string) error) {
 	if f == nil {

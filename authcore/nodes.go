@@ -134,7 +134,7 @@ func (st *State) watch(was bool) bool {
 		st.Log.Info("other nodes are heard again")
 	}
 	if s.FeedBroken && s.FeedLag > time.Duration(st.live.outlive.Load()) {
-		if n := st.live.endDoubted(); n > 0 {
+		if n := st.live.Dismiss(context.Background(), 0); n > 0 {
 			st.Log.Error("connections were ended, since other nodes have not been heard for too long", "connections", n, "for", s.FeedLag)
 		}
 	}

@@ -91,6 +91,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.users = 1
+	a.holder.use(true)
 	return nil
 }
 
@@ -260,7 +261,7 @@ func (a *App) Handle(ctx context.Context, _ caddy.Event) error {
 	defer cancel()
 	// Those of earlier configurations with other stores as well.
 	var all sync.WaitGroup
-	for _, live := range liveOfAllStates() {
+	for _, live := range liveOf(func(*stateHolder) bool { return true }) {
 		all.Go(func() { a.drain(ctx, live, drain) })
 	}
 	all.Wait()
@@ -296,7 +297,24 @@ func (a *App) Cleanup() error {
 	if a.holder == nil {
 		return nil // Provision failed before
 	}
+	a.holder.use(false)
+	if !caddy.Exiting() {
+		a.dismiss()
+	}
 	return a.leaveLocked()
+}
+
+// dismiss ends connections whose sessions are known to no configuration any more, since a new one names other stores.
+func (a *App) dismiss() {
+	for _, live := range leftBehind() {
+		if live.Connections() == 0 {
+			continue
+		}
+		go func() {
+			n := live.Dismiss(context.Background(), time.Duration(a.Drain))
+			a.logger.Info("closed the live connections of sessions that were left behind with their store", zap.Int("connections", n))
+		}()
+	}
 }
 
 // Interface guards

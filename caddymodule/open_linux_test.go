@@ -79,9 +79,12 @@ func TestSessionsInRedis(t *testing.T) {
 	g := startGateway(t, fmt.Sprintf(inRedis, path, server.Addr, ""))
 	g.post(t, "/users", "", credentials, http.StatusCreated)
 	token := g.post(t, "/login", "", credentials, http.StatusOK)
-	keys, err := server.Client().Keys(t.Context(), "chatgate:*").Result()
-	if err != nil || len(keys) == 0 {
-		t.Errorf("there is nothing in Redis: %v", err)
+	// Each kind has its own: sessions and limits; the feed is heard below.
+	for _, kind := range []string{"chatgate:{*}:sessions", "chatgate:[^{]*:*:*"} {
+		keys, err := server.Client().Keys(t.Context(), kind).Result()
+		if err != nil || len(keys) == 0 {
+			t.Errorf("there is no %s in Redis: %v", kind, err)
+		}
 	}
 	eventually(t, "the feed is heard", func() bool { return g.metrics(t)["chatgate_feed_broken"] == 0 })
 

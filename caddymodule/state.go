@@ -29,6 +29,8 @@ var states = caddy.NewUsagePool()
 type stateHolder struct {
 	stores stores
 
+	configs int // that name these stores; guarded by inUse
+
 	mu    sync.Mutex
 	state *authcore.State
 	close func() error // ends the work of the state and closes its stores
@@ -43,6 +45,35 @@ func takeState(s stores) (*stateHolder, error) {
 		return nil, err
 	}
 	return h.(*stateHolder), nil
+}
+
+// inUse guards the configs of all holders.
+var inUse sync.Mutex
+
+// use notes that a configuration names these stores, and, with false, that it is gone.
+func (h *stateHolder) use(named bool) {
+	inUse.Lock()
+	defer inUse.Unlock()
+	if named {
+		h.configs++
+	} else {
+		h.configs--
+	}
+}
+
+// leftBehind returns the live connections of the states whose sessions no configuration knows any more: no logout can
+// reach them. A state with other options over the same sessions is not left behind; the feed tells it of every logout.
+func leftBehind() []*authcore.Live {
+	inUse.Lock()
+	defer inUse.Unlock()
+	places := make(map[string]bool)
+	states.Range(func(_, h any) bool {
+		if holder := h.(*stateHolder); holder.configs > 0 {
+			places[holder.stores.place] = true
+		}
+		return true
+	})
+	return liveOf(func(h *stateHolder) bool { return !places[h.stores.place] })
 }
 
 // retain adds a reference to a holder that the caller has one to.
@@ -145,14 +176,14 @@ func (e oneLine) Error() string { return strings.Join(strings.Fields(e.err.Error
 
 func (e oneLine) Unwrap() error { return e.err }
 
-// liveOfAllStates returns the live connections of this process, by state.
-func liveOfAllStates() []*authcore.Live {
+// liveOf returns the live connections of this process, by state, of the states that which says.
+func liveOf(which func(*stateHolder) bool) []*authcore.Live {
 	var all []*authcore.Live
 	states.Range(func(_, h any) bool {
 		holder := h.(*stateHolder)
 		holder.mu.Lock()
 		defer holder.mu.Unlock()
-		if holder.state != nil {
+		if holder.state != nil && which(holder) {
 			all = append(all, holder.state.Live())
 		}
 		return true

@@ -296,7 +296,8 @@ func (a *App) checkStores() (option string, err error) {
 
 // stores is where a state keeps things, with every placeholder resolved: it holds secrets.
 type stores struct {
-	key string // says which state is meant, and holds no secret
+	key   string // says which state is meant, and holds no secret
+	place string // says where sessions are, and holds no secret
 
 	path     string                    // of the SQLite database, unless
 	postgres *sqlstore.PostgresOptions // is set
@@ -329,9 +330,10 @@ func (a *App) resolveStores(repl *caddy.Replacer) (s stores, err error) {
 		}
 		// Two states over one Redis hear of each other's logouts, so whatever differs makes another one.
 		o := *s.redis
+		s.place = redisPlace(o)
 		id.SQLite, id.Postgres, id.Redis = s.path, s.postgres, redisIdentity(o)
 	} else if s.postgres == nil {
-		s.key = s.path
+		s.key, s.place = s.path, s.path
 		return s, nil
 	}
 	// Where sessions are embedded, two states over one database would not hear of each other's logouts: what tells one
@@ -342,7 +344,19 @@ func (a *App) resolveStores(repl *caddy.Replacer) (s stores, err error) {
 	}
 	sum := sha256.Sum256(raw)
 	s.key = "sha256:" + hex.EncodeToString(sum[:])
+	s.place = cmp.Or(s.place, s.key)
 	return s, nil
+}
+
+// redisPlace names the servers and the prefix, without their users and passwords.
+func redisPlace(o redisstore.Options) string {
+	place := []string{"redis", o.Master, o.Prefix}
+	for _, text := range o.URLs {
+		if u, err := url.Parse(text); err == nil { // and it was checked before
+			place = append(place, u.Host+u.Path)
+		}
+	}
+	return strings.Join(place, " ")
 }
 
 // redisIdentity returns what of the options says which state is meant.

@@ -58,8 +58,8 @@ func TestSessionLifetime(t *testing.T) {
 	check("beside a longer one", "a", 21*hour)
 	create(session("over", -24*hour, -48*hour, 0))
 	check("over for long", "over", hour)
-	create(session("ever", 1000*365*24*hour, 0, 0))
-	check("in a thousand years", "ever", 1000*365*24*hour+hour)
+	create(session("ever", 100*365*24*hour, 0, 0))
+	check("in a hundred years", "ever", 100*365*24*hour+hour)
 	_, err := s.EndSessions(t.Context(), "a", "")
 	must(t, err)
 	if left, err := server.Client().Exists(t.Context(), s.sessionsKey("a")).Result(); err != nil || left != 0 {

@@ -117,6 +117,29 @@ func TestFrozen(t *testing.T) {
 	works(t, s, "thawed")
 }
 
+// TestDeadline: the caller's deadline holds where the store itself would wait longer; and the store's, where the caller
+// has none.
+func TestDeadline(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, fresh(Options{URLs: []string{server.URL()}}))
+	server.Freeze()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	begun := time.Now()
+	_, err := s.Session(ctx, "account", "x")
+	if took := time.Since(begun); took > slack || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("after %v: %v", took, err)
+	}
+	server.Thaw()
+	s.o.ConnectTimeout, s.o.CommandTimeout = 3*time.Hour, 4*time.Hour
+	must(t, s.call(t.Context(), "test", func(ctx context.Context) error {
+		if end, ok := ctx.Deadline(); !ok || time.Until(end) > 7*time.Hour || time.Until(end) < 6*time.Hour {
+			t.Errorf("the deadline is %v, %v", end, ok)
+		}
+		return nil
+	}))
+}
+
 func TestKilled(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, Options{URLs: []string{server.URL()}})

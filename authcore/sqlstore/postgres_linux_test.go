@@ -47,11 +47,13 @@ func rawPostgres(t *testing.T, dsn string) *sql.DB {
 
 func TestPostgres(t *testing.T) {
 	server := pgtest.Start(t)
+	// What a store does is the matter here, not how fast a busy machine does it.
+	s := openPostgresWith(t, sqlstore.PostgresOptions{
+		DSN: server.NewDatabase(t), ConnectTimeout: 10 * time.Second, StatementTimeout: 10 * time.Second,
+	})
 	storetest.Run(t, func(t *testing.T) storetest.Stores {
-		// What a store does is the matter here, not how fast a busy machine does it.
-		s := openPostgresWith(t, sqlstore.PostgresOptions{
-			DSN: server.NewDatabase(t), ConnectTimeout: 10 * time.Second, StatementTimeout: 10 * time.Second,
-		})
+		_, err := s.Writer().Exec(`TRUNCATE accounts, sessions, revoked_sessions, keys RESTART IDENTITY`)
+		must(t, err)
 		return storetest.Stores{Accounts: s, Sessions: s, Revocations: s, Keys: s}
 	})
 	t.Run("concurrent open", func(t *testing.T) {
@@ -357,7 +359,7 @@ const longest = 1600 * time.Millisecond
 func soon(t *testing.T, what string, limit time.Duration, f func()) {
 	t.Helper()
 	best, allowed := time.Hour, limit+500*time.Millisecond
-	for try := 0; try < 8 && best > allowed; try++ {
+	for begun := time.Now(); best > allowed && time.Since(begun) < 10*allowed; {
 		start := time.Now()
 		f()
 		best = min(best, time.Since(start))

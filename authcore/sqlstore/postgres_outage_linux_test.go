@@ -209,7 +209,7 @@ func (o *outage) frozenCommit(t *testing.T) {
 	soon(t, "a commit that was lost", longest, func() { lost(t.Context(), o.s) })
 	soon(t, "a commit that was lost, in a hurry", time.Second, func() { inHurry(o.s) })
 	// Whatever the limits are, it is the caller who has no time.
-	patient := openPostgresWith(t, sqlstore.PostgresOptions{DSN: o.dsn, ConnectTimeout: time.Minute, StatementTimeout: time.Minute})
+	patient := openPostgresWith(t, sqlstore.PostgresOptions{DSN: o.dsn, ConnectTimeout: 10 * time.Second, StatementTimeout: 10 * time.Second})
 	soon(t, "a commit that was lost, in a hurry, with other limits", time.Second, func() { inHurry(patient) })
 	_, err := raw.Exec(`DROP TRIGGER sleepy ON sessions`)
 	must(t, err)

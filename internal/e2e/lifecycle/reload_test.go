@@ -220,6 +220,7 @@ func TestReloadWithOtherHashing(t *testing.T) {
 	}
 }
 
+// Sockets whose sessions no configuration knows any more are closed, since nobody could end them; visitors stay.
 func TestReloadToAnotherDatabase(t *testing.T) {
 	up := gatetest.NewUpstream(t, echo)
 	at := func(db string) string { return plain{upstream: up.Addr, accounts: "{{DIR}}/" + db}.String() }
@@ -227,12 +228,12 @@ func TestReloadToAnotherDatabase(t *testing.T) {
 	g.Register("alice", password)
 	tok := g.Login("alice", password)
 	member, visitor := talk(t, g, "alice", false, tok), talk(t, g, "visitor", false, "")
-	both := []*sock{member, visitor}
 
 	if err := g.Reload(at("new.db")); err != nil {
 		t.Fatal(err)
 	}
-	alive(t, both)
+	closedWith(t, []*sock{member}, 1012)
+	alive(t, []*sock{visitor})
 	if a := post(g, "/api/v1/login", "", "alice", password); a.status != http.StatusBadRequest || a.envelope(t).Error.Type != "USER_NOT_FOUND" {
 		t.Fatalf("login with an account of the old database: %d %s", a.status, a.body)
 	}
@@ -244,23 +245,24 @@ func TestReloadToAnotherDatabase(t *testing.T) {
 	}
 	g.Register("bob", password)
 	bob := talk(t, g, "bob", false, g.Login("bob", password))
-	alive(t, append(both, bob))
+	alive(t, []*sock{visitor, bob})
 	if len(filesOf(t, g, "/old.db")) == 0 {
-		t.Error("the old database is closed, though sockets hang on it")
+		t.Error("the old database is closed, though the visitor hangs on it")
 	}
 
-	// And back: the same session is still that of the old socket.
+	// And back: the session is there.
 	if err := g.Reload(at("old.db")); err != nil {
 		t.Fatal(err)
 	}
 	again := talk(t, g, "alice again", false, tok)
-	alive(t, []*sock{member, visitor, bob, again})
+	closedWith(t, []*sock{bob}, 1012)
+	alive(t, []*sock{visitor, again})
 	logout(t, g, "/api/v1/logout", tok)
-	closedWith(t, []*sock{member, again}, 4401)
-	alive(t, []*sock{visitor, bob})
+	closedWith(t, []*sock{again}, 4401)
 	if err := g.Reload(at("new.db")); err != nil {
 		t.Fatal(err)
 	}
+	bob = talk(t, g, "bob again", false, g.Login("bob", password))
 	alive(t, []*sock{visitor, bob})
 	if len(filesOf(t, g, "/old.db")) == 0 {
 		t.Error("the old database is closed, though the visitor hangs on it")

@@ -28,7 +28,9 @@ import (
 // Two things are modelled, each by itself. A name is taken or not: of several who register it, one gets it, and from
 // then on nobody. A session does not exist, or lives, or is over: a login makes it live; a logout, or a logout_all of
 // its account, ends it; a use is accepted while it lives and refused when it is over. So a use that is accepted after
-// an acknowledged logout is a violation, and so is one that is refused though nobody logged out.
+// an acknowledged logout is a violation, and so is one that is refused though nobody logged out. A logout reaches the
+// nodes one after the other, so each node's uses are judged by themselves: on every node it takes effect at one moment
+// before it is answered.
 //
 // A call without a clear answer, 503 or none, may have taken effect at any later time, or never: it is open-ended. A
 // use without one says nothing. A node that cannot hear the others believes what it knows for a while (feed_grace).
@@ -86,6 +88,11 @@ type (
 		token string
 		ops   []porcupine.Operation
 	}
+	// act is what is done, and on which node. That only matters for a use.
+	act struct {
+		what string
+		node int
+	}
 	span struct{ from, to int64 }
 )
 
@@ -109,7 +116,9 @@ const (
 	login    = "login"
 	use      = "use"
 	logout   = "logout" // of the session, or of all of its account
+)
 
+const (
 	yes     = "yes"     // made, accepted, done
 	no      = "no"      // taken, refused
 	unknown = "unknown" // open-ended
@@ -118,7 +127,7 @@ const (
 func (h *history) now() int64 { return int64(time.Since(h.began)) }
 
 // record notes a call that ends now.
-func record(ops *[]porcupine.Operation, client int, what, outcome string, call, ret int64) {
+func record(ops *[]porcupine.Operation, client int, what act, outcome string, call, ret int64) {
 	if outcome == unknown {
 		ret = math.MaxInt64
 	}
@@ -128,19 +137,18 @@ func record(ops *[]porcupine.Operation, client int, what, outcome string, call, 
 // step makes one call as a client, at a random node.
 func (h *history) step(client int) {
 	i := rand.IntN(len(h.nodes))
-	n := h.nodes[i]
 	switch dice := rand.IntN(100); {
 	case dice < 20:
-		h.register(client, n)
+		h.register(client, i)
 	case dice < 32:
-		h.login(client, n)
+		h.login(client, i)
 	case dice < 42:
 		if s := h.pick(); s != nil {
-			h.logout(client, n, s)
+			h.logout(client, i, s)
 		}
 	case dice < 44:
 		if s := h.pick(); s != nil {
-			h.logoutAll(client, n, s)
+			h.logoutAll(client, i, s)
 		}
 	default:
 		if s := h.pick(); s != nil {
@@ -159,11 +167,11 @@ func (h *history) pick() *session {
 	return h.sessions[len(h.sessions)-1-rand.IntN(min(len(h.sessions), 10))]
 }
 
-func (h *history) register(client int, n *node) {
+func (h *history) register(client, i int) {
 	const rivals = 5 // for a name, about
 	name := fmt.Sprintf("name%d", h.serial.Add(1)/rivals)
 	call := h.now()
-	a := n.register(name)
+	a := h.nodes[i].register(name)
 	ret := h.now()
 	outcome := unknown
 	switch {
@@ -175,20 +183,20 @@ func (h *history) register(client int, n *node) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	ops := h.names[name]
-	record(&ops, client, register, outcome, call, ret)
+	record(&ops, client, act{register, i}, outcome, call, ret)
 	h.names[name] = ops
 }
 
-func (h *history) login(client int, n *node) {
+func (h *history) login(client, i int) {
 	h.mu.Lock()
 	s := &session{owner: h.accounts[rand.IntN(len(h.accounts))]}
 	h.mu.Unlock()
 	call := h.now()
-	s.token, _ = n.login(s.owner.name)
+	s.token, _ = h.nodes[i].login(s.owner.name)
 	if s.token == "" {
 		return // a session that nobody has the token of
 	}
-	record(&s.ops, client, login, yes, call, h.now())
+	record(&s.ops, client, act{login, i}, yes, call, h.now())
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.sessions = append(h.sessions, s)
@@ -218,7 +226,7 @@ func (h *history) use(client, i int, s *session) {
 	if out == yes {
 		call = h.believedSince(i, call)
 	}
-	record(&s.ops, client, use, out, call, ret)
+	record(&s.ops, client, act{use, i}, out, call, ret)
 }
 
 // believedSince returns the time of which a node may speak that says something at call.
@@ -232,28 +240,27 @@ func (h *history) believedSince(i int, call int64) int64 {
 	return call
 }
 
-func (h *history) logout(client int, n *node, s *session) {
+func (h *history) logout(client, i int, s *session) {
 	call := h.now()
-	a := n.logout(s.token)
+	a := h.nodes[i].logout(s.token)
 	ret := h.now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.ended(&s.ops, client, a, call, ret)
+	h.ended(&s.ops, client, i, a, call, ret)
 }
 
 // ended notes a logout. One that is refused is as good as a use that is.
-func (h *history) ended(ops *[]porcupine.Operation, client int, a answer, call, ret int64) {
-	switch out := outcome(a); out {
-	case no:
-		record(ops, client, use, no, call, ret)
-	default:
-		record(ops, client, logout, out, call, ret)
+func (h *history) ended(ops *[]porcupine.Operation, client, i int, a answer, call, ret int64) {
+	if out := outcome(a); out == no {
+		record(ops, client, act{use, i}, no, call, ret)
+	} else {
+		record(ops, client, act{logout, i}, out, call, ret)
 	}
 }
 
-func (h *history) logoutAll(client int, n *node, s *session) {
+func (h *history) logoutAll(client, i int, s *session) {
 	call := h.now()
-	a := n.logoutAll(s.token)
+	a := h.nodes[i].logoutAll(s.token)
 	ret := h.now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -261,7 +268,7 @@ func (h *history) logoutAll(client int, n *node, s *session) {
 	if outcome(a) != no {
 		ops = &s.owner.all
 	}
-	h.ended(ops, client, a, call, ret)
+	h.ended(ops, client, i, a, call, ret)
 }
 
 // disturb makes faults between a node and its servers until the end, and heals them.
@@ -306,6 +313,11 @@ func (h *history) disturb(i int, over <-chan struct{}) {
 	}
 }
 
+func describe(input, output any) string {
+	a := input.(act)
+	return fmt.Sprintf("%s at %c: %s", a.what, 'A'+a.node, output)
+}
+
 // nameTaken is the model of one name.
 var nameTaken = porcupine.Model{
 	Init: func() any { return false },
@@ -319,14 +331,14 @@ var nameTaken = porcupine.Model{
 			return true, true
 		}
 	},
-	DescribeOperation: func(input, output any) string { return fmt.Sprintf("%v: %v", input, output) },
+	DescribeOperation: describe,
 }
 
-// sessionLives is the model of one session.
+// sessionLives is the model of one session, as one node sees it.
 var sessionLives = porcupine.Model{
 	Init: func() any { return "none" },
 	Step: func(state, input, output any) (bool, any) {
-		switch input {
+		switch input.(act).what {
 		case login:
 			return state == "none", "lives"
 		case logout: // done, or perhaps
@@ -338,7 +350,25 @@ var sessionLives = porcupine.Model{
 			return output == yes && state == "lives" || output == no && state == "over", state
 		}
 	},
-	DescribeOperation: func(input, output any) string { return fmt.Sprintf("%v: %v", input, output) },
+	DescribeOperation: describe,
+}
+
+// seenBy returns what concerns a session on one node: its uses there, and what ends it, wherever that was called.
+//
+// What can make no difference is left out, or the search takes too long: what ended before the login began; and of the
+// open-ended logouts all but the first, which can do at any time what a later one can.
+func (s *session) seenBy(n int) []porcupine.Operation {
+	begun := s.ops[0].Call // of the login
+	first := int64(math.MaxInt64)
+	for _, op := range slices.Concat(s.ops, s.owner.all) {
+		if op.Output == unknown {
+			first = min(first, op.Call)
+		}
+	}
+	return slices.DeleteFunc(slices.Concat(s.ops, s.owner.all), func(op porcupine.Operation) bool {
+		a := op.Input.(act)
+		return a.what == use && a.node != n || op.Return < begun || op.Output == unknown && op.Call != first
+	})
 }
 
 // check fails the test for every history that is not linearizable, and counts calls.
@@ -363,7 +393,7 @@ func (h *history) check(t *testing.T) (calls, open int) {
 			if op.Return != math.MaxInt64 {
 				end = time.Duration(op.Return).Round(time.Microsecond).String()
 			}
-			lines = append(lines, fmt.Sprintf("%v to %s: client %d: %v: %v", time.Duration(op.Call).Round(time.Microsecond), end, op.ClientId, op.Input, op.Output))
+			lines = append(lines, fmt.Sprintf("%v to %s: client %d: %s", time.Duration(op.Call).Round(time.Microsecond), end, op.ClientId, describe(op.Input, op.Output)))
 		}
 		t.Errorf("%s: %v\n%s", what, result, strings.Join(lines, "\n"))
 		if dir := os.Getenv("CHATGATE_TEST_HISTORY"); dir != "" {
@@ -381,7 +411,9 @@ func (h *history) check(t *testing.T) (calls, open int) {
 	}
 	for i, s := range h.sessions {
 		count(s.ops)
-		verify(fmt.Sprintf("session %d of %s", i, s.owner.name), sessionLives, slices.Concat(s.ops, s.owner.all))
+		for n := range h.nodes {
+			verify(fmt.Sprintf("session %d of %s at %s", i, s.owner.name, h.nodes[n].name), sessionLives, s.seenBy(n))
+		}
 	}
 	return calls, open
 }

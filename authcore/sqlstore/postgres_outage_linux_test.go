@@ -120,6 +120,7 @@ func (o *outage) recovers(t *testing.T) {
 }
 
 func TestPostgresOutage(t *testing.T) {
+	t.Parallel()
 	server := pgtest.Start(t, "max_connections=12", "superuser_reserved_connections=0")
 	o := newOutage(t, server, server.NewDatabase(t))
 
@@ -260,6 +261,7 @@ func TestPostgresCanceledCommit(t *testing.T) {
 
 // Calls that were canceled, or took too long, give their connections back.
 func TestPostgresCanceledCalls(t *testing.T) {
+	t.Parallel()
 	const conns = 3
 	server := pgtest.Start(t)
 	o := &outage{server: server, dsn: server.NewDatabase(t)}
@@ -338,6 +340,7 @@ func TestPostgresCanceledCalls(t *testing.T) {
 }
 
 func TestPostgresTLS(t *testing.T) {
+	t.Parallel()
 	server := pgtest.StartTLS(t)
 	dsn := server.NewDatabase(t)
 	with := func(dsn, mode, ca string) string {

@@ -50,6 +50,7 @@ func newSession(account authcore.AccountID) authcore.Session {
 }
 
 func TestSQLite(t *testing.T) {
+	t.Parallel() // it waits for the disk, and the tests of outages for time to pass
 	storetest.Run(t, func(t *testing.T) storetest.Stores {
 		s := open(t, newPath(t))
 		return storetest.Stores{Accounts: s, Sessions: s, Revocations: s, Keys: s}

@@ -4,6 +4,7 @@ package redistest
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -55,18 +56,15 @@ func StartSentinel(t testing.TB) *Watched {
 	return w
 }
 
-// Synced waits until the replica has what the master had when it was called.
+// Synced waits until the replica has what the master had when it was called: it hears everything in order, so also a
+// mark that comes last.
 func (w *Watched) Synced(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	await(ctx, t, "the replica", func() error {
-		n, err := w.Master.client.Do(ctx, "wait", 1, 1000).Int()
-		if err == nil && n == 0 {
-			err = errors.New("it has not heard all")
-		}
-		return err
-	})
+	mark := rand.Text()
+	must(t, w.Master.client.Set(ctx, mark, "", patience).Err())
+	await(ctx, t, "the replica", func() error { return w.Replica.client.Get(ctx, mark).Err() })
 }
 
 // Failover makes the replica the master, as if the master had failed, and waits until the Sentinel says so.

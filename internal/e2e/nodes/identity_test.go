@@ -74,7 +74,7 @@ func (c *cluster) testIdentity(t *testing.T) {
 	}
 	all.Wait()
 	t.Logf("%d requests, of which %d were broken off and %d logins, in %v", total, brokenOff.Load(), logins.Load(), time.Since(begin).Round(time.Millisecond))
-	if brokenOff.Load() < total/50 {
+	if brokenOff.Load() < total/50 && !t.Failed() {
 		t.Errorf("only %d requests were broken off", brokenOff.Load())
 	}
 }

@@ -60,6 +60,10 @@ func (st *State) load(account AccountID, id SessionID) sessionLoader {
 			return Session{}, Account{}, unavailable("looking up a session", err)
 		}
 		a, err := st.owner(ctx, sess)
+		if KindOf(err) == KindSessionOver {
+			// Whoever revoked it did not come to the end of that, and others may not have heard.
+			st.postpone(Event{Account: account, Sessions: []SessionID{id}})
+		}
 		if err != nil {
 			return Session{}, Account{}, unavailable("looking up an account", err)
 		}

@@ -184,48 +184,63 @@ func (l *Live) lookup(ctx context.Context, account AccountID, id SessionID, load
 // load asks the stores, for all who wait for ld.
 func (l *Live) load(ctx context.Context, e *liveSession, ld *sessionLoad, load sessionLoader) {
 	sh := e.shard
+	var conns []LiveConn
+	finished := false
 	defer func() {
-		sh.mu.Lock()
-		e.loading = nil
-		if ld.err == nil && e.ended {
-			ld.known, ld.err = nil, errSessionOver
+		if !finished { // load panicked
+			sh.mu.Lock()
+			sh.loadedLocked(e, ld)
+			sh.mu.Unlock()
 		}
-		// Callers that waited share a failure; the next one asks again. Where connections hang on the session, and it could
-		// not be asked whether it lives, it stays.
-		over := KindOf(ld.err) == KindSessionOver
-		if ld.err == nil {
-			e.known.Store(ld.known)
-			seen := ld.known.session.LastSeenAt.UnixMilli()
-			e.flushed = max(e.flushed, seen)
-			e.lastSeen.Store(max(e.lastSeen.Load(), seen))
-		} else if !over && e.conns == 0 && sh.sessions[e.id] == e {
-			sh.removeLocked(e)
-		}
-		var conns []LiveConn
-		if over {
-			conns = sh.endLocked(e)
-		}
-		close(ld.done)
-		sh.mu.Unlock()
 		for _, c := range conns {
 			c.End(EndSession)
 		}
 	}()
-	for range 3 {
+	for try := 1; ; try++ {
 		k := &knownSession{round: l.round.Load(), at: l.now().Sub(l.born)}
-		k.session, k.account, ld.err = load(ctx)
+		var err error
+		k.session, k.account, err = load(ctx)
 		sh.mu.Lock()
-		again := ld.again && ld.err == nil
-		ld.again = false
-		sh.mu.Unlock()
-		if !again {
-			if ld.err == nil {
-				ld.known = k
-			}
-			return
+		if err == nil && ld.again && try < 4 {
+			ld.again = false
+			sh.mu.Unlock()
+			continue
 		}
+		switch {
+		case err != nil:
+			ld.err = err
+		case ld.again:
+			ld.err = unavailable("looking up a session", errors.New("its account's sessions end faster than it can be read"))
+		default:
+			ld.known, ld.err = k, nil
+		}
+		conns, finished = sh.loadedLocked(e, ld), true
+		sh.mu.Unlock()
+		return
 	}
-	ld.err = unavailable("looking up a session", errors.New("its account's sessions end faster than it can be read"))
+}
+
+// loadedLocked ends a look-up, and returns the connections that are to be told that the session is over. Callers that
+// waited share a failure; the next one asks again. Where connections hang on the session, and it could not be asked
+// whether it lives, it stays.
+func (sh *liveShard) loadedLocked(e *liveSession, ld *sessionLoad) (conns []LiveConn) {
+	e.loading = nil
+	if ld.err == nil && e.ended {
+		ld.known, ld.err = nil, errSessionOver
+	}
+	switch {
+	case ld.err == nil:
+		e.known.Store(ld.known)
+		seen := ld.known.session.LastSeenAt.UnixMilli()
+		e.flushed = max(e.flushed, seen)
+		e.lastSeen.Store(max(e.lastSeen.Load(), seen))
+	case KindOf(ld.err) == KindSessionOver:
+		conns = sh.endLocked(e)
+	case e.conns == 0 && sh.sessions[e.id] == e:
+		sh.removeLocked(e)
+	}
+	close(ld.done)
+	return conns
 }
 
 func (sh *liveShard) addLocked(e *liveSession) {

@@ -109,44 +109,50 @@ func (s *Service) revoke(ctx context.Context, e Event, start time.Time) (Receipt
 	return r, nil
 }
 
-// spread has the session store forget what is over, and the other processes end it.
+// spread has the other processes end what is over, and the session store forget it.
 func (st *State) spread(ctx context.Context, e Event) (Receipt, error) {
 	var r Receipt
+	if st.Feed != nil {
+		nodes, err := st.Feed.Publish(ctx, e)
+		if err != nil {
+			return Receipt{}, unavailable("telling the other nodes", err)
+		}
+		r.Nodes = nodes
+		for _, n := range nodes {
+			r.Closed += n.Closed
+		}
+	}
+	// Told before the session store forgets: a look-up that finds a revoked session there knows that this was not done
+	// to its end, see load.
+	n, err := st.forget(ctx, e)
+	if err != nil {
+		st.postpone(e)
+		st.Log.Warn("a session store could not forget what was revoked; will try again", "account", e.Account, "error", err)
+	}
+	r.Sessions = n
+	return r, nil
+}
+
+// forget takes what is over out of the session store, and returns how many sessions that were.
+func (st *State) forget(ctx context.Context, e Event) (n int, err error) {
 	if e.Epoch > 0 {
 		ended, err := ask(ctx, "ending sessions", func(ctx context.Context) ([]SessionID, error) {
-			return st.Sessions.EndSessions(ctx, e.Account, e.Kept)
+			return st.Sessions.EndSessions(ctx, e.Account, e.Epoch, e.Kept)
 		})
+		if n = len(ended); err != nil {
+			return n, err
+		}
+	}
+	for _, id := range e.Sessions {
+		did, err := ask(ctx, "ending a session", func(ctx context.Context) (bool, error) { return st.Sessions.EndSession(ctx, e.Account, id) })
 		if err != nil {
-			return Receipt{}, err
+			return n, err
 		}
-		r.Sessions = len(ended)
-		e.Sessions = append(e.Sessions, ended...) // some may be of the new epoch: begun while this ran
-		r.Closed += st.live.end(e.Account, ended...)
-	} else {
-		for _, id := range e.Sessions {
-			did, err := ask(ctx, "ending a session", func(ctx context.Context) (bool, error) {
-				return st.Sessions.EndSession(ctx, e.Account, id)
-			})
-			if err != nil {
-				return Receipt{}, err
-			}
-			if did {
-				r.Sessions++
-			}
+		if did {
+			n++
 		}
 	}
-	if st.Feed == nil {
-		return r, nil
-	}
-	nodes, err := st.Feed.Publish(ctx, e)
-	if err != nil {
-		return Receipt{}, unavailable("telling the other nodes", err)
-	}
-	r.Nodes = nodes
-	for _, n := range nodes {
-		r.Closed += n.Closed
-	}
-	return r, nil
+	return n, nil
 }
 
 // storePatience bounds one call of a store, so that a client hears within a second that a store is away.

@@ -213,10 +213,10 @@ func (m *memory) EndSession(ctx context.Context, account AccountID, id SessionID
 	return did && err == nil, err
 }
 
-func (m *memory) EndSessions(ctx context.Context, account AccountID, except SessionID) (ended []SessionID, err error) {
+func (m *memory) EndSessions(ctx context.Context, account AccountID, epoch int64, except SessionID) (ended []SessionID, err error) {
 	err = m.do(ctx, "EndSessions", func() error {
 		for id, s := range m.sessions {
-			if s.Account == account && id != except {
+			if s.Account == account && s.Epoch < epoch && id != except {
 				delete(m.sessions, id)
 				ended = append(ended, id)
 			}

@@ -147,6 +147,12 @@ func (st *State) postpone(e Event) {
 	const most = 4096
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	same := func(o Event) bool {
+		return o.Account == e.Account && o.Epoch == e.Epoch && o.Kept == e.Kept && slices.Equal(o.Sessions, e.Sessions)
+	}
+	if slices.ContainsFunc(st.unheard, same) {
+		return
+	}
 	if len(st.unheard) >= most {
 		st.unheard = slices.Delete(st.unheard, 0, 1)
 	}
@@ -155,28 +161,18 @@ func (st *State) postpone(e Event) {
 
 // retry tells what could not be told, the oldest first.
 func (st *State) retry(ctx context.Context) {
-	for {
-		st.mu.Lock()
-		waiting := st.unheard
-		st.unheard = nil
-		st.mu.Unlock()
-		if len(waiting) == 0 {
+	st.mu.Lock()
+	waiting := st.unheard
+	st.unheard = nil
+	st.mu.Unlock()
+	for i, e := range waiting {
+		if _, err := st.spread(ctx, e); err != nil {
+			st.mu.Lock()
+			st.unheard = append(waiting[i:], st.unheard...)
+			st.mu.Unlock()
 			return
 		}
-		done := 0
-		for ; done < len(waiting); done++ {
-			if _, err := st.spread(ctx, waiting[done]); err != nil {
-				break
-			}
-			st.Log.Info("a revocation that could not be told at first is told now", "account", waiting[done].Account)
-		}
-		if done == len(waiting) {
-			continue
-		}
-		st.mu.Lock()
-		st.unheard = append(waiting[done:], st.unheard...)
-		st.mu.Unlock()
-		return
+		st.Log.Info("a revocation that was not told to its end is told now", "account", e.Account)
 	}
 }
 

@@ -377,42 +377,90 @@ func TestKnownFor(t *testing.T) {
 
 // A revocation that was recorded but cannot be told is an error, holds wherever the stores are asked, and is told later.
 func TestRevocationNotTold(t *testing.T) {
-	for name, broken := range map[string]string{"feed": "", "session store": "EndSession"} {
-		t.Run(name, func(t *testing.T) {
-			nodes(t, 3, func(t *testing.T, n []nodeHouse) {
-				n[0].register(t, "alice")
-				g := n[0].login(t, "alice")
-				var here, there conn
-				n[0].hold(t, g, &here, false)
-				n[1].hold(t, g, &there, false)
-				if broken == "" {
-					n[0].feed.cutOff()
-				} else {
-					n[0].store.onCall(func(_ context.Context, op string) error {
-						if op == broken {
-							return errStore
-						}
-						return nil
-					})
-				}
-				_, err := n[0].EndSession(t.Context(), g.Account.ID, g.Session.ID)
-				wantKind(t, "ending", err, KindUnavailable)
-				want(t, "here", here.ended(), over)
-				want(t, "there", there.ended(), open)
-				_, err = n[0].auth(t, g)
-				wantKind(t, "here", err, KindSessionOver)
-				_, err = n[2].auth(t, g)
-				wantKind(t, "elsewhere, when the stores are asked", err, KindSessionOver)
+	nodes(t, 3, func(t *testing.T, n []nodeHouse) {
+		n[0].register(t, "alice")
+		g := n[0].login(t, "alice")
+		var here, there conn
+		n[0].hold(t, g, &here, false)
+		n[1].hold(t, g, &there, false)
+		n[0].feed.cutOff()
+		_, err := n[0].EndSession(t.Context(), g.Account.ID, g.Session.ID)
+		wantKind(t, "ending", err, KindUnavailable)
+		want(t, "here", here.ended(), over)
+		want(t, "there", there.ended(), open)
+		_, err = n[0].auth(t, g)
+		wantKind(t, "here", err, KindSessionOver)
 
-				n[0].store.onCall(nil)
-				if broken == "" {
-					n[0].feed.reconnect()
+		n[0].feed.reconnect()
+		passes(2 * time.Second)
+		want(t, "there", there.ended(), over)
+		must[Receipt](t)(n[0].EndSession(t.Context(), g.Account.ID, g.Session.ID))
+		n[0].live.Release(&here.lease)
+		n[1].live.Release(&there.lease)
+	})
+}
+
+// A revocation whose node went down before it could tell is told by whoever finds it half done.
+func TestRevocationHalfDone(t *testing.T) {
+	nodes(t, 3, func(t *testing.T, n []nodeHouse) {
+		n[0].register(t, "alice")
+		g, other := n[0].login(t, "alice"), n[0].login(t, "alice")
+		var c, d conn
+		n[1].hold(t, g, &c, false)
+		n[1].hold(t, other, &d, false)
+		if err := n[0].Revocations.RevokeSession(t.Context(), g.Account.ID, g.Session.ID, time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			_, err := n[2].auth(t, g)
+			wantKind(t, "where the stores are asked", err, KindSessionOver)
+		}
+		want(t, "where it is known", c.ended(), open)
+		n[2].mu.Lock()
+		want(t, "revocations to be told", len(n[2].unheard), 1)
+		n[2].mu.Unlock()
+		passes(2 * time.Second)
+		want(t, "where it is known", c.ended(), over)
+		want(t, "another session", d.ended(), open)
+		_, err := n[0].Sessions.Session(t.Context(), g.Account.ID, g.Session.ID)
+		wantKind(t, "the session store", err, KindSessionOver)
+		n[1].live.Release(&c.lease)
+		n[1].live.Release(&d.lease)
+	})
+}
+
+// What the session store does not forget at once is over all the same, and forgotten later. A login that came between
+// lives on.
+func TestSessionStoreForgetsLater(t *testing.T) {
+	for _, op := range []string{"EndSession", "EndSessions"} {
+		t.Run(op, func(t *testing.T) {
+			nodes(t, 2, func(t *testing.T, n []nodeHouse) {
+				a := n[0].register(t, "alice")
+				g := n[0].login(t, "alice")
+				var c conn
+				n[1].hold(t, g, &c, false)
+				n[0].store.onCall(func(_ context.Context, o string) error {
+					if o == op {
+						return errStore
+					}
+					return nil
+				})
+				if op == "EndSession" {
+					must[Receipt](t)(n[0].EndSession(t.Context(), a.ID, g.Session.ID))
+				} else {
+					must[Receipt](t)(n[0].LogoutAll(t.Context(), a.ID, ""))
 				}
+				want(t, "the connection", c.ended(), over)
+				later := n[1].login(t, "alice")
 				passes(2 * time.Second)
-				want(t, "there", there.ended(), over)
-				must[Receipt](t)(n[0].EndSession(t.Context(), g.Account.ID, g.Session.ID))
-				n[0].live.Release(&here.lease)
-				n[1].live.Release(&there.lease)
+				want(t, "sessions in the store", len(n[0].store.sessions), 2)
+				n[0].store.onCall(nil)
+				passes(2 * time.Second)
+				want(t, "sessions in the store", len(n[0].store.sessions), 1)
+				_, err := n[1].auth(t, g)
+				wantKind(t, "the session", err, KindSessionOver)
+				must[Identity](t)(n[0].auth(t, later))
+				n[1].live.Release(&c.lease)
 			})
 		})
 	}

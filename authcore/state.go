@@ -124,9 +124,7 @@ func (st *State) Run(ctx context.Context) {
 		others.Go(func() { st.Feed.Follow(ctx, follower{st}) })
 		others.Go(func() { st.recheck(ctx) })
 	}
-	if st.Feed != nil || st.Presence != nil {
-		others.Go(func() { st.tell(ctx) })
-	}
+	others.Go(func() { st.tell(ctx) })
 	touch := time.NewTicker(touchEvery)
 	defer touch.Stop()
 	purge := time.NewTicker(purgeEvery)

@@ -60,9 +60,9 @@ type SessionStore interface {
 	// it returned, Session finds nothing, on every node.
 	EndSession(ctx context.Context, account AccountID, id SessionID) (bool, error)
 
-	// EndSessions ends every session of the account but except (which may be empty) and returns those that this call
-	// ended. A session created before the call began is ended.
-	EndSessions(ctx context.Context, account AccountID, except SessionID) ([]SessionID, error)
+	// EndSessions ends every session of the account that was begun before an epoch, but except (which may be empty), and
+	// returns those that this call ended. A session created before the call began is ended.
+	EndSessions(ctx context.Context, account AccountID, epoch int64, except SessionID) ([]SessionID, error)
 
 	// DeleteExpired forgets sessions whose absolute or idle end lies before now, and says how many. A store that forgets
 	// them by itself, an hour after their end at the earliest, may do nothing.

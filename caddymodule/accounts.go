@@ -183,7 +183,11 @@ func (a *Accounts) fail(w http.ResponseWriter, r *http.Request, err error) {
 // logFailure writes what an operator has to know. A client's mistakes are not among it.
 func logFailure(logger *zap.Logger, r *http.Request, e *authcore.Error) {
 	if e.Kind == authcore.KindInternal || e.Kind == authcore.KindUnavailable && e.Err != nil {
-		logger.Error("request failed", zap.String("kind", e.Kind.String()), zap.String("path", r.URL.Path), zap.Error(e.Err))
+		level := zap.ErrorLevel
+		if r.Context().Err() != nil { // the client went away, and with it whatever it waited for
+			level = zap.DebugLevel
+		}
+		logger.Log(level, "request failed", zap.String("kind", e.Kind.String()), zap.String("path", r.URL.Path), zap.Error(e.Err))
 	}
 }
 

@@ -262,9 +262,15 @@ func (s *Store) EndSession(ctx context.Context, account authcore.AccountID, id a
 
 // endAll has no step that needs memory, so that it works where there is none left.
 var endAll = newScript(`
-local ended = {}
-for _, id in ipairs(redis.call('HKEYS', KEYS[1])) do
-	if ARGV[1] == '' or id ~= ARGV[1] then
+local except, epoch, ended = ARGV[1], tonumber(ARGV[2]), {}
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+	local id, begun = all[i], 0
+	local ok, rest = pcall(cjson.decode, string.match(all[i + 1], '{.*$') or '')
+	if ok and type(rest) == 'table' then
+		begun = tonumber(rest.epoch) or 0
+	end
+	if begun < epoch and (except == '' or id ~= except) then
 		redis.call('HDEL', KEYS[1], id)
 		ended[#ended + 1] = id
 	end
@@ -272,10 +278,12 @@ end
 return ended`)
 
 // EndSessions implements [authcore.SessionStore].
-func (s *Store) EndSessions(ctx context.Context, account authcore.AccountID, except authcore.SessionID) ([]authcore.SessionID, error) {
+func (s *Store) EndSessions(ctx context.Context, account authcore.AccountID, epoch int64, except authcore.SessionID) (
+	[]authcore.SessionID, error,
+) {
 	var ended []authcore.SessionID
 	err := s.call(ctx, "end sessions", func(ctx context.Context) error {
-		ids, err := s.run(ctx, endAll, s.sessionsKey(account), string(except)).StringSlice()
+		ids, err := s.run(ctx, endAll, s.sessionsKey(account), string(except), epoch).StringSlice()
 		for _, id := range ids {
 			ended = append(ended, authcore.SessionID(id))
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"strings"
 	"sync"
@@ -38,12 +39,15 @@ func calls(s *Store) map[string]func(context.Context) error {
 		"TouchSessions": func(ctx context.Context) error {
 			return s.TouchSessions(ctx, []authcore.Touch{{Account: account, Session: "x", At: time.Now()}})
 		},
-		"EndSession":  func(ctx context.Context) error { _, err := s.EndSession(ctx, account, "x"); return err },
-		"EndSessions": func(ctx context.Context) error { _, err := s.EndSessions(ctx, "another", "x"); return err },
-		"Take":        func(ctx context.Context) error { _, err := s.Take(ctx, class, "x", anyRate); return err },
-		"Attempt":     func(ctx context.Context) error { _, err := s.Attempt(ctx, class, "x", anyBackoff); return err },
-		"Forgive":     func(ctx context.Context) error { return s.Forgive(ctx, class, "x", anyBackoff) },
-		"Clear":       func(ctx context.Context) error { return s.Clear(ctx, class, "x") },
+		"EndSession": func(ctx context.Context) error { _, err := s.EndSession(ctx, account, "x"); return err },
+		"EndSessions": func(ctx context.Context) error {
+			_, err := s.EndSessions(ctx, "another", math.MaxInt64, "x")
+			return err
+		},
+		"Take":    func(ctx context.Context) error { _, err := s.Take(ctx, class, "x", anyRate); return err },
+		"Attempt": func(ctx context.Context) error { _, err := s.Attempt(ctx, class, "x", anyBackoff); return err },
+		"Forgive": func(ctx context.Context) error { return s.Forgive(ctx, class, "x", anyBackoff) },
+		"Clear":   func(ctx context.Context) error { return s.Clear(ctx, class, "x") },
 	}
 }
 
@@ -239,7 +243,7 @@ func TestMemoryFull(t *testing.T) {
 	if ended, err := s.EndSession(t.Context(), "account", sessions[0].ID); err != nil || !ended {
 		t.Errorf("memory is full: EndSession: %v, %v", ended, err)
 	}
-	if ended, err := s.EndSessions(t.Context(), "account", sessions[1].ID); err != nil || len(ended) != 2 {
+	if ended, err := s.EndSessions(t.Context(), "account", math.MaxInt64, sessions[1].ID); err != nil || len(ended) != 2 {
 		t.Errorf("memory is full: EndSessions: %v, %v", ended, err)
 	}
 	must(t, s.Clear(t.Context(), authcore.LimitAccount, "x"))
@@ -260,7 +264,10 @@ func TestDemoted(t *testing.T) {
 		"TouchSessions": func(ctx context.Context) error {
 			return s.TouchSessions(ctx, []authcore.Touch{{Account: n.Account, Session: n.ID, At: time.Now().Add(time.Hour)}})
 		},
-		"EndSessions": func(ctx context.Context) error { _, err := s.EndSessions(ctx, n.Account, ""); return err },
+		"EndSessions": func(ctx context.Context) error {
+			_, err := s.EndSessions(ctx, n.Account, math.MaxInt64, "")
+			return err
+		},
 	} {
 		if err := call(t.Context()); err == nil || hasKind(err) || !strings.Contains(err.Error(), "READONLY") {
 			t.Errorf("a replica: %s says %v", name, err)
@@ -445,7 +452,7 @@ func TestAnswerLost(t *testing.T) {
 	n := newSession("account")
 	// Once undisturbed, so that the server knows the scripts.
 	must(t, s.CreateSession(ctx, newSession("account")))
-	_, err = s.EndSessions(ctx, "account", "")
+	_, err = s.EndSessions(ctx, "account", math.MaxInt64, "")
 	must(t, err)
 	_, err = s.Attempt(ctx, authcore.LimitAccount, "another", b)
 	must(t, err)
@@ -455,7 +462,7 @@ func TestAnswerLost(t *testing.T) {
 	must(t, err)
 	lost("EndSession", func() error { _, err := s.EndSession(ctx, n.Account, n.ID); return err })
 	must(t, sure.CreateSession(ctx, n)) // it was ended
-	lost("EndSessions", func() error { _, err := s.EndSessions(ctx, n.Account, ""); return err })
+	lost("EndSessions", func() error { _, err := s.EndSessions(ctx, n.Account, math.MaxInt64, ""); return err })
 	must(t, sure.CreateSession(ctx, n))
 	lost("Attempt", func() error { _, err := s.Attempt(ctx, authcore.LimitAccount, "key", b); return err })
 	for i := range 3 { // one of three is gone, no more

@@ -265,7 +265,9 @@ func postgresUpgrade(t *testing.T, dsn string) {
 	must(t, err)
 	_, err = tx.Exec(`SELECT * FROM accounts`)
 	must(t, err)
-	if s, err := sqlstore.OpenPostgres(t.Context(), sqlstore.PostgresOptions{DSN: dsn}); err == nil {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if s, err := sqlstore.OpenPostgres(ctx, sqlstore.PostgresOptions{DSN: dsn}); err == nil {
 		must(t, s.Close())
 		t.Fatal("it was upgraded under a reader")
 	} else if !strings.Contains(err.Error(), "somebody else has locked its tables") {

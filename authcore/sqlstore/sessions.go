@@ -121,13 +121,15 @@ func (s *Store) EndSession(ctx context.Context, account authcore.AccountID, id a
 }
 
 // EndSessions implements [authcore.SessionStore].
-func (s *Store) EndSessions(ctx context.Context, account authcore.AccountID, except authcore.SessionID) ([]authcore.SessionID, error) {
+func (s *Store) EndSessions(ctx context.Context, account authcore.AccountID, epoch int64, except authcore.SessionID) (
+	[]authcore.SessionID, error,
+) {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
 	var ended []authcore.SessionID
 	err := s.tx(ctx, "end sessions", func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, `DELETE FROM sessions WHERE account = $1 AND id <> $2 RETURNING id`,
-			string(account), string(except))
+		rows, err := tx.QueryContext(ctx, `DELETE FROM sessions WHERE account = $1 AND id <> $2 AND epoch < $3
+			RETURNING id`, string(account), string(except), epoch)
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package storetest
 import (
 	"crypto/rand"
 	"fmt"
+	"math"
 	mathrand "math/rand/v2"
 	"net/netip"
 	"slices"
@@ -18,6 +19,7 @@ var sessionTests = []group[authcore.SessionStore]{
 	{"lookups", sessionLookups},
 	{"ending", sessionEnding},
 	{"ending all", sessionEndingAll},
+	{"ending epochs", sessionEndingEpochs},
 	{"consume-once/one session", sessionEndRace},
 	{"consume-once/all sessions", sessionEndAllRace},
 	{"consume-once/while others are created", sessionEndAllCreating},
@@ -145,7 +147,7 @@ func sessionEnding(t *testing.T, s authcore.SessionStore) {
 
 func wantEnded(t *testing.T, s authcore.SessionStore, account authcore.AccountID, except authcore.SessionID, sessions ...authcore.Session) {
 	t.Helper()
-	got, err := s.EndSessions(t.Context(), account, except)
+	got, err := s.EndSessions(t.Context(), account, math.MaxInt64, except)
 	must(t, err)
 	ids := make([]authcore.SessionID, 0, len(sessions))
 	for _, n := range sessions {
@@ -155,6 +157,31 @@ func wantEnded(t *testing.T, s authcore.SessionStore, account authcore.AccountID
 	slices.Sort(ids)
 	slices.Sort(got)
 	want(t, "ended", append([]authcore.SessionID{}, got...), ids)
+}
+
+func sessionEndingEpochs(t *testing.T, s authcore.SessionStore) {
+	alice := newAccountID()
+	epochs := []int64{0, 0, 1, 2, 2, 3, 1 << 40}
+	all := make([]authcore.Session, len(epochs))
+	for i, epoch := range epochs {
+		all[i] = newSession(alice)
+		all[i].CreatedAt, all[i].Epoch = all[i].CreatedAt.Add(-time.Duration(i)*time.Millisecond), epoch
+		start(t, s, all[i])
+	}
+	ended := func(epoch int64, except authcore.Session, sessions ...authcore.Session) {
+		t.Helper()
+		got, err := s.EndSessions(t.Context(), alice, epoch, except.ID)
+		must(t, err)
+		want(t, fmt.Sprintf("ended before epoch %d", epoch), len(got), len(sessions))
+		for _, n := range sessions {
+			wantOver(t, s, n)
+		}
+	}
+	ended(0, authcore.Session{})
+	ended(2, all[1], all[0], all[2])
+	ended(2, authcore.Session{}, all[1])
+	ended(1<<40, all[3], all[4], all[5])
+	wantSessions(t, s, alice, all[3], all[6])
 }
 
 func sessionEndingAll(t *testing.T, s authcore.SessionStore) {
@@ -221,7 +248,7 @@ func sessionEndAllRace(t *testing.T, s authcore.SessionStore) {
 		count := tally{ended: make(map[authcore.SessionID]int)}
 		parallel(racers, func(i int) {
 			if i%2 == 0 {
-				ids, err := s.EndSessions(t.Context(), account, "")
+				ids, err := s.EndSessions(t.Context(), account, math.MaxInt64, "")
 				if err != nil {
 					t.Error(err)
 				}
@@ -268,7 +295,7 @@ func sessionEndAllCreating(t *testing.T, s authcore.SessionStore) {
 					time.Sleep(50 * time.Microsecond)
 				}
 				var err error
-				if ended, err = s.EndSessions(t.Context(), account, ""); err != nil {
+				if ended, err = s.EndSessions(t.Context(), account, math.MaxInt64, ""); err != nil {
 					t.Error(err)
 				}
 				return
@@ -607,7 +634,7 @@ func sessionCanceled(t *testing.T, s authcore.SessionStore) {
 	ended, err := s.EndSession(ctx, n.Account, n.ID)
 	wantCanceled(t, "EndSession", err)
 	want(t, "EndSession", ended, false)
-	ids, err := s.EndSessions(ctx, n.Account, "")
+	ids, err := s.EndSessions(ctx, n.Account, math.MaxInt64, "")
 	wantCanceled(t, "EndSessions", err)
 	want(t, "EndSessions", len(ids), 0)
 	deleted, err := s.DeleteExpired(ctx, n.ExpiresAt.Add(time.Hour))

@@ -39,8 +39,9 @@ type Server struct {
 	names    atomic.Int64
 }
 
-// guard runs a server until its own input ends. The server may have been stopped, so it is also told to go on.
-const guard = `"$@" & pid=$!; cat >/dev/null; kill -QUIT $pid; kill -CONT $pid; wait $pid`
+// guard runs a server until its own input ends. The server may have been stopped, so it is also told to go on; and where
+// the process that started this is gone then, the kernel hangs up on both, which is nothing to end for.
+const guard = `trap "" HUP; "$@" & pid=$!; cat >/dev/null; kill -QUIT $pid; kill -CONT $pid; wait $pid`
 
 // Start makes a server with settings like "max_connections=5" and stops it when the test is over. Without PostgreSQL on
 // this machine the test is skipped, unless CHATGATE_TEST_STRICT is set.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -313,9 +314,10 @@ func TestRecheck(t *testing.T) {
 		for _, g := range grants[:20] {
 			must[Receipt](t)(n[0].EndSession(t.Context(), g.Account.ID, g.Session.ID))
 		}
-		broken := true
+		var broken atomic.Bool
+		broken.Store(true)
 		n[1].store.onCall(func(_ context.Context, op string) error {
-			if broken && op == "Session" {
+			if broken.Load() && op == "Session" {
 				return errStore
 			}
 			return nil
@@ -325,7 +327,7 @@ func TestRecheck(t *testing.T) {
 		for i := range conns {
 			want(t, "while the store is away", conns[i].ended(), open)
 		}
-		n[1].feed.set(func() { broken = false })
+		broken.Store(false)
 		passes(3 * time.Second)
 		for i := range conns {
 			expected := over

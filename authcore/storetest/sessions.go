@@ -163,9 +163,10 @@ func sessionEndingEpochs(t *testing.T, s authcore.SessionStore) {
 	alice := newAccountID()
 	epochs := []int64{0, 0, 1, 2, 2, 3, 1 << 40}
 	all := make([]authcore.Session, len(epochs))
+	at := now()
 	for i, epoch := range epochs {
 		all[i] = newSession(alice)
-		all[i].CreatedAt, all[i].Epoch = all[i].CreatedAt.Add(-time.Duration(i)*time.Millisecond), epoch
+		all[i].CreatedAt, all[i].Epoch = at.Add(-time.Duration(i)*time.Millisecond), epoch
 		start(t, s, all[i])
 	}
 	ended := func(epoch int64, except authcore.Session, sessions ...authcore.Session) {

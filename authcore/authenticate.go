@@ -33,11 +33,14 @@ func (s *Service) prove(ctx context.Context, token UnverifiedToken) (proven, err
 	if err != nil {
 		return proven{}, err
 	}
+	if c.Generation > k.session.Generation { // another node refreshed it, or the store went back to an older state
+		s.live.rotated(e, c.Generation)
+	}
 	now := s.Now()
 	switch {
 	case k.session.Account != account:
 		return proven{}, errOthersAccount
-	case c.Generation != k.session.Generation && c.Generation != k.session.Generation-1:
+	case c.Generation < k.session.Generation-1:
 		return proven{}, badToken(errors.New("superseded by a refresh"))
 	case k.session.over(now, time.UnixMilli(e.lastSeen.Load())):
 		return proven{}, errSessionOver

@@ -1,10 +1,10 @@
-// Package authcore is chatgate's domain: accounts, passwords, sessions, tokens, limits and the live connections that
-// hang on a session.
+// Package authcore is chatgate's domain: accounts, passwords, sessions, tokens, one-time codes, invites, limits and the
+// live connections that hang on a session.
 //
-// It owns every decision about who somebody is and whether they still are. It knows no Caddy, no database driver and
-// no net/http; dialects decode a request, make one call on [Service] and encode what comes back, or translate the
-// error's [Kind]. Stores implement [AccountStore], [SessionStore] and [KeyStore], whose comments are the contract and
-// whose suite is package storetest.
+// It owns every decision about who somebody is and whether they still are. It knows no Caddy, no database driver, no
+// net/http and no SMTP; dialects decode a request, make one call on [Service] and encode what comes back, or translate
+// the error's [Kind]. Stores implement the interfaces of stores.go, [LimitStore] and [Feed], whose comments are the
+// contract and whose suite is package storetest; a [Mailer] takes the [Notice] values that owners of accounts are to get.
 //
 // Invariants:
 //   - A username is canonicalised in one place, [ParseUsername]; stores, counters and tokens see only its result.
@@ -12,5 +12,12 @@
 //     connection is held.
 //   - Every [Identity] was proven against a live session, and becomes worthless when that session ends: what was
 //     registered as live under it is told so ([LiveConn]).
-//   - Errors that leave the package are [Error] values; their Msg may be shown, what they wrap may not.
+//   - A token belongs to a generation of its session. The newest and the one before it are good, for proofs and for
+//     [Service.Refresh]; whoever brings an older one to a refresh ends the session.
+//   - What is good once (a code, a use of an invite) is used up by the write that it is good for, in the accounts'
+//     database. Tries of codes are counted before they are judged.
+//   - Where accounts are concealed, nothing is waited for that only happens for an account, and nobody is answered like
+//     somebody.
+//   - Errors that leave the package are [Error] values; their Msg may be shown, what they wrap may not. Passwords, codes,
+//     invites and tokens have types that do not print.
 package authcore

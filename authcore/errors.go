@@ -27,6 +27,11 @@ const (
 	KindSessionOver                    // a genuine token of a session that has ended
 	KindRateLimited                    // too many attempts; Error.RetryAfter says when to come back
 	KindNotFound                       // something other than an account does not exist
+	KindInviteRequired                 // settings allow new accounts to the invited alone
+	KindBadInvite                      // no invite of ours, or one that is used up, expired, revoked or somebody else's
+	KindBadCode                        // not the code that was sent, or one that is used, superseded or expired
+	KindNoEmail                        // the account has no address that could be written to
+	KindMailFailed                     // a message could not be sent
 
 	numKinds
 )
@@ -34,7 +39,7 @@ const (
 var kindNames = [numKinds]string{
 	"internal", "unavailable", "invalid_input", "invalid_username", "username_taken", "invalid_email", "email_taken",
 	"weak_password", "unknown_account", "wrong_password", "account_disabled", "registration_closed", "bad_token",
-	"session_over", "rate_limited", "not_found",
+	"session_over", "rate_limited", "not_found", "invite_required", "bad_invite", "bad_code", "no_email", "mail_failed",
 }
 
 // String returns the kind's stable name, as logs show it.

@@ -11,7 +11,9 @@ type Event struct {
 	Sessions []SessionID // these are over
 	Epoch    int64       // sessions of earlier epochs of the account are over, but Kept
 	Kept     SessionID
-	Keys     bool // the signing keys changed; then nothing else is set
+	Changed  bool      // what the stores say of the account changed
+	Away     SessionID // is shown as offline
+	Keys     bool      // the signing keys changed; then nothing else is set
 }
 
 // NodeReceipt is what one node answered to an event.

@@ -176,6 +176,19 @@ func sharedSecret(ctx context.Context, store KeyStore, p KeyPurpose, now time.Ti
 	return nil, fmt.Errorf("the %s key was added but cannot be read", p)
 }
 
+// isRandomID reports whether somebody's text could be of [randomID], and so is nothing that a store would stumble over.
+func isRandomID(text string) bool {
+	if len(text) > 64 {
+		return false
+	}
+	for i := range len(text) {
+		if c := text[i]; !isAlnum(c) && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return text != ""
+}
+
 // randomID returns n random bytes in base64url.
 func randomID(n int) string {
 	b := make([]byte, n)

@@ -79,7 +79,9 @@ type liveSession struct {
 	sibling *liveSession // the next of the same account
 	ended   bool
 	conns   int
-	told    int // of conns, to the presence store
+	away    bool  // its owner said so; its connections count for nothing until there is another one
+	newest  int64 // generation that is known to exist
+	told    int   // of conns, to the presence store
 	first   *Lease
 	timer   *time.Timer // fires at the absolute end, while there are connections
 	loading *sessionLoad
@@ -230,6 +232,8 @@ func (sh *liveShard) loadedLocked(e *liveSession, ld *sessionLoad) (conns []Live
 	}
 	switch {
 	case ld.err == nil:
+		e.newest = max(e.newest, ld.known.session.Generation)
+		ld.known.session.Generation = e.newest
 		e.known.Store(ld.known)
 		seen := ld.known.session.LastSeenAt.UnixMilli()
 		e.flushed = max(e.flushed, seen)
@@ -317,6 +321,7 @@ func (l *Live) hold(e *liveSession, conn LiveConn, lease *Lease, till time.Durat
 	}
 	e.first = lease
 	e.conns++
+	e.away = false
 	l.noteLocked(e)
 	if till > 0 {
 		lease.timer = time.AfterFunc(till, func() { conn.End(EndToken) })
@@ -360,8 +365,63 @@ func (l *Live) Release(lease *Lease) {
 // noteLocked notes that the others are to hear of a session that came to life here, or ceased to be. How many
 // connections it has beyond the first can wait.
 func (l *Live) noteLocked(e *liveSession) {
-	if l.presence && e != &l.anon && (e.conns == 0) != (e.told == 0) {
+	if l.presence && e != &l.anon && (e.shownLocked() == 0) != (e.told == 0) {
 		e.shard.changed[e.account] = struct{}{}
+	}
+}
+
+// shownLocked returns how many connections others are told of.
+func (e *liveSession) shownLocked() int {
+	if e.away {
+		return 0
+	}
+	return e.conns
+}
+
+// goAway shows a session as offline until another connection is held under it.
+func (l *Live) goAway(account AccountID, id SessionID) {
+	sh := l.shard(account)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if e, ok := sh.sessions[id]; ok && e.account == account {
+		e.away = true
+		l.noteLocked(e)
+	}
+}
+
+// staleRound is a round that never is.
+const staleRound = ^uint64(0)
+
+// stale has every session of an account looked up anew before it is believed: what the stores say of it has changed.
+func (l *Live) stale(account AccountID) {
+	sh := l.shard(account)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for e := sh.accounts[account]; e != nil; e = e.sibling {
+		if e.loading != nil {
+			e.loading.again = true
+		}
+		if k := e.known.Load(); k != nil {
+			old := *k
+			old.round = staleRound
+			e.known.Store(&old)
+		}
+	}
+}
+
+// rotated notes that a session has a token of a generation. A look-up that began before, or a store that went back to an
+// older state, does not take it back.
+func (l *Live) rotated(e *liveSession, generation int64) {
+	e.shard.mu.Lock()
+	defer e.shard.mu.Unlock()
+	if generation <= e.newest {
+		return
+	}
+	e.newest = generation
+	if k := e.known.Load(); k != nil {
+		next := *k
+		next.session.Generation = generation
+		e.known.Store(&next)
 	}
 }
 
@@ -509,8 +569,8 @@ func (sh *liveShard) presenceLocked(account AccountID, note func(*liveSession)) 
 	out := make(map[SessionID]int)
 	for e := sh.accounts[account]; e != nil; e = e.sibling {
 		note(e)
-		if e.conns > 0 {
-			out[e.id] = e.conns
+		if n := e.shownLocked(); n > 0 {
+			out[e.id] = n
 		}
 	}
 	return out
@@ -531,7 +591,7 @@ func (l *Live) changes(due func(*liveSession) bool) map[AccountID]map[SessionID]
 			}
 		}
 		for account := range sh.changed {
-			out[account] = sh.presenceLocked(account, func(e *liveSession) { e.told = e.conns })
+			out[account] = sh.presenceLocked(account, func(e *liveSession) { e.told = e.shownLocked() })
 		}
 		clear(sh.changed)
 		sh.mu.Unlock()

@@ -13,11 +13,11 @@ import (
 
 func (h *house) tok(g Grant) UnverifiedToken { return UnverifiedToken(g.Token) }
 
-// begin makes a session without the price of a password.
-func (h *house) begun(t testing.TB, a Account) Grant {
+// session begins one without the price of a password.
+func (h *house) session(t testing.TB, a Account) Grant {
 	t.Helper()
 	now := must[Account](t)(h.Accounts.AccountByID(context.Background(), a.ID)) // its epoch may be another
-	return must[Grant](t)(h.begin(context.Background(), now, client))
+	return must[Grant](t)(h.begin(context.Background(), now, client, 0))
 }
 
 // Once EndSession returned, nobody is proven, and whatever was held was told.
@@ -32,7 +32,7 @@ func TestEndSessionRaces(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			held := 0
 			for round := range 1500 {
-				g := h.begun(t, a)
+				g := h.session(t, a)
 				if round%2 == 0 { // known before, or looked up in the race
 					must[Identity](t)(h.auth(t, g))
 				}
@@ -468,10 +468,10 @@ func TestEndAll(t *testing.T) {
 				}
 				continue
 			}
-			h.hold(t, h.begun(t, a), &conns[i], false)
+			h.hold(t, h.session(t, a), &conns[i], false)
 		}
 		want(t, "connections", h.live.Connections(), 50)
-		g := h.begun(t, a)
+		g := h.session(t, a)
 		start := time.Now()
 		want(t, "told", h.live.EndAll(t.Context(), 10*time.Second), 50)
 		if took := time.Since(start); took < 9*time.Second || took > 10*time.Second {

@@ -13,6 +13,8 @@ type Receipt struct {
 	Closed   int           // live connections that were told to close, on all nodes that answered
 	Nodes    []NodeReceipt // what the other nodes answered
 	Took     time.Duration // from the call until all of them were told, or could not be waited for any longer
+
+	unforgotten bool // the session store is to be asked again, so that Sessions may be too few
 }
 
 // Complete reports whether every node that was known answered.
@@ -125,7 +127,7 @@ func (st *State) spread(ctx context.Context, e Event) (Receipt, error) {
 	// Told before the session store forgets: a look-up that finds a revoked session there knows that this was not done
 	// to its end, see load.
 	n, err := st.forget(ctx, e)
-	if err != nil {
+	if r.unforgotten = err != nil; err != nil {
 		st.postpone(e)
 		st.Log.Warn("a session store could not forget what was revoked; will try again", "account", e.Account, "error", err)
 	}

@@ -41,6 +41,9 @@ type memory struct {
 	sessions map[SessionID]Session
 	revoked  map[[2]string]bool
 	keys     []Key
+	codes    map[codePlace]Code
+	invites  []Invite
+	devices  map[AccountID]map[string]time.Time
 
 	hook  atomic.Pointer[func(ctx context.Context, op string) error] // before an operation
 	after atomic.Pointer[func(op string) error]                      // after it was done
@@ -48,7 +51,10 @@ type memory struct {
 }
 
 func newMemory() *memory {
-	return &memory{sessions: make(map[SessionID]Session), revoked: make(map[[2]string]bool)}
+	return &memory{
+		sessions: make(map[SessionID]Session), revoked: make(map[[2]string]bool), codes: make(map[codePlace]Code),
+		devices: make(map[AccountID]map[string]time.Time),
+	}
 }
 
 func (m *memory) onCall(f func(ctx context.Context, op string) error) {
@@ -90,8 +96,12 @@ func (m *memory) do(ctx context.Context, op string, f func() error) error {
 	return err
 }
 
-func (m *memory) CreateAccount(ctx context.Context, a Account) (Account, error) {
+func (m *memory) CreateAccount(ctx context.Context, a Account, invite []byte) (Account, error) {
 	err := m.do(ctx, "CreateAccount", func() error {
+		redeemed := m.inviteLocked(invite)
+		if invite != nil && (redeemed == nil || !redeemed.usable(a.CreatedAt, a.EmailHash)) {
+			return Errorf(KindBadInvite, "the invite is not valid, or not any more")
+		}
 		for _, b := range m.accounts {
 			if a.Username.Skeleton() == b.Username.Skeleton() {
 				return Errorf(KindUsernameTaken, "this username is taken")
@@ -104,6 +114,9 @@ func (m *memory) CreateAccount(ctx context.Context, a Account) (Account, error) 
 		}
 		a.Number = int64(len(m.accounts) + 1)
 		m.accounts = append(m.accounts, a)
+		if invite != nil {
+			redeemed.Used++
+		}
 		return nil
 	})
 	return a, err
@@ -337,6 +350,7 @@ type house struct {
 	*Service
 	store *memory
 	clock *clock
+	mail  *mailbox
 }
 
 type setting func(*StateOptions, *Policy)
@@ -354,8 +368,8 @@ func newHouseOn(t testing.TB, m *memory, c *clock, settings ...setting) *house {
 		t.Fatal(err)
 	}
 	o := StateOptions{
-		Accounts: m, Sessions: m, Revocations: m, Keys: m, Limits: limits, KeyRotate: 30 * 24 * time.Hour, MaxTokens: 30 * 24 * time.Hour,
-		Now: c.Now,
+		Accounts: m, Sessions: m, Revocations: m, Codes: m, Invites: m, Devices: m, Keys: m, Limits: limits,
+		KeyRotate: 30 * 24 * time.Hour, MaxTokens: 30 * 24 * time.Hour, Now: c.Now,
 	}
 	p := DefaultPolicy()
 	p.Hash = HasherOptions{Cost: cheap, Parallel: 4, Queue: 1000, Wait: time.Minute}
@@ -367,11 +381,12 @@ func newHouseOn(t testing.TB, m *memory, c *clock, settings ...setting) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := NewService(st, p)
+	mail := &mailbox{}
+	s, err := NewService(st, p, mail)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &house{s, m, c}
+	return &house{s, m, c, mail}
 }
 
 const rightPassword = "Lantern-Quarry-71"

@@ -35,11 +35,17 @@ func (st follower) Apply(e Event) int {
 // Fresh implements [Follower].
 func (st follower) Fresh(at time.Time) { st.live.fresh.Store(int64(at.Sub(st.live.born))) }
 
-// apply ends here what is over.
+// apply does here what an event says.
 func (st *State) apply(e Event) int {
 	n := st.live.end(e.Account, e.Sessions...)
 	if e.Epoch > 0 {
 		n += st.live.endEpochs(e.Account, e.Epoch, e.Kept)
+	}
+	if e.Changed {
+		st.live.stale(e.Account)
+	}
+	if e.Away != "" {
+		st.live.goAway(e.Account, e.Away)
 	}
 	return n
 }
@@ -100,10 +106,10 @@ func (st *State) tell(ctx context.Context) {
 			switch {
 			case now.Sub(whole) >= presenceEvery:
 				whole, counts = now, now
-				due = func(e *liveSession) bool { return e.conns > 0 }
+				due = func(e *liveSession) bool { return e.shownLocked() > 0 }
 			case now.Sub(counts) >= touchEvery:
 				counts = now
-				due = func(e *liveSession) bool { return e.conns != e.told }
+				due = func(e *liveSession) bool { return e.shownLocked() != e.told }
 			}
 			st.tellPresence(ctx, due)
 		}

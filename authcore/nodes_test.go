@@ -231,7 +231,7 @@ func TestLoginAcrossLogoutAll(t *testing.T) {
 	h := newHouse(t)
 	before := h.register(t, "alice")
 	must[Receipt](t)(h.LogoutAll(t.Context(), before.ID, ""))
-	late := must[Grant](t)(h.begin(t.Context(), before, client))
+	late := must[Grant](t)(h.begin(t.Context(), before, client, 0))
 	_, err := h.auth(t, late)
 	wantKind(t, "the late session", err, KindSessionOver)
 	must[Identity](t)(h.auth(t, h.login(t, "alice")))
@@ -567,6 +567,12 @@ func TestOwnSessions(t *testing.T) {
 		wantKind(t, "another's session", err, KindNotFound)
 		_, err = n[0].EndOwnSession(t.Context(), me, "nothing")
 		wantKind(t, "no session", err, KindNotFound)
+		asked := n[0].store.count("Session")
+		for _, id := range []SessionID{"", "\x00", "\xff", "a b", SessionID(strings.Repeat("x", 1<<20))} {
+			_, err = n[0].EndOwnSession(t.Context(), me, id)
+			wantKind(t, "no ID of a session", err, KindNotFound)
+		}
+		want(t, "looks for what is no ID", n[0].store.count("Session")-asked, 0)
 		must[Receipt](t)(n[0].EndOwnSession(t.Context(), me, grants[2].Session.ID))
 		want(t, "its connection", conns[2].ended(), over)
 		n[1].live.Release(&conns[2].lease)

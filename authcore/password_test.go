@@ -89,6 +89,9 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		"password": p, "pointer to password": &p, "field": visible{p}, "unexported field": hidden{p}, "slice": []Password{p},
 		"map": map[string]Password{"p": p}, "registration": Registration{Password: p}, "credentials": &Credentials{Password: p},
 		"hash": PasswordHash(secret), "account": Account{PasswordHash: secret}, "accounts": []Account{{PasswordHash: secret}},
+		"one-time code": OneTimeCode(secret), "invite": InviteCode(secret), "notice": &Notice{Code: secret}, "invites": []InviteCode{secret},
+		"invited": Registration{Invite: secret}, "reset": PasswordReset{Code: secret, Password: p}, "pointer to reset": &PasswordReset{Code: secret},
+		"refreshing": Refreshing{Token: secret}, "request": ResetRequest{ClaimedName: "alice"},
 		"unverified token": UnverifiedToken(secret), "signed token": SignedToken(secret), "grant": Grant{Token: secret},
 	}
 	for name, v := range values {

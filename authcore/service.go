@@ -16,8 +16,9 @@ import (
 type Policy struct {
 	Issuer       string // "iss" of tokens
 	Audience     string // "aud" of tokens
-	Registration bool   // whether anybody may make an account
-	MinPassword  int    // code points
+	Registration Registering
+	Conceal      bool // answers do not tell whether there is an account, see [Service.Login] and [Service.RequestReset]
+	MinPassword  int  // code points
 
 	SessionIdle time.Duration // a session ends this long after its last use; 0: never
 	SessionMax  time.Duration // and this long after its login, whatever happens
@@ -29,10 +30,20 @@ type Policy struct {
 	Backoff    Backoff // how failed logins slow an account down
 }
 
+// Registering says who may make an account.
+type Registering uint8
+
+// Who may.
+const (
+	RegistrationOpen    Registering = iota // anybody
+	RegistrationInvited                    // who has an invite
+	RegistrationClosed                     // nobody
+)
+
 // DefaultPolicy returns the documented defaults.
 func DefaultPolicy() Policy {
 	return Policy{
-		Issuer: "chatgate", Audience: "chatgate", Registration: true, MinPassword: DefaultMinPassword,
+		Issuer: "chatgate", Audience: "chatgate", MinPassword: DefaultMinPassword,
 		SessionIdle: 14 * 24 * time.Hour, SessionMax: 30 * 24 * time.Hour,
 		Hash:       HasherOptions{Cost: DefaultArgon2, Parallel: runtime.GOMAXPROCS(0), Queue: 16 * runtime.GOMAXPROCS(0), Wait: 5 * time.Second},
 		LoginRate:  Rate{Burst: 60, Per: time.Minute},
@@ -46,6 +57,8 @@ func (p Policy) Validate() error {
 	switch {
 	case p.Issuer == "" || p.Audience == "":
 		return errors.New("issuer and audience must not be empty")
+	case p.Registration > RegistrationClosed:
+		return fmt.Errorf("registration %d is unknown", p.Registration)
 	case p.MinPassword < 8 || p.MinPassword > 64:
 		return fmt.Errorf("min_password is %d; it must be between 8 and 64", p.MinPassword)
 	case p.SessionMax < time.Minute || p.SessionMax > 400*24*time.Hour:
@@ -69,10 +82,11 @@ type Service struct {
 	Hasher *Hasher
 	policy Policy
 	tokens *tokens
+	mailer Mailer
 }
 
-// NewService checks the policy.
-func NewService(st *State, p Policy) (*Service, error) {
+// NewService checks the policy. A nil mailer means that there is no mail.
+func NewService(st *State, p Policy, mailer Mailer) (*Service, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
@@ -84,64 +98,127 @@ func NewService(st *State, p Policy) (*Service, error) {
 		return nil, fmt.Errorf("hash: %w", err)
 	}
 	t, err := newTokens(st.keyring, p.Issuer, p.Audience, p.SessionMax, st.Now)
-	return &Service{State: st, Hasher: hasher, policy: p, tokens: t}, err
+	if mailer == nil {
+		mailer = noMail{}
+	}
+	return &Service{State: st, Hasher: hasher, policy: p, tokens: t, mailer: mailer}, err
 }
 
 // Registration is a request for an account.
 type Registration struct {
-	ClaimedName  string
-	Password     Password
-	DisplayName  string // optional
-	ClaimedEmail string // optional
-	Client       Client
+	ClaimedName   string
+	Password      Password
+	DisplayName   string     // optional
+	ClaimedEmail  string     // optional
+	NeedInvite    bool       // whatever the policy says
+	Invite        InviteCode // looked at only where one is needed
+	TokenLifetime time.Duration
+	Client        Client
 }
 
-// Register makes an account. Kinds: RegistrationClosed, RateLimited, InvalidUsername, WeakPassword, InvalidEmail,
-// UsernameTaken, EmailTaken, Unavailable.
+// Register makes an account. Kinds: RegistrationClosed, InviteRequired, RateLimited, InvalidInput, InvalidUsername,
+// WeakPassword, InvalidEmail, BadInvite, UsernameTaken, EmailTaken, Unavailable.
 func (s *Service) Register(ctx context.Context, r Registration) (Account, error) {
-	if !s.policy.Registration {
-		return Account{}, Errorf(KindRegistrationClosed, "new accounts are not accepted here")
-	}
-	name, err := ParseUsername(r.ClaimedName)
+	a, invite, err := s.prepareAccount(ctx, r)
 	if err != nil {
 		return Account{}, err
 	}
-	if err := r.Password.check(s.policy.MinPassword, name); err != nil {
-		return Account{}, err
+	return s.createAccount(ctx, a, invite, r.Client)
+}
+
+// Join makes an account and begins its first session. Kinds: as those of Register. An error means that there is neither,
+// unless it is Unavailable; then logging in tells.
+func (s *Service) Join(ctx context.Context, r Registration) (Grant, error) {
+	a, invite, err := s.prepareAccount(ctx, r)
+	if err != nil {
+		return Grant{}, err
 	}
-	a := Account{ID: AccountID(uuid.NewString()), Username: name, DisplayName: r.DisplayName, CreatedAt: s.wholeNow()}
+	// The session first: one without an account is worth nothing to anybody, an account without a session would keep its
+	// owner from trying again.
+	g, err := s.begin(ctx, a, r.Client, r.TokenLifetime)
+	if err != nil {
+		return Grant{}, err
+	}
+	g.Account, err = s.createAccount(ctx, a, invite, r.Client)
+	if err != nil {
+		err2 := tell(context.WithoutCancel(ctx), "ending a session", func(ctx context.Context) error {
+			_, err := s.Sessions.EndSession(ctx, a.ID, g.Session.ID)
+			return err
+		})
+		if err2 != nil {
+			s.Log.Warn("the session of an account that was not made could not be ended; it is worth nothing", "error", err2)
+		}
+		return Grant{}, err
+	}
+	s.begun(ctx, g, r.Client)
+	return g, nil
+}
+
+// prepareAccount judges a registration, and returns the account that is to be, and the hash of the invite to redeem.
+func (s *Service) prepareAccount(ctx context.Context, r Registration) (Account, []byte, error) {
+	if s.policy.Registration == RegistrationClosed {
+		return Account{}, nil, Errorf(KindRegistrationClosed, "new accounts are not accepted here")
+	}
+	needInvite := r.NeedInvite || s.policy.Registration == RegistrationInvited
+	if needInvite && r.Invite == "" {
+		return Account{}, nil, Errorf(KindInviteRequired, "an invite is needed")
+	}
+	name, err := ParseUsername(r.ClaimedName)
+	if err != nil {
+		return Account{}, nil, err
+	}
+	if err := r.Password.check(s.policy.MinPassword, name); err != nil {
+		return Account{}, nil, err
+	}
+	a := Account{ID: AccountID(uuid.NewString()), Username: name, CreatedAt: s.wholeNow()}
+	if a.DisplayName, err = ParseDisplayName(r.DisplayName); err != nil {
+		return Account{}, nil, err
+	}
 	if r.ClaimedEmail != "" {
 		email, err := ParseEmail(r.ClaimedEmail)
 		if err != nil {
-			return Account{}, err
+			return Account{}, nil, err
 		}
 		a.Email, a.EmailHash = string(email), EmailHash(s.emailKey, email)
 	}
 	if err := s.take(ctx, LimitSignup, r.Client, s.policy.SignupRate); err != nil {
-		return Account{}, err
+		return Account{}, nil, err
 	}
-	// A taken name is told before the hash is paid for; the unique index decides in the end.
+	// What the database decides in the end is told before the hash is paid for.
+	var invite []byte
+	if needInvite {
+		invite = s.inviteHash(r.Invite)
+		if err := s.checkInvite(ctx, invite, a.EmailHash, a.CreatedAt); err != nil {
+			return Account{}, nil, err
+		}
+	}
 	if _, err := s.accountByUsername(ctx, name); err == nil {
-		return Account{}, Errorf(KindUsernameTaken, "this username is taken")
+		return Account{}, nil, Errorf(KindUsernameTaken, "this username is taken")
 	} else if KindOf(err) != KindUnknownAccount {
-		return Account{}, err
+		return Account{}, nil, err
 	}
-	if a.PasswordHash, err = s.Hasher.hash(ctx, r.Password); err != nil {
-		return Account{}, err
-	}
-	a, err = ask(ctx, "creating an account", func(ctx context.Context) (Account, error) { return s.Accounts.CreateAccount(ctx, a) })
+	a.PasswordHash, err = s.Hasher.hash(ctx, r.Password)
+	return a, invite, err
+}
+
+func (s *Service) createAccount(ctx context.Context, a Account, invite []byte, c Client) (Account, error) {
+	a, err := ask(ctx, "creating an account", func(ctx context.Context) (Account, error) {
+		return s.Accounts.CreateAccount(ctx, a, invite)
+	})
 	if err != nil {
 		return Account{}, err
 	}
-	s.Log.Info("account registered", "account", a.ID, "username", a.Username, "dialect", r.Client.Dialect, "client_ip", r.Client.Addr)
+	s.Log.Info("account registered", "account", a.ID, "username", a.Username, "dialect", c.Dialect, "client_ip", c.Addr)
 	return a, nil
 }
 
 // Credentials are a claim to be somebody.
 type Credentials struct {
-	ClaimedName string
-	Password    Password
-	Client      Client
+	ClaimedName   string
+	ClaimedEmail  string // instead of a name
+	Password      Password
+	TokenLifetime time.Duration // of the token; 0: the session's
+	Client        Client
 }
 
 // Grant is a session that was just begun.
@@ -153,12 +230,52 @@ type Grant struct {
 }
 
 // Login begins a session. Kinds: RateLimited, UnknownAccount, WrongPassword, AccountDisabled, Unavailable. An unknown
-// name costs as much time and as many attempts as a wrong password.
+// name costs as much time and as many attempts as a wrong password, and is answered like one where accounts are
+// concealed.
 func (s *Service) Login(ctx context.Context, c Credentials) (Grant, error) {
+	g, err := s.login(ctx, c)
+	if s.policy.Conceal && KindOf(err) == KindUnknownAccount {
+		err = errWrongPassword
+	}
+	return g, err
+}
+
+var errWrongPassword = &Error{Kind: KindWrongPassword, Msg: "wrong password"}
+
+// LoginOrJoin is Login, and makes the account if nobody has that name and anybody may make one. Kinds: those of Login
+// and of Join.
+func (s *Service) LoginOrJoin(ctx context.Context, c Credentials) (Grant, error) {
+	if s.policy.Registration != RegistrationOpen || c.ClaimedEmail != "" {
+		return s.Login(ctx, c)
+	}
+	for try := 1; ; try++ {
+		g, err := s.login(ctx, c)
+		if KindOf(err) != KindUnknownAccount {
+			return g, err
+		}
+		g, err = s.Join(ctx, Registration{ClaimedName: c.ClaimedName, Password: c.Password, TokenLifetime: c.TokenLifetime, Client: c.Client})
+		if KindOf(err) != KindUsernameTaken || try == 2 {
+			return g, err
+		}
+		// Somebody made it meanwhile, or has a name that looks like it.
+		if _, class, _, found := s.claimedAccount(ctx, c.ClaimedName); found != nil || class != LimitAccount {
+			return g, err
+		}
+	}
+}
+
+var errNobody = &Error{Kind: KindUnknownAccount, Msg: "no account has this name"}
+
+func (s *Service) login(ctx context.Context, c Credentials) (Grant, error) {
 	if err := s.take(ctx, LimitLogin, c.Client, s.policy.LoginRate); err != nil {
 		return Grant{}, err
 	}
-	a, class, key, err := s.claimedAccount(ctx, c.ClaimedName)
+	find := s.claimedAccount
+	claimed := c.ClaimedName
+	if c.ClaimedEmail != "" {
+		find, claimed = s.claimedAddress, c.ClaimedEmail
+	}
+	a, class, key, err := find(ctx, claimed)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -185,9 +302,9 @@ func (s *Service) Login(ctx context.Context, c Credentials) (Grant, error) {
 	}
 	switch {
 	case class == LimitName:
-		err = Errorf(KindUnknownAccount, "no account has this name")
+		err = errNobody
 	case !right:
-		err = Errorf(KindWrongPassword, "wrong password")
+		err = errWrongPassword
 	case a.Disabled:
 		err = Errorf(KindAccountDisabled, "this account is closed")
 	}
@@ -202,7 +319,11 @@ func (s *Service) Login(ctx context.Context, c Credentials) (Grant, error) {
 	if rehash {
 		s.upgradeHash(ctx, a, c.Password)
 	}
-	return s.begin(ctx, a, c.Client)
+	g, err := s.begin(ctx, a, c.Client, c.TokenLifetime)
+	if err == nil {
+		s.begun(ctx, g, c.Client)
+	}
+	return g, err
 }
 
 // claimedAccount finds whom a claimed name means and what its attempts are counted under. A name of nobody is no
@@ -219,6 +340,26 @@ func (s *Service) claimedAccount(ctx context.Context, claimed string) (Account, 
 		return a, LimitAccount, string(a.ID), nil
 	case KindOf(err) == KindUnknownAccount:
 		return Account{}, LimitName, string(name), nil
+	default:
+		return Account{}, "", "", err
+	}
+}
+
+// claimedAddress is claimedAccount for an e-mail address.
+func (s *Service) claimedAddress(ctx context.Context, claimed string) (Account, LimitClass, string, error) {
+	var hash []byte
+	email, err := ParseEmail(claimed)
+	if err != nil {
+		hash = hashFields(s.emailKey, "no address", claimed)
+	} else {
+		hash = EmailHash(s.emailKey, email)
+	}
+	a, err := ask(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.Accounts.AccountByEmailHash(ctx, hash) })
+	switch {
+	case err == nil:
+		return a, LimitAccount, string(a.ID), nil
+	case KindOf(err) == KindUnknownAccount:
+		return Account{}, LimitName, "@" + string(hash), nil
 	default:
 		return Account{}, "", "", err
 	}
@@ -241,13 +382,13 @@ func (s *Service) upgradeHash(ctx context.Context, a Account, p Password) {
 	}
 }
 
-func (s *Service) begin(ctx context.Context, a Account, c Client) (Grant, error) {
+func (s *Service) begin(ctx context.Context, a Account, c Client, lifetime time.Duration) (Grant, error) {
 	now := s.wholeNow()
 	sess := Session{
 		ID: SessionID(randomID(16)), Account: a.ID, CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(s.policy.SessionMax),
 		IdleLimit: s.policy.SessionIdle, Generation: 1, Epoch: a.Epoch, Dialect: c.Dialect, Addr: c.Addr, UserAgent: cutUTF8(c.UserAgent, 256),
 	}
-	tok, expires, err := s.tokens.issue(&a, &sess, 0)
+	tok, expires, err := s.tokens.issue(&a, &sess, lifetime)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -255,8 +396,13 @@ func (s *Service) begin(ctx context.Context, a Account, c Client) (Grant, error)
 	if err != nil {
 		return Grant{}, err
 	}
-	s.Log.Info("login", "account", a.ID, "session", sess.ID, "dialect", c.Dialect, "client_ip", c.Addr)
 	return Grant{Token: tok, Expires: expires, Account: a, Session: sess}, nil
+}
+
+// begun says that a session was begun, to whom it may concern.
+func (s *Service) begun(ctx context.Context, g Grant, c Client) {
+	s.Log.Info("login", "account", g.Account.ID, "session", g.Session.ID, "dialect", c.Dialect, "client_ip", c.Addr)
+	s.noteDevice(ctx, g.Account, c)
 }
 
 func (s *Service) take(ctx context.Context, class LimitClass, c Client, r Rate) error {

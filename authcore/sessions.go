@@ -48,6 +48,9 @@ func (s *Service) ListSessions(ctx context.Context, id Identity) ([]SessionInfo,
 
 // EndOwnSession ends one of the sessions of id's account, which may be its own. Kinds: NotFound, Unavailable.
 func (s *Service) EndOwnSession(ctx context.Context, id Identity, session SessionID) (Receipt, error) {
+	if !isRandomID(string(session)) {
+		return Receipt{}, errNoSuchSession
+	}
 	_, err := ask(ctx, "looking up a session", func(ctx context.Context) (Session, error) {
 		return s.Sessions.Session(ctx, id.Account, session)
 	})
@@ -63,6 +66,20 @@ func (s *Service) EndOwnSession(ctx context.Context, id Identity, session Sessio
 // EndOtherSessions ends all sessions of id's account but the one that asks. Kinds: SessionOver, Unavailable.
 func (s *Service) EndOtherSessions(ctx context.Context, id Identity) (Receipt, error) {
 	return s.LogoutAll(ctx, id.Account, id.Session)
+}
+
+// Disconnect shows the session of id as offline, on every node, until it has a new connection. It stays logged in, and
+// its connections stay as they are. Kinds: Unavailable.
+func (s *Service) Disconnect(ctx context.Context, id Identity) error {
+	e := Event{Account: id.Account, Away: id.Session}
+	s.apply(e)
+	if s.Feed == nil {
+		return nil
+	}
+	if _, err := s.Feed.Publish(ctx, e); err != nil {
+		return unavailable("telling the other nodes", err)
+	}
+	return nil
 }
 
 // Online reports whether a live connection of an account is held by any node. Kinds: Unavailable.

@@ -14,7 +14,7 @@ import (
 )
 
 // node opens the database in a file, as a process does.
-func node(t *testing.T, path string) *authcore.Service {
+func node(t *testing.T, path string, mail authcore.Mailer) *authcore.Service {
 	t.Helper()
 	store, err := sqlstore.OpenSQLite(t.Context(), path)
 	if err != nil {
@@ -26,14 +26,15 @@ func node(t *testing.T, path string) *authcore.Service {
 		t.Fatal(err)
 	}
 	st, err := authcore.OpenState(t.Context(), authcore.StateOptions{
-		Accounts: store, Sessions: store, Revocations: store, Keys: store, Limits: limits, KeyRotate: 24 * time.Hour, MaxTokens: 30 * 24 * time.Hour,
+		Accounts: store, Sessions: store, Revocations: store, Codes: store, Invites: store, Devices: store, Keys: store,
+		Limits: limits, KeyRotate: 24 * time.Hour, MaxTokens: 30 * 24 * time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := authcore.DefaultPolicy()
 	p.Hash = authcore.HasherOptions{Cost: authcore.Argon2{Memory: 64, Time: 1, Threads: 1}, Parallel: 2, Queue: 100, Wait: time.Minute}
-	s, err := authcore.NewService(st, p)
+	s, err := authcore.NewService(st, p, mail)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +48,7 @@ func TestSQLite(t *testing.T) {
 	nodes := make([]*authcore.Service, 3)
 	var done sync.WaitGroup
 	for i := range nodes {
-		done.Go(func() { nodes[i] = node(t, path) })
+		done.Go(func() { nodes[i] = node(t, path, nil) })
 	}
 	done.Wait()
 	if t.Failed() {
@@ -92,7 +93,7 @@ func TestSQLite(t *testing.T) {
 			t.Errorf("%s: %+v, %v", what, id, err)
 		}
 	}
-	for i, n := range append(nodes, node(t, path)) {
+	for i, n := range append(nodes, node(t, path, nil)) {
 		for k, g := range grants[:2] {
 			check(n, fmt.Sprintf("grant %d at node %d", k, i), g, 0)
 		}
@@ -100,9 +101,85 @@ func TestSQLite(t *testing.T) {
 	if r, err := nodes[1].LogoutAll(t.Context(), grants[0].Account.ID, grants[1].Session.ID); err != nil || r.Sessions != 2 {
 		t.Errorf("%+v, %v", r, err)
 	}
-	for i, n := range []*authcore.Service{nodes[1], node(t, path)} {
+	for i, n := range []*authcore.Service{nodes[1], node(t, path, nil)} {
 		check(n, fmt.Sprintf("ended, at node %d", i), grants[0], authcore.KindSessionOver)
 		check(n, fmt.Sprintf("kept, at node %d", i), grants[1], 0)
 		check(n, fmt.Sprintf("never seen, at node %d", i), grants[2], authcore.KindSessionOver)
+	}
+}
+
+// letters is a Mailer that hands over what it is given.
+type letters chan authcore.Notice
+
+func (l letters) Send(_ context.Context, n authcore.Notice) error { l <- n; return nil }
+func (l letters) Queue(n authcore.Notice) error                   { l <- n; return nil }
+
+// Over a real store: an invite, refreshes on two nodes, and a reset.
+func TestSQLiteAccount(t *testing.T) {
+	path, mail := filepath.Join(t.TempDir(), "chatgate.db"), make(letters, 10)
+	nodes := []*authcore.Service{node(t, path, mail), node(t, path, mail)}
+	ctx, client := t.Context(), authcore.Client{Dialect: "test", Addr: netip.MustParseAddr("192.0.2.1")}
+	fatal := func(what string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+	code, _, err := nodes[0].CreateInvite(ctx, authcore.NewInvite{Uses: 1, Lifetime: time.Hour, ClaimedEmail: "alice@example.com"})
+	fatal("invite", err)
+	r := authcore.Registration{
+		ClaimedName: "alice", Password: authcore.NewPassword("Lantern-Quarry-71"), ClaimedEmail: "alice@example.com", NeedInvite: true,
+		Invite: code, TokenLifetime: time.Hour, Client: client,
+	}
+	g, err := nodes[1].Join(ctx, r)
+	fatal("join", err)
+	r.ClaimedName = "bob"
+	if _, err := nodes[0].Join(ctx, r); authcore.KindOf(err) != authcore.KindBadInvite {
+		t.Errorf("the invite again: %v", err)
+	}
+
+	tokens := []authcore.UnverifiedToken{authcore.UnverifiedToken(g.Token)}
+	for i := range 4 {
+		next, err := nodes[i%2].Refresh(ctx, authcore.Refreshing{Token: tokens[i], TokenLifetime: time.Hour, Client: client})
+		fatal("refresh", err)
+		tokens = append(tokens, authcore.UnverifiedToken(next.Token))
+		for _, n := range nodes {
+			_, err := n.Authenticate(ctx, tokens[i+1])
+			fatal("authenticate", err)
+		}
+	}
+	p, err := nodes[0].RequestReset(ctx, authcore.ResetRequest{ClaimedName: "Alice", Client: client})
+	fatal("request", err)
+	reset := authcore.PasswordReset{
+		UserHash: p.UserHash, Request: p.Request, Code: string((<-mail).Code), Password: authcore.NewPassword("Harbour-Violin-28"), Client: client,
+	}
+	fatal("reset", nodes[1].ResetPassword(ctx, reset))
+	if n := <-mail; n.Kind != authcore.NoticePasswordChanged || n.To != "alice@example.com" {
+		t.Errorf("a notice %s to %s", n.Kind, n.To)
+	}
+	if err := nodes[0].ResetPassword(ctx, reset); authcore.KindOf(err) != authcore.KindBadCode {
+		t.Errorf("the code again: %v", err)
+	}
+	if _, err := nodes[1].Authenticate(ctx, tokens[4]); authcore.KindOf(err) != authcore.KindSessionOver {
+		t.Errorf("the session of before: %v", err)
+	}
+	g, err = nodes[0].Login(ctx, authcore.Credentials{ClaimedEmail: "ALICE@example.com", Password: reset.Password, Client: client})
+	fatal("login", err)
+	tokens = []authcore.UnverifiedToken{authcore.UnverifiedToken(g.Token)}
+	for range 2 {
+		next, err := nodes[1].Refresh(ctx, authcore.Refreshing{Token: tokens[len(tokens)-1], Client: client})
+		fatal("refresh", err)
+		tokens = append(tokens, authcore.UnverifiedToken(next.Token))
+	}
+	for _, n := range nodes {
+		if _, err := n.Refresh(ctx, authcore.Refreshing{Token: tokens[0], Client: client}); authcore.KindOf(err) != authcore.KindSessionOver {
+			t.Errorf("a stolen token: %v", err)
+		}
+	}
+	if n := <-mail; n.Kind != authcore.NoticeTokenTheft {
+		t.Errorf("a notice %s", n.Kind)
+	}
+	if len(mail) != 0 {
+		t.Errorf("one notice too many: %s", (<-mail).Kind)
 	}
 }

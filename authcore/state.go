@@ -13,6 +13,9 @@ type StateOptions struct {
 	Accounts    AccountStore
 	Sessions    SessionStore
 	Revocations RevocationStore
+	Codes       CodeStore
+	Invites     InviteStore
+	Devices     DeviceStore
 	Keys        KeyStore
 	Limits      LimitStore
 
@@ -37,6 +40,9 @@ type State struct {
 	keyring  *Keyring
 	live     *Live
 	emailKey []byte
+	userKey  []byte
+	codeKey  []byte
+	workers  chan struct{} // has an element for each task in the background
 
 	doubts chan struct{} // has an element after a Reset, until its sessions are looked up again
 
@@ -50,11 +56,13 @@ const (
 	purgeEvery    = time.Hour
 	tellEvery     = time.Second      // what concerns other processes
 	presenceEvery = 10 * time.Minute // the whole of it; a PresenceStore keeps it three times as long
+	keepDevices   = 400 * 24 * time.Hour
 )
 
 // OpenState reads or makes the keys.
 func OpenState(ctx context.Context, o StateOptions) (*State, error) {
-	if o.Accounts == nil || o.Sessions == nil || o.Revocations == nil || o.Keys == nil || o.Limits == nil {
+	if o.Accounts == nil || o.Sessions == nil || o.Revocations == nil || o.Codes == nil || o.Invites == nil ||
+		o.Devices == nil || o.Keys == nil || o.Limits == nil {
 		return nil, errors.New("authcore: a state needs stores and limits")
 	}
 	if o.KeyRotate <= 0 || o.MaxTokens <= 0 || o.Feed != nil && (o.FeedGrace <= 0 || o.LiveGrace <= 0) {
@@ -68,6 +76,7 @@ func OpenState(ctx context.Context, o StateOptions) (*State, error) {
 	}
 	st := &State{
 		StateOptions: o, keyring: NewKeyring(o.Keys, o.KeyRotate, o.Now), live: NewLive(o.Now), doubts: make(chan struct{}, 1),
+		workers: make(chan struct{}, maxWorkers),
 	}
 	st.live.followed, st.live.presence = o.Feed != nil, o.Presence != nil
 	st.SetGraces(o.FeedGrace, o.LiveGrace)
@@ -78,8 +87,46 @@ func OpenState(ctx context.Context, o StateOptions) (*State, error) {
 	if made {
 		st.tellKeys(ctx)
 	}
-	st.emailKey, err = sharedSecret(ctx, o.Keys, KeyEmailHash, o.Now())
-	return st, err
+	for _, of := range []struct {
+		purpose KeyPurpose
+		key     *[]byte
+	}{{KeyEmailHash, &st.emailKey}, {KeyUserHash, &st.userKey}, {KeyCodeHash, &st.codeKey}} {
+		if *of.key, err = sharedSecret(ctx, o.Keys, of.purpose, o.Now()); err != nil {
+			return nil, err
+		}
+	}
+	return st, nil
+}
+
+// maxWorkers bounds how many tasks run in the background.
+const maxWorkers = 64
+
+// background runs what nobody waits for. What is too much at once is dropped, and said so.
+func (st *State) background(ctx context.Context, what string, do func(context.Context) error) {
+	select {
+	case st.workers <- struct{}{}:
+	default:
+		st.Log.Warn("dropped, since too much runs in the background", "task", what)
+		return
+	}
+	go func() {
+		defer func() { <-st.workers }()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		if err := do(ctx); err != nil {
+			st.Log.Warn("a task in the background failed", "task", what, "error", err)
+		}
+	}()
+}
+
+// idle waits until nothing runs in the background.
+func (st *State) idle() {
+	for range maxWorkers {
+		st.workers <- struct{}{}
+	}
+	for range maxWorkers {
+		<-st.workers
+	}
 }
 
 // Live returns the live connections.
@@ -140,6 +187,7 @@ func (st *State) Run(ctx context.Context) {
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
 			st.flush(last)
+			st.idle()
 			return
 		}
 	}
@@ -164,6 +212,9 @@ func (st *State) purge(ctx context.Context) {
 	}
 	if err := st.Revocations.DeleteRevocations(ctx, st.Now()); err != nil {
 		st.Log.Error("forgetting old revocations failed; will try again", "error", err)
+	}
+	if err := errors.Join(st.Codes.DeleteCodes(ctx, st.Now()), st.Devices.DeleteDevices(ctx, st.Now().Add(-keepDevices))); err != nil {
+		st.Log.Error("forgetting old codes and devices failed; will try again", "error", err)
 	}
 	switch made, err := st.keyring.refresh(ctx, st.MaxTokens); {
 	case err != nil:

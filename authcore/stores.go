@@ -17,7 +17,11 @@ type AccountStore interface {
 	// CreateAccount stores a under the ID it carries and returns it with its Number. Of two callers with the same
 	// username, or with usernames of the same Skeleton, exactly one wins; the other gets KindUsernameTaken. The same
 	// for a non-nil EmailHash and KindEmailTaken; where both are taken, KindUsernameTaken.
-	CreateAccount(ctx context.Context, a Account) (Account, error)
+	//
+	// Where invite is not nil, the invite with that hash is redeemed in the same transaction: it is not for another
+	// address than a's, was not revoked, does not expire before a.CreatedAt, and has a use left, which is used up exactly
+	// if the account was made. Otherwise KindBadInvite, before anything is told about names and addresses.
+	CreateAccount(ctx context.Context, a Account, invite []byte) (Account, error)
 
 	// AccountByID, AccountByUsername and AccountByEmailHash return the account as it is now, disabled or not, or
 	// KindUnknownAccount.
@@ -31,6 +35,56 @@ type AccountStore interface {
 
 	// SetDisabled closes or opens an account. KindUnknownAccount if there is none.
 	SetDisabled(ctx context.Context, id AccountID, disabled bool) error
+
+	// SetProfile changes what is not nil of an account, and returns it as it is then. KindUnknownAccount if there is none.
+	SetProfile(ctx context.Context, id AccountID, displayName, avatarURL *string) (Account, error)
+}
+
+// CodeStore keeps one-time codes, in the database of the accounts.
+type CodeStore interface {
+	// PutCode stores a code, in the place of an earlier one for the same account and purpose.
+	PutCode(ctx context.Context, c Code) error
+
+	// TryCode counts a try of the code that was stored for a request, and returns the code. Of N callers at once no more
+	// than [CodeTries] get one. KindBadCode, without a word on which, if there is no such request, or its code was used,
+	// superseded, expires by now, or has no tries left.
+	TryCode(ctx context.Context, p CodePurpose, request RequestID, now time.Time) (Code, error)
+
+	// ResetPassword uses up the code of a request for [CodeReset], sets the password of its account and begins a new epoch
+	// of it without a kept session, as one transaction, and returns the account as it is then. Of two callers with the
+	// same code exactly one wins; the other gets KindBadCode, as does whoever has another hash than the code's, or comes
+	// when it was used, superseded, or expires by now. KindAccountDisabled if the account is, and KindUnknownAccount if
+	// it is gone; then the code is as it was.
+	ResetPassword(ctx context.Context, request RequestID, code []byte, hash PasswordHash, now time.Time) (Account, error)
+
+	// DeleteCodes forgets codes that expired before now.
+	DeleteCodes(ctx context.Context, now time.Time) error
+}
+
+// InviteStore keeps invites, in the database of the accounts.
+type InviteStore interface {
+	// AddInvite stores an invite and reports whether it did: false means that there is one with its hash, whatever became
+	// of that.
+	AddInvite(ctx context.Context, i Invite) (bool, error)
+
+	// InviteByHash returns an invite as it is now, usable or not, or KindBadInvite.
+	InviteByHash(ctx context.Context, hash []byte) (Invite, error)
+
+	// Invites returns all that are stored, the newest first.
+	Invites(ctx context.Context) ([]Invite, error)
+
+	// RevokeInvite ends an invite; ending it again is no error, and changes nothing. KindNotFound if there is none.
+	RevokeInvite(ctx context.Context, id InviteID, now time.Time) error
+}
+
+// DeviceStore remembers, in the database of the accounts, what accounts were used from.
+type DeviceStore interface {
+	// NoteDevice records that an account was used from a device, which is a hash, and reports whether it had been before,
+	// and whether it ever was from any other. Of two callers with a new device at most one is told that it is new.
+	NoteDevice(ctx context.Context, account AccountID, device []byte, now time.Time) (known, others bool, err error)
+
+	// DeleteDevices forgets devices that were last noted before a time.
+	DeleteDevices(ctx context.Context, before time.Time) error
 }
 
 // Touch is a use of a session that the store has not seen yet.
@@ -55,6 +109,12 @@ type SessionStore interface {
 
 	// TouchSessions moves LastSeenAt forward, never back. A session that has ended is passed over, not made anew.
 	TouchSessions(ctx context.Context, touches []Touch) error
+
+	// RotateSession moves a session from a generation to the next one, if the given one is its current or a newer one
+	// (which a store that went back to an older state can find itself asked for), and otherwise leaves it as it is. It
+	// returns the session as it is then; of N callers with the current generation exactly one moves it. KindSessionOver if
+	// there is none, as [SessionStore.Session] has it.
+	RotateSession(ctx context.Context, account AccountID, id SessionID, generation int64) (Session, error)
 
 	// EndSession ends one session and reports whether this call did it: of two callers, exactly one gets true. Once
 	// it returned, Session finds nothing, on every node.
@@ -107,7 +167,9 @@ type KeyPurpose string
 // The purposes.
 const (
 	KeySigning   KeyPurpose = "signing"    // Ed25519 seed; signs access tokens
-	KeyEmailHash KeyPurpose = "email-hash" // 32 bytes; HMAC-SHA-256 of e-mail addresses. Never rotates.
+	KeyEmailHash KeyPurpose = "email-hash" // 32 bytes; HMAC-SHA-256 of e-mail addresses. Never rotates, as those below.
+	KeyUserHash  KeyPurpose = "user-hash"  // 32 bytes; HMAC-SHA-256 of usernames
+	KeyCodeHash  KeyPurpose = "code-hash"  // 32 bytes; HMAC-SHA-256 of one-time codes, invites and devices
 )
 
 // Key is a secret that chatgate made for itself.

@@ -33,6 +33,8 @@ const (
 	tokenType    = "at+jwt" // RFC 9068, section 2.1
 	maxTokenSize = 4096     // bytes
 	tokenLeeway  = 10 * time.Second
+
+	maxGeneration = 1 << 53 // that every store counts exactly
 )
 
 // claims is the whole payload: what is not here is refused. Times are whole seconds (RFC 7519, section 2).
@@ -118,6 +120,15 @@ func badToken(why error) *Error {
 // are remembered by their SHA-256, so that a client that reconnects costs no signature check; what depends on the
 // clock is checked each time.
 func (t *tokens) check(ctx context.Context, token UnverifiedToken) (*claims, error) {
+	return t.checkAll(ctx, token, false)
+}
+
+// checkExpired is check, also for a token that has expired.
+func (t *tokens) checkExpired(ctx context.Context, token UnverifiedToken) (*claims, error) {
+	return t.checkAll(ctx, token, true)
+}
+
+func (t *tokens) checkAll(ctx context.Context, token UnverifiedToken, expired bool) (*claims, error) {
 	if len(token) > maxTokenSize {
 		return nil, badToken(errors.New("too long"))
 	}
@@ -133,7 +144,7 @@ func (t *tokens) check(ctx context.Context, token UnverifiedToken) (*claims, err
 			return nil, err
 		}
 	}
-	if err := t.checkTimes(c); err != nil {
+	if err := t.checkTimes(c, expired); err != nil {
 		if seen {
 			t.verified.Remove(sum)
 		}
@@ -191,20 +202,20 @@ func (t *tokens) prove(ctx context.Context, token string) (*claims, error) {
 		return nil, badToken(errors.New("another issuer"))
 	case c.Audience != t.audience:
 		return nil, badToken(errors.New("another audience"))
-	case c.Subject == "" || c.Session == "" || c.ID == "" || c.Name == "" || c.Generation < 1:
-		return nil, badToken(errors.New("a required claim is missing"))
+	case c.Subject == "" || c.Session == "" || c.ID == "" || c.Name == "" || c.Generation < 1 || c.Generation > maxGeneration:
+		return nil, badToken(errors.New("a required claim is missing or out of range"))
 	}
 	c.keyID = h.KeyID
 	return &c, nil
 }
 
-func (t *tokens) checkTimes(c *claims) error {
+func (t *tokens) checkTimes(c *claims, expired bool) error {
 	now := t.now().Unix()
 	leeway := int64(tokenLeeway / time.Second)
 	switch {
 	case c.Expires <= 0 || c.IssuedAt <= 0 || c.Expires <= c.IssuedAt:
 		return errors.New("unusable times")
-	case now >= c.Expires:
+	case now >= c.Expires && !expired:
 		return errors.New("expired")
 	case c.IssuedAt > now+leeway:
 		return errors.New("issued in the future")

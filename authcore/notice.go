@@ -1,0 +1,101 @@
+package authcore
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// NoticeKind says what an e-mail is about. There is a template for each.
+type NoticeKind uint8
+
+// The kinds. [NoticeKinds] lists them all.
+const (
+	NoticeResetCode       NoticeKind = iota // a code to choose a new password with
+	NoticeConfirmCode                       // a code to prove that the address is read
+	NoticePasswordChanged                   // the password was changed
+	NoticeNewDevice                         // a login from a device that was not seen before
+	NoticeTokenTheft                        // an old token was used again, so its session was ended
+
+	numNotices
+)
+
+var noticeNames = [numNotices]string{"reset-code", "confirm-code", "password-changed", "new-device", "token-theft"}
+
+// String returns the kind's stable name, which is its template's as well.
+func (k NoticeKind) String() string {
+	if k < numNotices {
+		return noticeNames[k]
+	}
+	return "unknown"
+}
+
+// NoticeKinds returns every kind.
+func NoticeKinds() []NoticeKind {
+	ks := make([]NoticeKind, numNotices)
+	for i := range ks {
+		ks[i] = NoticeKind(i)
+	}
+	return ks
+}
+
+// Notice is an e-mail to the owner of an account.
+type Notice struct {
+	Kind     NoticeKind
+	To       Email
+	Username Username
+	Code     OneTimeCode   // of those with a code
+	Lifetime time.Duration // of the code
+	Device   string        // that did it, see [DeviceLabel]
+	Addr     netip.Addr    // of the client that did it
+	At       time.Time
+}
+
+// Mailer sends notices.
+type Mailer interface {
+	// Send delivers a notice to the next mail server, and returns when that has taken or refused it, or ctx ends. It is
+	// tried once.
+	Send(ctx context.Context, n Notice) error
+
+	// Queue takes a notice for delivery in the background, with retries, and returns at once. An error means that it was
+	// not taken.
+	Queue(n Notice) error
+}
+
+// noMail is the Mailer of a service without mail.
+type noMail struct{}
+
+var errNoMail = errors.New("mail is off")
+
+func (noMail) Send(context.Context, Notice) error { return errNoMail }
+func (noMail) Queue(Notice) error                 { return errNoMail }
+
+// tellOwner queues a notice to the owner of an account, if there is an address and mail.
+func (s *Service) tellOwner(a Account, kind NoticeKind, c Client) {
+	if a.Email == "" || s.mailer == (noMail{}) {
+		return
+	}
+	err := s.mailer.Queue(Notice{
+		Kind: kind, To: Email(a.Email), Username: a.Username, Device: DeviceLabel(c.UserAgent), Addr: c.Addr, At: s.wholeNow(),
+	})
+	if err != nil {
+		s.Log.Warn("a notice could not be queued", "notice", kind.String(), "account", a.ID, "error", err)
+	}
+}
+
+// noteDevice tells the owner of an account of a login from a device that it was never used from before. The first device
+// of all is no news.
+func (s *Service) noteDevice(ctx context.Context, a Account, c Client) {
+	if a.Email == "" || s.mailer == (noMail{}) {
+		return
+	}
+	device := hashFields(s.codeKey, "device", string(a.ID), DeviceLabel(c.UserAgent))
+	s.background(ctx, "noting a device", func(ctx context.Context) error {
+		known, others, err := s.Devices.NoteDevice(ctx, a.ID, device, s.wholeNow())
+		if err == nil && !known && others {
+			s.tellOwner(a, NoticeNewDevice, c)
+		}
+		return err
+	})
+}

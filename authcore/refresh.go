@@ -1,0 +1,75 @@
+package authcore
+
+import (
+	"context"
+	"time"
+)
+
+// Refreshing asks for a new token of the same session.
+type Refreshing struct {
+	Token         UnverifiedToken
+	TokenLifetime time.Duration // of the new one; 0: the session's
+	Client        Client
+}
+
+// Refresh replaces a token of a session that lives by one of the next generation; the old one may have expired. With the
+// token just before the newest, whose answer may have been lost, it returns another token of the newest generation. An
+// older one was stolen, or its successor was: its session ends, everywhere. Kinds: BadToken, SessionOver, Unavailable.
+func (s *Service) Refresh(ctx context.Context, r Refreshing) (Grant, error) {
+	c, err := s.tokens.checkExpired(ctx, r.Token)
+	if err != nil {
+		return Grant{}, err
+	}
+	account, id := AccountID(c.Subject), SessionID(c.Session)
+	e, k, err := s.live.lookup(ctx, account, id, s.load(account, id))
+	if err != nil {
+		return Grant{}, err
+	}
+	if k.session.Account != account {
+		return Grant{}, errOthersAccount
+	}
+	now := s.Now()
+	if k.session.over(now, time.UnixMilli(e.lastSeen.Load())) {
+		return Grant{}, errSessionOver
+	}
+	if k.session.Generation > c.Generation+1 {
+		return Grant{}, s.theft(ctx, k.account, id, r.Client)
+	}
+	sess, err := ask(ctx, "rotating a session", func(ctx context.Context) (Session, error) {
+		return s.Sessions.RotateSession(ctx, account, id, c.Generation)
+	})
+	if err != nil {
+		return Grant{}, err
+	}
+	s.live.rotated(e, sess.Generation)
+	if sess.Generation > c.Generation+1 {
+		return Grant{}, s.theft(ctx, k.account, id, r.Client)
+	}
+	tok, expires, err := s.tokens.issue(&k.account, &sess, r.TokenLifetime)
+	if err != nil {
+		return Grant{}, err
+	}
+	if !expires.After(now) { // its last second has begun
+		return Grant{}, errSessionOver
+	}
+	e.lastSeen.Store(now.UnixMilli())
+	return Grant{Token: tok, Expires: expires, Account: k.account, Session: sess}, nil
+}
+
+// theft ends a session of which an old token came back. Of several who bear one, the first brings the owner a notice.
+func (s *Service) theft(ctx context.Context, a Account, id SessionID, c Client) error {
+	s.Log.Warn("a superseded token was used for a refresh; ending its session", "account", a.ID, "session", id, "dialect", c.Dialect, "client_ip", c.Addr)
+	r, err := s.EndSession(ctx, a.ID, id)
+	if err != nil { // nobody may come again to make up for it
+		e := Event{Account: a.ID, Sessions: []SessionID{id}}
+		s.apply(e)
+		s.postpone(e)
+	}
+	if err != nil || r.Sessions > 0 || r.unforgotten {
+		s.tellOwner(a, NoticeTokenTheft, c)
+	}
+	if err != nil {
+		return err
+	}
+	return errSessionOver
+}

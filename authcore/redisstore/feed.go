@@ -286,6 +286,8 @@ type event struct {
 	Sessions []authcore.SessionID `json:"sessions,omitempty"`
 	Epoch    int64                `json:"epoch,omitempty"`
 	Kept     authcore.SessionID   `json:"kept,omitempty"`
+	Changed  bool                 `json:"changed,omitempty"`
+	Away     authcore.SessionID   `json:"away,omitempty"`
 	Keys     bool                 `json:"keys,omitempty"`
 }
 
@@ -294,7 +296,7 @@ var errNotText = errors.New("an ID is not text")
 
 func encodeEvent(e authcore.Event) ([]byte, error) {
 	bad := func(id authcore.SessionID) bool { return !utf8.ValidString(string(id)) }
-	if !utf8.ValidString(string(e.Account)) || bad(e.Kept) || slices.ContainsFunc(e.Sessions, bad) {
+	if !utf8.ValidString(string(e.Account)) || bad(e.Kept) || bad(e.Away) || slices.ContainsFunc(e.Sessions, bad) {
 		return nil, errNotText
 	}
 	return json.Marshal(event(e))

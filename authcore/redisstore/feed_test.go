@@ -2,10 +2,12 @@ package redisstore
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -80,6 +82,61 @@ func TestFeedCluster(t *testing.T) {
 	t.Run("presence", func(t *testing.T) {
 		storetest.RunPresence(t, func(t *testing.T) storetest.Nodes { return presenceNodes(t, open(t), open(t)) })
 	})
+}
+
+// TestFeedVersions: nodes of other versions say more or less than this one, and understand each other as far as they can.
+func TestFeedVersions(t *testing.T) {
+	server := redistest.Start(t)
+	publisher, r := openFeed(t, server), storetest.NewRecorder(0)
+	storetest.Follow(t, openFeed(t, server), r)
+	cases := []struct {
+		raw  string
+		want authcore.Event
+	}{
+		{`{}`, authcore.Event{}},
+		{`{"account":"a","sessions":["s"]}`, authcore.Event{Account: "a", Sessions: []authcore.SessionID{"s"}}},
+		{`{"account":"a","epoch":7,"kept":"k"}`, authcore.Event{Account: "a", Epoch: 7, Kept: "k"}},
+		{`{"account":"a","changed":true}`, authcore.Event{Account: "a", Changed: true}},
+		{`{"account":"a","away":"s"}`, authcore.Event{Account: "a", Away: "s"}},
+		{`{"new":{"account":"b","epoch":[8]},"account":"a","epoch":7,"more":null,"gone":true,"":1e400}`, authcore.Event{Account: "a", Epoch: 7}},
+		{`{"keys":true,"purposes":["signing"]}`, authcore.Event{Keys: true}},
+	}
+	var events []authcore.Event
+	for i, c := range cases {
+		if _, err := publisher.store(t.Context(), fmt.Sprint("token", i), "nobody", []byte(c.raw)); err != nil {
+			t.Fatal(err)
+		}
+		events = append(events, c.want)
+	}
+	r.AwaitEvents(t, len(cases))
+	if got := r.Events(); !reflect.DeepEqual(got, events) {
+		t.Errorf("heard %+v, want %+v", got, events)
+	}
+	if n := r.Resets(); n != 1 {
+		t.Errorf("%d resets", n)
+	}
+
+	// For the version before, which knew five fields, the new ones are nothing to do.
+	for _, e := range []authcore.Event{{Account: "a", Changed: true}, {Account: "a", Away: "s"}} {
+		raw, err := encodeEvent(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var older struct {
+			Account, Kept string
+			Sessions      []string
+			Epoch         int64
+			Keys          bool
+		}
+		if err := json.Unmarshal(raw, &older); err != nil || older.Account != "a" || older.Kept != "" || older.Sessions != nil || older.Epoch != 0 || older.Keys {
+			t.Errorf("%s is %+v, %v", raw, older, err)
+		}
+	}
+	for _, e := range []authcore.Event{{Account: "a\xff"}, {Sessions: []authcore.SessionID{"s", "\xff"}}, {Kept: "\xff"}, {Away: "\xff"}} {
+		if raw, err := encodeEvent(e); !errors.Is(err, errNotText) {
+			t.Errorf("%s, %v", raw, err)
+		}
+	}
 }
 
 // TestFeedFaults breaks the feed in many ways. In each, an event that was stored is applied, or followed by a reset.

@@ -19,8 +19,8 @@ import (
 )
 
 // A session is a text: when it was last seen, its absolute end and its idle limit, in milliseconds, each followed by a
-// space, then the rest as JSON. The scripts change the first number and leave everything else as it is, also what a
-// newer version may have added to the JSON.
+// space, then the rest as JSON. The scripts change the first number or the generation, and leave everything else as it is,
+// also what a newer version may have added to the JSON. No key that is added at any depth may be "gen", too.
 type storedSession struct {
 	Account    authcore.AccountID `json:"account"`
 	ID         authcore.SessionID `json:"id"`
@@ -246,6 +246,41 @@ func (s *Store) touch(ctx context.Context, batch []authcore.Touch) error {
 		_, err = send("eval", touch.source, unknown)
 	}
 	return err
+}
+
+// rotate changes the generation where it stands in the JSON. Nothing else there looks like it: within a text its quotes
+// would be escaped.
+var rotate = newScript(`
+local text, asked = redis.call('HGET', KEYS[1], ARGV[1]), tonumber(ARGV[2])
+if not text then
+	return false
+end
+local from, to, generation = string.find(text, '"gen":(%-?%d+)')
+if not from then
+	return redis.error_reply('ERR a stored session is damaged')
+end
+if tonumber(generation) <= asked then
+	text = string.sub(text, 1, from - 1) .. '"gen":' .. string.format('%.0f', asked + 1) .. string.sub(text, to + 1)
+	redis.call('HSET', KEYS[1], ARGV[1], text)
+end
+return text`)
+
+// RotateSession implements [authcore.SessionStore].
+func (s *Store) RotateSession(ctx context.Context, account authcore.AccountID, id authcore.SessionID, generation int64) (
+	authcore.Session, error,
+) {
+	var n authcore.Session
+	err := s.call(ctx, "rotate session", func(ctx context.Context) error {
+		text, err := s.run(ctx, rotate, s.sessionsKey(account), string(id), generation).Text()
+		if errors.Is(err, redis.Nil) {
+			return authcore.Errorf(authcore.KindSessionOver, "the session is over")
+		}
+		if err == nil {
+			n, err = decodeSession(text, account, id)
+		}
+		return err
+	})
+	return n, err
 }
 
 // EndSession implements [authcore.SessionStore].

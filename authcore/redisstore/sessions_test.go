@@ -53,6 +53,9 @@ func TestSessionLifetime(t *testing.T) {
 	check("touched", "a", 4*hour)
 	touch(n, 9*hour)
 	check("touched, absolute end first", "a", 11*hour)
+	_, err := s.RotateSession(t.Context(), n.Account, n.ID, n.Generation)
+	must(t, err)
+	check("rotated", "a", 11*hour)
 	create(session("a", 5*hour, 0, 0))
 	check("beside a shorter one", "a", 11*hour)
 	create(session("a", 20*hour, 0, 0))
@@ -61,7 +64,7 @@ func TestSessionLifetime(t *testing.T) {
 	check("over for long", "over", hour)
 	create(session("ever", 100*365*24*hour, 0, 0))
 	check("in a hundred years", "ever", 100*365*24*hour+hour)
-	_, err := s.EndSessions(t.Context(), "a", math.MaxInt64, "")
+	_, err = s.EndSessions(t.Context(), "a", math.MaxInt64, "")
 	must(t, err)
 	if left, err := server.Client().Exists(t.Context(), s.sessionsKey("a")).Result(); err != nil || left != 0 {
 		t.Errorf("of an account without sessions there are %d keys, %v", left, err)
@@ -132,13 +135,16 @@ func TestSessionOfAnother(t *testing.T) {
 		if err == nil || hasKind(err) || all != nil {
 			t.Errorf("%s: listed %+v, %v", name, all, err)
 		}
+		if got, err := s.RotateSession(t.Context(), "mine", mine.ID, 2); err == nil || hasKind(err) || got != (authcore.Session{}) {
+			t.Errorf("%s: rotated %+v, %v", name, got, err)
+		}
 		if ended, err := s.EndSession(t.Context(), "mine", mine.ID); !ended || err != nil {
 			t.Errorf("%s: ended: %v, %v", name, ended, err)
 		}
 	}
 
-	// What a newer version adds is no mistake, and a touch does not lose it.
-	newer := strings.Replace(own, `{`, `{"new":{"a b":[1.50]},`, 1)
+	// What a newer version adds is no mistake, and neither a touch nor a rotation loses it.
+	newer := strings.Replace(own, `{`, `{"new":{"a b":[1.50],"generation":2,"text":"\"gen\":2"},`, 1)
 	must(t, c.HSet(t.Context(), key, string(mine.ID), newer).Err())
 	mine.LastSeenAt = mine.LastSeenAt.Add(time.Minute)
 	must(t, s.TouchSessions(t.Context(), []authcore.Touch{{Account: "mine", Session: mine.ID, At: mine.LastSeenAt}}))
@@ -149,6 +155,15 @@ func TestSessionOfAnother(t *testing.T) {
 	}
 	if touched := text(mine); touched[strings.Index(touched, " "):] != newer[strings.Index(newer, " "):] {
 		t.Errorf("a touch made %q of %q", touched, newer)
+	}
+	expected := strings.Replace(text(mine), `"gen":2,`, `"gen":3,`, 1)
+	mine.Generation = 3
+	got, err = s.RotateSession(t.Context(), "mine", mine.ID, 2)
+	if err != nil || got != mine {
+		t.Errorf("got %+v, want %+v, %v", got, mine, err)
+	}
+	if rotated := text(mine); rotated != expected {
+		t.Errorf("a rotation made %q of it, want %q", rotated, expected)
 	}
 }
 
@@ -228,7 +243,7 @@ func TestRepliesStayApart(t *testing.T) {
 			n := sessions[i]
 			for range calls {
 				ctx, cancel := context.WithCancel(context.Background())
-				switch rand.IntN(8) {
+				switch rand.IntN(4) {
 				case 0:
 					ctx, cancel = context.WithTimeout(ctx, rand.N(20*time.Millisecond))
 				case 1:
@@ -255,7 +270,7 @@ func TestRepliesStayApart(t *testing.T) {
 	close(stop)
 	pausing.Wait()
 	t.Logf("%d answered, %d cut off", good.Load(), cut.Load())
-	if good.Load() < 1000 || cut.Load() < 1000 {
+	if good.Load() < 1000 || cut.Load() < 300 {
 		t.Errorf("%d answered and %d cut off: this shows too little", good.Load(), cut.Load())
 	}
 	for _, n := range sessions {

@@ -39,7 +39,8 @@ func calls(s *Store) map[string]func(context.Context) error {
 		"TouchSessions": func(ctx context.Context) error {
 			return s.TouchSessions(ctx, []authcore.Touch{{Account: account, Session: "x", At: time.Now()}})
 		},
-		"EndSession": func(ctx context.Context) error { _, err := s.EndSession(ctx, account, "x"); return err },
+		"RotateSession": func(ctx context.Context) error { _, err := s.RotateSession(ctx, account, "x", 1); return over(err) },
+		"EndSession":    func(ctx context.Context) error { _, err := s.EndSession(ctx, account, "x"); return err },
 		"EndSessions": func(ctx context.Context) error {
 			_, err := s.EndSessions(ctx, "another", math.MaxInt64, "x")
 			return err
@@ -234,6 +235,9 @@ func TestMemoryFull(t *testing.T) {
 			t.Errorf("memory is full: %s says %v", name, err)
 		}
 	}
+	if _, err := s.RotateSession(t.Context(), "account", sessions[0].ID, sessions[0].Generation); err == nil || hasKind(err) || !strings.Contains(err.Error(), "OOM") {
+		t.Errorf("memory is full: RotateSession says %v", err)
+	}
 	if got, err := s.Session(t.Context(), "account", sessions[0].ID); err != nil || got != sessions[0] {
 		t.Errorf("memory is full: Session: %+v, %v", got, err)
 	}
@@ -259,10 +263,15 @@ func TestDemoted(t *testing.T) {
 	c := server.Client()
 	must(t, c.ReplicaOf(t.Context(), "127.0.0.1", "1").Err())
 	// The others read, or find nothing to write.
-	fails(t, s, "a replica", slack, "READONLY", "Ping", "Session", "Sessions", "TouchSessions", "EndSessions", "Forgive")
+	fails(t, s, "a replica", slack, "READONLY", "Ping", "Session", "Sessions", "TouchSessions", "RotateSession",
+		"EndSessions", "Forgive")
 	for name, call := range map[string]func(context.Context) error{
 		"TouchSessions": func(ctx context.Context) error {
 			return s.TouchSessions(ctx, []authcore.Touch{{Account: n.Account, Session: n.ID, At: time.Now().Add(time.Hour)}})
+		},
+		"RotateSession": func(ctx context.Context) error {
+			_, err := s.RotateSession(ctx, n.Account, n.ID, n.Generation)
+			return err
 		},
 		"EndSessions": func(ctx context.Context) error {
 			_, err := s.EndSessions(ctx, n.Account, math.MaxInt64, "")
@@ -451,7 +460,10 @@ func TestAnswerLost(t *testing.T) {
 	}
 	n := newSession("account")
 	// Once undisturbed, so that the server knows the scripts.
-	must(t, s.CreateSession(ctx, newSession("account")))
+	other := newSession("account")
+	must(t, s.CreateSession(ctx, other))
+	_, err = s.RotateSession(ctx, other.Account, other.ID, 1)
+	must(t, err)
 	_, err = s.EndSessions(ctx, "account", math.MaxInt64, "")
 	must(t, err)
 	_, err = s.Attempt(ctx, authcore.LimitAccount, "another", b)
@@ -460,6 +472,13 @@ func TestAnswerLost(t *testing.T) {
 	lost("CreateSession", func() error { return s.CreateSession(ctx, n) })
 	_, err = sure.Session(ctx, n.Account, n.ID)
 	must(t, err)
+	lost("RotateSession", func() error { _, err := s.RotateSession(ctx, n.Account, n.ID, n.Generation); return err })
+	for range 2 { // it was moved, once, and whoever asks again has the predecessor
+		got, err := sure.RotateSession(ctx, n.Account, n.ID, n.Generation)
+		if err != nil || got.Generation != n.Generation+1 {
+			t.Errorf("a rotation whose answer was lost: generation %d, %v", got.Generation, err)
+		}
+	}
 	lost("EndSession", func() error { _, err := s.EndSession(ctx, n.Account, n.ID); return err })
 	must(t, sure.CreateSession(ctx, n)) // it was ended
 	lost("EndSessions", func() error { _, err := s.EndSessions(ctx, n.Account, math.MaxInt64, ""); return err })

@@ -16,13 +16,18 @@ const (
 )
 
 // CreateAccount implements [authcore.AccountStore].
-func (s *Store) CreateAccount(ctx context.Context, a authcore.Account) (authcore.Account, error) {
+func (s *Store) CreateAccount(ctx context.Context, a authcore.Account, invite []byte) (authcore.Account, error) {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
 	a.EmailHash = append([]byte(nil), a.EmailHash...) // an empty one is none
 	a.CreatedAt = fromMillis(a.CreatedAt.UnixMilli())
 	skeleton := a.Username.Skeleton()
 	err := s.tx(ctx, "create account", func(tx *sql.Tx) error {
+		if invite != nil {
+			if err := redeem(ctx, tx, invite, a); err != nil {
+				return err
+			}
+		}
 		err := tx.QueryRowContext(ctx, `
 			INSERT INTO accounts (id, username, skeleton, display_name, avatar_url, bot, email, email_hash, password_hash,
 				disabled, epoch, kept, created_at)
@@ -121,6 +126,23 @@ func (s *Store) SetDisabled(ctx context.Context, id authcore.AccountID, disabled
 		}
 		return err
 	})
+}
+
+// SetProfile implements [authcore.AccountStore].
+func (s *Store) SetProfile(ctx context.Context, id authcore.AccountID, displayName, avatarURL *string) (authcore.Account, error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	var a authcore.Account
+	err := s.tx(ctx, "set profile", func(tx *sql.Tx) (err error) {
+		a, err = scanAccount(ctx, tx.QueryRowContext(ctx, `UPDATE accounts
+			SET display_name = COALESCE($2, display_name), avatar_url = COALESCE($3, avatar_url)
+			WHERE id = $1 RETURNING `+accountColumns, string(id), displayName, avatarURL))
+		return err
+	})
+	if err != nil {
+		return authcore.Account{}, err
+	}
+	return a, nil
 }
 
 func unknownAccount() error {

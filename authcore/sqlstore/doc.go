@@ -1,6 +1,6 @@
-// Package sqlstore keeps accounts, sessions, revocations and keys in SQL. A [Store] implements [authcore.AccountStore],
-// [authcore.SessionStore], [authcore.RevocationStore] and [authcore.KeyStore]; package storetest holds it to their
-// contracts.
+// Package sqlstore keeps accounts, sessions, revocations, codes, invites, devices and keys in SQL. A [Store] implements
+// [authcore.AccountStore], [authcore.SessionStore], [authcore.RevocationStore], [authcore.CodeStore],
+// [authcore.InviteStore], [authcore.DeviceStore] and [authcore.KeyStore]; package storetest holds it to their contracts.
 //
 // The queries are the same for every database: $1 placeholders, ON CONFLICT, RETURNING, partial indexes, and nothing
 // that only one of them knows. What differs stands in the file named after the database and in its migrations.
@@ -41,6 +41,26 @@
 //	          id             text    so there is no reference to sessions either.
 //	          forget_at      time, indexed
 //
+//	codes     account        text    primary key (account, purpose): a new code takes the place of the one before it.
+//	          purpose        text    There is no reference to accounts; a code that is left behind expires.
+//	          request        text, unique
+//	          hash           bytes
+//	          tries          integer, so far
+//	          expires_at     time, indexed
+//
+//	invites   id             text, primary key
+//	          hash           bytes, unique
+//	          uses           integer, that it has
+//	          used           integer, of them; never more
+//	          email_hash     bytes, NULL where it is for anybody
+//	          created_at     time
+//	          expires_at     time
+//	          revoked_at     time, NULL while it is not
+//
+//	devices   account        text    primary key (account, device)
+//	          device         bytes, a hash
+//	          seen_at        time, indexed; it only grows
+//
 //	keys      number         integer, assigned by the database: the order in which keys were added
 //	          purpose        text    unique (purpose, id)
 //	          id             text
@@ -61,13 +81,28 @@
 // A look at a session's account is one statement, so that its epoch and the session's revocation are of one moment. A
 // session that is revoked while it becomes the kept one may be both; being revoked counts.
 //
+// A code that resets a password is deleted in the transaction that sets the password, so of two callers with it one finds
+// it gone; a try of it is one conditional UPDATE. An invite is redeemed in the transaction that makes the account, and
+// before the account: whoever comes without a good one learns nothing about names. Those who redeem one invite at once
+// come one after the other; where the account is not made, the use is taken back with it. A session's generation is moved
+// by a conditional UPDATE, and read in the same transaction. Of the devices of an account, those that are new at once
+// come one after the other, by a lock on the account, so that each sees the ones before it.
+//
+// Where a commit was cut off, trying again tells: a code that was used is a bad one, and so is an invite of one use, or the
+// name is taken; a rotation returns the generation that it made.
+//
 // # Migrations
 //
 // Opening a database brings it up to date, each numbered migration in a transaction of its own with the row in
 // chatgate_migrations that records it. That row's number is unique, so of several processes that start at once one
 // applies a migration and the others see that it did. A database from a newer chatgate is refused, and so is one that
 // belongs to another program. There are no migrations downwards: they would lose accounts. A node of the version before
-// goes on working while others are upgraded: what a migration adds has defaults.
+// goes on working while others are upgraded: what a migration adds to a table has defaults, and what it adds beside them
+// the older node does not use.
+//
+//	1  accounts, sessions, keys
+//	2  revoked_sessions; epoch and kept of accounts, epoch of sessions
+//	3  codes, invites, devices
 //
 // # SQLite
 //

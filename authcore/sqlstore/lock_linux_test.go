@@ -32,7 +32,7 @@ func TestSQLiteLocksStay(t *testing.T) {
 	path := newPath(t)
 	s, err := sqlstore.OpenSQLite(t.Context(), path)
 	must(t, err)
-	_, err = s.CreateAccount(t.Context(), newAccount("alice"))
+	_, err = s.CreateAccount(t.Context(), newAccount("alice"), nil)
 	must(t, err)
 	second, err := sqlstore.OpenSQLite(t.Context(), path)
 	must(t, err)

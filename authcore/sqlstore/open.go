@@ -163,5 +163,8 @@ var (
 	_ authcore.AccountStore    = (*Store)(nil)
 	_ authcore.SessionStore    = (*Store)(nil)
 	_ authcore.RevocationStore = (*Store)(nil)
+	_ authcore.CodeStore       = (*Store)(nil)
+	_ authcore.InviteStore     = (*Store)(nil)
+	_ authcore.DeviceStore     = (*Store)(nil)
 	_ authcore.KeyStore        = (*Store)(nil)
 )

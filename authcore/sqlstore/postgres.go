@@ -175,7 +175,7 @@ func migratePostgres(ctx context.Context, config *pgx.ConnConfig) error {
 	err = tx.QueryRowContext(ctx, `SELECT current_setting('server_encoding'),
 		EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1),
 		EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = current_schema()
-			AND tablename IN ('accounts', 'sessions', 'keys', 'revoked_sessions'))`,
+			AND tablename IN ('accounts', 'sessions', 'keys', 'revoked_sessions', 'codes', 'invites', 'devices'))`,
 		migrationTable).Scan(&encoding, &ours, &foreign)
 	switch {
 	case err != nil:

@@ -46,15 +46,16 @@ func rawPostgres(t *testing.T, dsn string) *sql.DB {
 }
 
 func TestPostgres(t *testing.T) {
+	t.Parallel() // as TestSQLite
 	server := pgtest.Start(t)
 	// What a store does is the matter here, not how fast a busy machine does it.
 	s := openPostgresWith(t, sqlstore.PostgresOptions{
 		DSN: server.NewDatabase(t), ConnectTimeout: 10 * time.Second, StatementTimeout: 10 * time.Second,
 	})
 	storetest.Run(t, func(t *testing.T) storetest.Stores {
-		_, err := s.Writer().Exec(`TRUNCATE accounts, sessions, revoked_sessions, keys RESTART IDENTITY`)
+		_, err := s.Writer().Exec(`TRUNCATE accounts, sessions, revoked_sessions, codes, invites, devices, keys RESTART IDENTITY`)
 		must(t, err)
-		return storetest.Stores{Accounts: s, Sessions: s, Revocations: s, Keys: s}
+		return allOf(s)
 	})
 	t.Run("concurrent open", func(t *testing.T) {
 		for range 3 {
@@ -62,7 +63,7 @@ func TestPostgres(t *testing.T) {
 		}
 	})
 	t.Run("reopen", func(t *testing.T) { postgresReopen(t, server.NewDatabase(t)) })
-	t.Run("upgrade", func(t *testing.T) { postgresUpgrade(t, server.NewDatabase(t)) })
+	t.Run("upgrade", func(t *testing.T) { postgresUpgrade(t, server) })
 	t.Run("keeps revocations", func(t *testing.T) {
 		dsn := server.NewDatabase(t)
 		keepsRevocations(t, func() (*sqlstore.Store, error) {
@@ -87,7 +88,7 @@ func TestPostgres(t *testing.T) {
 		dsn := server.NewDatabase(t)
 		openPostgres(t, dsn)
 		s := openPostgres(t, dsn+"&default_transaction_read_only=on")
-		_, err := s.CreateAccount(t.Context(), newAccount("alice"))
+		_, err := s.CreateAccount(t.Context(), newAccount("alice"), nil)
 		wantCode(t, err, "25006")
 		if _, err := s.AccountByUsername(t.Context(), "alice"); authcore.KindOf(err) != authcore.KindUnknownAccount {
 			t.Error(err)
@@ -105,7 +106,7 @@ func postgresConcurrentOpen(t *testing.T, dsn string) {
 		go func() {
 			s, err := sqlstore.OpenPostgres(t.Context(), sqlstore.PostgresOptions{DSN: dsn})
 			if err == nil {
-				_, err = s.CreateAccount(t.Context(), newAccount(fmt.Sprintf("user%d", i)))
+				_, err = s.CreateAccount(t.Context(), newAccount(fmt.Sprintf("user%d", i)), nil)
 				err = errors.Join(err, s.Close())
 			}
 			errs <- err
@@ -139,7 +140,7 @@ func wantPostgresMigratedOnce(t *testing.T, s *sqlstore.Store) {
 func postgresReopen(t *testing.T, dsn string) {
 	s, err := sqlstore.OpenPostgres(t.Context(), sqlstore.PostgresOptions{DSN: dsn})
 	must(t, err)
-	a, err := s.CreateAccount(t.Context(), newAccount("alice"))
+	a, err := s.CreateAccount(t.Context(), newAccount("alice"), nil)
 	must(t, err)
 	must(t, s.Close())
 	must(t, s.Close())
@@ -150,7 +151,7 @@ func postgresReopen(t *testing.T, dsn string) {
 	// A number stays spent, even if its account was removed by hand.
 	_, err = s.Writer().Exec(`DELETE FROM accounts`)
 	must(t, err)
-	if b, err := s.CreateAccount(t.Context(), newAccount("bob")); err != nil || b.Number <= a.Number {
+	if b, err := s.CreateAccount(t.Context(), newAccount("bob"), nil); err != nil || b.Number <= a.Number {
 		t.Errorf("number %d after %d, %v", b.Number, a.Number, err)
 	}
 }
@@ -222,20 +223,20 @@ func postgresLocked(t *testing.T, dsn string) {
 	must(t, err)
 	a := newAccount("alice")
 	soon(t, "a table that is locked", longest, func() {
-		if _, err := s.CreateAccount(t.Context(), a); err == nil || errors.Is(err, context.Canceled) {
+		if _, err := s.CreateAccount(t.Context(), a, nil); err == nil || errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
 	})
 	soon(t, "a table that is locked, for a caller in a hurry", time.Second, func() {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
-		if _, err := s.CreateAccount(ctx, a); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := s.CreateAccount(ctx, a, nil); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 	})
 	must(t, tx.Rollback())
 	eventually(t, "it works again", func() bool {
-		_, err := s.CreateAccount(t.Context(), a)
+		_, err := s.CreateAccount(t.Context(), a, nil)
 		return err == nil
 	})
 }
@@ -256,11 +257,41 @@ func postgresSlow(t *testing.T, dsn string) {
 	wantCode(t, s.CreateSession(t.Context(), newSession("alice")), "57014")
 }
 
-func postgresUpgrade(t *testing.T, dsn string) {
-	old := rawPostgres(t, dsn)
-	a, n := makeVersion1(t, old, goose.DialectPostgres, filepath.Join("migrations", "postgres"))
+func init() {
+	roles["open postgres"] = func(dsn string) error {
+		s, err := sqlstore.OpenPostgres(context.Background(), sqlstore.PostgresOptions{DSN: dsn})
+		if err != nil {
+			return err
+		}
+		fmt.Println("opened")
+		return s.Close()
+	}
+}
 
-	// Somebody who reads the tables for long, as a backup does, is not waited for: whoever else uses them would wait, too.
+func postgresUpgrade(t *testing.T, server *pgtest.Server) {
+	for _, version := range []int64{1, 2} {
+		dsn := server.NewDatabase(t)
+		old := rawPostgres(t, dsn)
+		o := makeOlder(t, old, goose.DialectPostgres, filepath.Join("migrations", "postgres"), version)
+		if version == 1 {
+			postgresUpgradeRead(t, old, dsn)
+		}
+		s := o.upgrade(t, func() (*sqlstore.Store, error) {
+			return sqlstore.OpenPostgres(t.Context(), sqlstore.PostgresOptions{DSN: dsn})
+		})
+		wantPostgresMigratedOnce(t, s)
+	}
+	dsn := server.NewDatabase(t)
+	o := makeOlder(t, rawPostgres(t, dsn), goose.DialectPostgres, filepath.Join("migrations", "postgres"), 2)
+	openInProcesses(t, "open postgres", dsn)
+	s := openPostgres(t, dsn)
+	o.check(t, s)
+	wantPostgresMigratedOnce(t, s)
+}
+
+// Somebody who reads the tables for long, as a backup does, is not waited for by a migration that changes them: whoever
+// else uses them would wait, too.
+func postgresUpgradeRead(t *testing.T, old *sql.DB, dsn string) {
 	tx, err := old.Begin()
 	must(t, err)
 	_, err = tx.Exec(`SELECT * FROM accounts`)
@@ -274,18 +305,16 @@ func postgresUpgrade(t *testing.T, dsn string) {
 		t.Error(err)
 	}
 	must(t, tx.Rollback())
-	s := upgrade(t, old, a, n, func() (*sqlstore.Store, error) {
-		return sqlstore.OpenPostgres(t.Context(), sqlstore.PostgresOptions{DSN: dsn})
-	})
-	wantPostgresMigratedOnce(t, s)
 }
 
 func postgresRefuses(t *testing.T, server *pgtest.Server) {
-	newer, foreign := server.NewDatabase(t), server.NewDatabase(t)
+	newer, foreign, invited := server.NewDatabase(t), server.NewDatabase(t), server.NewDatabase(t)
 	openPostgres(t, newer)
 	_, err := rawPostgres(t, newer).Exec(`INSERT INTO chatgate_migrations (version_id, is_applied) VALUES (9999, true)`)
 	must(t, err)
 	_, err = rawPostgres(t, foreign).Exec(`CREATE TABLE accounts (name TEXT)`)
+	must(t, err)
+	_, err = rawPostgres(t, invited).Exec(`CREATE TABLE invites (name TEXT)`)
 	must(t, err)
 	server.Exec(t, `CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0`)
 	server.Exec(t, `CREATE ROLE guest LOGIN PASSWORD 'guest-secret'`)
@@ -294,6 +323,7 @@ func postgresRefuses(t *testing.T, server *pgtest.Server) {
 	for _, c := range []struct{ name, dsn, want string }{
 		{"newer", newer, "its schema has version 9999, made by a newer chatgate; this one knows versions up to "},
 		{"another program's", foreign, "it has tables of another program"},
+		{"another program's invites", invited, "it has tables of another program"},
 		{"encoding", server.DSN("latin"), "its encoding is LATIN1; it has to be UTF8"},
 		{"no right", guest, "the user lacks a right: "},
 		{"no database", server.DSN("nowhere"), "there is no such database: "},

@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"context"
+	crand "crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ type outage struct {
 func newOutage(t *testing.T, server *pgtest.Server, dsn string) *outage {
 	o := &outage{server: server, dsn: dsn, s: openPostgres(t, dsn)}
 	var err error
-	o.alice, err = o.s.CreateAccount(t.Context(), newAccount("alice"))
+	o.alice, err = o.s.CreateAccount(t.Context(), newAccount("alice"), nil)
 	must(t, err)
 	return o
 }
@@ -57,7 +58,31 @@ func (o *outage) calls() map[string]func(ctx context.Context) error {
 			_, _, err := o.s.RevokeSessions(ctx, o.alice.ID, authcore.Session{})
 			return err
 		},
+		"CreateAccount": func(ctx context.Context) error {
+			_, err := o.s.CreateAccount(ctx, newAccount("bob"), []byte("no invite"))
+			return but(err, authcore.KindBadInvite)
+		},
+		"Invites": func(ctx context.Context) error { _, err := o.s.Invites(ctx); return err },
+		"PutCode": func(ctx context.Context) error {
+			return o.s.PutCode(ctx, authcore.Code{Request: authcore.RequestID(crand.Text()), Account: o.alice.ID, Purpose: "code", Hash: []byte("code")})
+		},
+		"ResetPassword": func(ctx context.Context) error {
+			_, err := o.s.ResetPassword(ctx, "no request", []byte("code"), "hash", time.Now())
+			return but(err, authcore.KindBadCode)
+		},
+		"NoteDevice": func(ctx context.Context) error {
+			_, _, err := o.s.NoteDevice(ctx, o.alice.ID, []byte(crand.Text()), time.Now())
+			return err
+		},
 	}
+}
+
+// but takes an answer of that kind for none that failed.
+func but(err error, kind authcore.Kind) error {
+	if e, ok := errors.AsType[*authcore.Error](err); ok && e.Kind == kind {
+		return nil
+	}
+	return err
 }
 
 // check looks at the error of a call that failed as it should.
@@ -173,10 +198,10 @@ func (o *outage) readOnly(t *testing.T) {
 	name := strings.TrimPrefix(u.Path, "/")
 	o.server.Exec(t, `ALTER DATABASE `+name+` SET default_transaction_read_only = on`)
 	o.server.Exec(t, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '`+name+`'`)
-	for _, what := range []string{"Ping", "AccountByID", "Sessions", "SessionAccount"} {
+	for _, what := range []string{"Ping", "AccountByID", "Sessions", "SessionAccount", "Invites"} {
 		eventually(t, what+" works", func() bool { return o.calls()[what](t.Context()) == nil })
 	}
-	for _, what := range []string{"CreateSession", "RevokeSession", "RevokeSessions"} {
+	for _, what := range []string{"CreateSession", "RevokeSession", "RevokeSessions", "CreateAccount", "PutCode", "ResetPassword", "NoteDevice"} {
 		var err error
 		eventually(t, what+" says why", func() bool {
 			err = o.calls()[what](t.Context())
@@ -267,7 +292,7 @@ func TestPostgresCanceledCalls(t *testing.T) {
 	o := &outage{server: server, dsn: server.NewDatabase(t)}
 	o.s = openPostgresWith(t, sqlstore.PostgresOptions{DSN: o.dsn, MaxConns: conns})
 	var err error
-	o.alice, err = o.s.CreateAccount(t.Context(), newAccount("alice"))
+	o.alice, err = o.s.CreateAccount(t.Context(), newAccount("alice"), nil)
 	must(t, err)
 	raw := rawPostgres(t, o.dsn)
 
@@ -324,7 +349,7 @@ func TestPostgresCanceledCalls(t *testing.T) {
 	t.Run("locked", func(t *testing.T) {
 		tx, err := raw.Begin()
 		must(t, err)
-		_, err = tx.Exec(`LOCK TABLE accounts, sessions, revoked_sessions`)
+		_, err = tx.Exec(`LOCK TABLE accounts, sessions, revoked_sessions, codes, invites, devices`)
 		must(t, err)
 		cutOff(100 * time.Millisecond)
 		must(t, tx.Rollback())

@@ -76,18 +76,24 @@ func openOnce(path string) error {
 	return s.Close()
 }
 
+// openInProcesses lets several processes open a database at once.
+func openInProcesses(t *testing.T, role, path string) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			if out, err := childCommand(t, role, path).Output(); err != nil || string(out) != "opened\n" {
+				t.Errorf("%q, %v", out, err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func TestSQLiteConcurrentProcesses(t *testing.T) {
 	for range 3 {
 		path := newPath(t)
-		var wg sync.WaitGroup
-		for range 4 {
-			wg.Go(func() {
-				if out, err := childCommand(t, "open", path).Output(); err != nil || string(out) != "opened\n" {
-					t.Errorf("%q, %v", out, err)
-				}
-			})
-		}
-		wg.Wait()
+		openInProcesses(t, "open", path)
 		s := open(t, path)
 		wantMigratedOnce(t, s)
 		healthy(t, s)
@@ -106,7 +112,7 @@ func beKilled(path string) error {
 	for worker := range 4 {
 		go func() {
 			for i := 0; ; i++ {
-				a, err := s.CreateAccount(ctx, newAccount(fmt.Sprintf("u%dx%dx%d", prefix, worker, i)))
+				a, err := s.CreateAccount(ctx, newAccount(fmt.Sprintf("u%dx%dx%d", prefix, worker, i)), nil)
 				if err != nil {
 					errs <- err
 					return

@@ -107,6 +107,31 @@ func (s *Store) TouchSessions(ctx context.Context, touches []authcore.Touch) err
 	})
 }
 
+// RotateSession implements [authcore.SessionStore].
+func (s *Store) RotateSession(ctx context.Context, account authcore.AccountID, id authcore.SessionID, generation int64) (
+	authcore.Session, error,
+) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	var n authcore.Session
+	err := s.tx(ctx, "rotate session", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE sessions SET generation = $3 + 1 WHERE account = $1 AND id = $2 AND generation <= $3`,
+			string(account), string(id), generation)
+		if err != nil {
+			return err
+		}
+		n, err = scanSession(tx.QueryRowContext(ctx, selectSession+` WHERE account = $1 AND id = $2`, string(account), string(id)))
+		if errors.Is(err, sql.ErrNoRows) {
+			err = authcore.Errorf(authcore.KindSessionOver, "the session is over")
+		}
+		return err
+	})
+	if err != nil {
+		return authcore.Session{}, err
+	}
+	return n, nil
+}
+
 // EndSession implements [authcore.SessionStore].
 func (s *Store) EndSession(ctx context.Context, account authcore.AccountID, id authcore.SessionID) (bool, error) {
 	ctx, cancel := s.bound(ctx)

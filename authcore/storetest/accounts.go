@@ -22,6 +22,8 @@ var accountTests = []group[authcore.AccountStore]{
 	{"compare-and-swap", accountSwap},
 	{"compare-and-swap/at once", accountSwapRace},
 	{"disabling", accountDisabling},
+	{"profile", accountProfile},
+	{"profile/hostile strings", accountProfileHostile},
 	{"no lost update", accountLostUpdate},
 	{"times", accountTimes},
 	{"hostile strings", accountHostile},
@@ -39,7 +41,7 @@ func newAccount(name string) authcore.Account {
 
 func create(t *testing.T, s authcore.AccountStore, a authcore.Account) authcore.Account {
 	t.Helper()
-	got, err := s.CreateAccount(t.Context(), a)
+	got, err := s.CreateAccount(t.Context(), a, nil)
 	must(t, err)
 	return got
 }
@@ -139,7 +141,7 @@ func accountUniqueness(t *testing.T, s authcore.AccountStore) {
 		a := newAccount(fmt.Sprintf("other%d", i))
 		fine := a
 		c.make(&a)
-		got, err := s.CreateAccount(t.Context(), a)
+		got, err := s.CreateAccount(t.Context(), a, nil)
 		wantKind(t, c.name, err, c.kind)
 		wantSame(t, c.name+": what comes with the error", got, authcore.Account{})
 		wantNoAccount(t, s, a)
@@ -151,7 +153,7 @@ func accountUniqueness(t *testing.T, s authcore.AccountStore) {
 
 	again := newAccount("somebody")
 	again.ID = first.ID
-	_, err := s.CreateAccount(t.Context(), again)
+	_, err := s.CreateAccount(t.Context(), again, nil)
 	wantPlain(t, "an ID for the second time", err)
 	wantAccount(t, s, first)
 	_, err = s.AccountByUsername(t.Context(), "somebody")
@@ -171,7 +173,7 @@ func raceToCreate(t *testing.T, s authcore.AccountStore, accounts []authcore.Acc
 	parallel(len(accounts), func(i int) {
 		accounts[i].Number = 0
 		var got authcore.Account
-		if got, errs[i] = s.CreateAccount(t.Context(), accounts[i]); errs[i] == nil {
+		if got, errs[i] = s.CreateAccount(t.Context(), accounts[i], nil); errs[i] == nil {
 			accounts[i] = got
 		}
 	})
@@ -227,7 +229,7 @@ func accountCrossedRace(t *testing.T, s authcore.AccountStore) {
 			accounts[i] = newAccount(fmt.Sprintf("c%dx%d", r, i%2))
 			accounts[i].EmailHash = hashes[i/2%2]
 		}
-		parallel(racers, func(i int) { _, errs[i] = s.CreateAccount(t.Context(), accounts[i]) })
+		parallel(racers, func(i int) { _, errs[i] = s.CreateAccount(t.Context(), accounts[i], nil) })
 		names, emails := make(map[authcore.Username]int), make(map[string]int)
 		for i, err := range errs {
 			if err == nil {
@@ -321,9 +323,59 @@ func accountDisabling(t *testing.T, s authcore.AccountStore) {
 	}
 	// A closed account keeps its name and address.
 	thief := newAccount("alice")
-	_, err := s.CreateAccount(t.Context(), thief)
+	_, err := s.CreateAccount(t.Context(), thief, nil)
 	wantKind(t, "name of a closed account", err, authcore.KindUsernameTaken)
 	wantKind(t, "nobody's account", s.SetDisabled(t.Context(), authcore.AccountID(newID()), true), authcore.KindUnknownAccount)
+}
+
+func accountProfile(t *testing.T, s authcore.AccountStore) {
+	a, other := create(t, s, newAccount("alice")), create(t, s, newAccount("bob"))
+	text := func(s string) *string { return &s }
+	for _, c := range []struct {
+		what                 string
+		name, avatar         *string
+		wantName, wantAvatar string
+	}{
+		{"nothing", nil, nil, a.DisplayName, a.AvatarURL},
+		{"the name", text("Alice"), nil, "Alice", a.AvatarURL},
+		{"the avatar", nil, text("https://example.com/b.png"), "Alice", "https://example.com/b.png"},
+		{"both", text("A"), text("https://example.com/c.png"), "A", "https://example.com/c.png"},
+		{"the same again", text("A"), text("https://example.com/c.png"), "A", "https://example.com/c.png"},
+		{"the name, to none", text(""), nil, "", "https://example.com/c.png"},
+		{"the avatar, to none", nil, text(""), "", ""},
+		{"nothing of nothing", nil, nil, "", ""},
+	} {
+		got, err := s.SetProfile(t.Context(), a.ID, c.name, c.avatar)
+		must(t, err)
+		a.DisplayName, a.AvatarURL = c.wantName, c.wantAvatar
+		wantSame(t, c.what, got, a)
+		wantAccount(t, s, a)
+		wantAccount(t, s, other)
+	}
+	must(t, s.SetDisabled(t.Context(), a.ID, true)) // whether a closed account may do so is not for the store to say
+	a.Disabled, a.DisplayName = true, "closed"
+	got, err := s.SetProfile(t.Context(), a.ID, text("closed"), nil)
+	must(t, err)
+	wantSame(t, "a closed account's", got, a)
+	for _, id := range []authcore.AccountID{authcore.AccountID(newID()), "", "alice", "%"} {
+		got, err := s.SetProfile(t.Context(), id, text("x"), text("y"))
+		wantKind(t, "nobody's", err, authcore.KindUnknownAccount)
+		wantSame(t, "what comes with the error", got, authcore.Account{})
+	}
+	wantAccount(t, s, a)
+	wantAccount(t, s, other)
+}
+
+func accountProfileHostile(t *testing.T, s authcore.AccountStore) {
+	a := create(t, s, newAccount("alice"))
+	for i, text := range hostile {
+		other := hostile[len(hostile)-1-i]
+		got, err := s.SetProfile(t.Context(), a.ID, &text, &other)
+		must(t, err)
+		a.DisplayName, a.AvatarURL = text, other
+		wantSame(t, "as changed", got, a)
+		wantAccount(t, s, a)
+	}
 }
 
 // accountLostUpdate catches a store that writes back whole records.
@@ -331,16 +383,25 @@ func accountLostUpdate(t *testing.T, s authcore.AccountStore) {
 	a := create(t, s, newAccount("alice"))
 	for r := range rounds {
 		next := authcore.PasswordHash(fmt.Sprintf("hash of round %d", r))
-		parallel(2, func(i int) {
-			if i == 0 {
-				if done, err := s.SwapPasswordHash(t.Context(), a.ID, a.PasswordHash, next); err != nil || !done {
-					t.Errorf("swap: %v, %v", done, err)
-				}
-			} else if err := s.SetDisabled(t.Context(), a.ID, r%2 == 0); err != nil {
-				t.Error(err)
+		name, avatar := fmt.Sprintf("name of round %d", r), fmt.Sprintf("https://example.com/%d.png", r)
+		parallel(4, func(i int) {
+			var err error
+			done := true
+			switch i {
+			case 0:
+				done, err = s.SwapPasswordHash(t.Context(), a.ID, a.PasswordHash, next)
+			case 1:
+				err = s.SetDisabled(t.Context(), a.ID, r%2 == 0)
+			case 2:
+				_, err = s.SetProfile(t.Context(), a.ID, &name, nil)
+			case 3:
+				_, err = s.SetProfile(t.Context(), a.ID, nil, &avatar)
+			}
+			if err != nil || !done {
+				t.Errorf("%d: %v, %v", i, done, err)
 			}
 		})
-		a.PasswordHash, a.Disabled = next, r%2 == 0
+		a.PasswordHash, a.Disabled, a.DisplayName, a.AvatarURL = next, r%2 == 0, name, avatar
 		wantAccount(t, s, a)
 	}
 }
@@ -395,7 +456,7 @@ func accountCanceled(t *testing.T, s authcore.AccountStore) {
 	a := create(t, s, newAccount("alice"))
 	ctx := canceled()
 	b := newAccount("bob")
-	_, err := s.CreateAccount(ctx, b)
+	_, err := s.CreateAccount(ctx, b, nil)
 	wantCanceled(t, "CreateAccount", err)
 	wantNoAccount(t, s, b)
 	_, err = s.AccountByID(ctx, a.ID)
@@ -408,6 +469,10 @@ func accountCanceled(t *testing.T, s authcore.AccountStore) {
 	wantCanceled(t, "SwapPasswordHash", err)
 	want(t, "SwapPasswordHash", done, false)
 	wantCanceled(t, "SetDisabled", s.SetDisabled(ctx, a.ID, true))
+	name := "other"
+	got, err := s.SetProfile(ctx, a.ID, &name, nil)
+	wantCanceled(t, "SetProfile", err)
+	wantSame(t, "SetProfile", got, authcore.Account{})
 	wantAccount(t, s, a)
 	create(t, s, b)
 }
@@ -422,7 +487,7 @@ func accountCanceledHalfway(t *testing.T, s authcore.AccountStore) {
 		parallel(4, func(i int) {
 			a := newAccount(fmt.Sprintf("u%dx%d", r, i))
 			ctx, cancel := context.WithTimeout(t.Context(), rand.N(4*usual))
-			_, err := s.CreateAccount(ctx, a)
+			_, err := s.CreateAccount(ctx, a, nil)
 			cancel()
 			switch {
 			case err == nil:
@@ -444,7 +509,7 @@ func accountCanceledHalfway(t *testing.T, s authcore.AccountStore) {
 					break
 				}
 				if errID != nil && errName != nil && errHash != nil {
-					if _, err := s.CreateAccount(t.Context(), a); err == nil {
+					if _, err := s.CreateAccount(t.Context(), a, nil); err == nil {
 						break
 					}
 				}

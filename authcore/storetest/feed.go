@@ -232,6 +232,9 @@ func feedDelivery(t *testing.T, feeds Feeds) {
 		{Account: "a", Sessions: []authcore.SessionID{"s1", "s2"}},
 		{Account: "b", Epoch: 1 << 60, Kept: "s3"},
 		{Account: "c", Epoch: 1},
+		{Account: "d", Changed: true},
+		{Account: "e", Away: "s4"},
+		{Account: "f", Sessions: []authcore.SessionID{"s5"}, Epoch: 2, Kept: "s6", Changed: true, Away: "s7"},
 		{Keys: true},
 	}
 	for _, e := range events {
@@ -397,6 +400,7 @@ func feedHostile(t *testing.T, feeds Feeds) {
 	for _, s := range hostile {
 		e := authcore.Event{
 			Account: authcore.AccountID(s), Sessions: []authcore.SessionID{authcore.SessionID(s), "x"}, Kept: authcore.SessionID(s),
+			Away: authcore.SessionID(s),
 		}
 		_, err := feeds[0].Publish(t.Context(), e)
 		must(t, err)

@@ -25,16 +25,21 @@ func TestMemoryLimits(t *testing.T) {
 // The suite asks for nothing that only SQL could give.
 func TestMemory(t *testing.T) {
 	storetest.Run(t, func(*testing.T) storetest.Stores {
-		m := &memory{revoked: make(map[sessionKey]int64)}
-		return storetest.Stores{Accounts: m, Revocations: m}
+		m := &memory{
+			revoked: make(map[sessionKey]int64), codes: make(map[codeKey]authcore.Code), devices: make(map[deviceKey]int64),
+		}
+		return storetest.Stores{Accounts: m, Revocations: m, Codes: m, Invites: m, Devices: m}
 	})
 }
 
-// memory is the plainest store that keeps the contracts of accounts and revocations.
+// memory is the plainest store that keeps the contracts of accounts and what is in one database with them.
 type memory struct {
 	mu       sync.Mutex
 	accounts []authcore.Account
 	revoked  map[sessionKey]int64
+	codes    map[codeKey]authcore.Code
+	invites  []authcore.Invite
+	devices  map[deviceKey]int64
 }
 
 type sessionKey struct {
@@ -42,9 +47,18 @@ type sessionKey struct {
 	id      authcore.SessionID
 }
 
-func (m *memory) CreateAccount(ctx context.Context, a authcore.Account) (authcore.Account, error) {
+func (m *memory) CreateAccount(ctx context.Context, a authcore.Account, invite []byte) (authcore.Account, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if ctx.Err() != nil {
+		return authcore.Account{}, ctx.Err()
+	}
+	var redeemed *authcore.Invite
+	if invite != nil {
+		if redeemed = m.redeemable(invite, a); redeemed == nil {
+			return authcore.Account{}, errBadInvite
+		}
+	}
 	kind, taken := authcore.Kind(0), false
 	for _, o := range m.accounts {
 		switch {
@@ -59,11 +73,11 @@ func (m *memory) CreateAccount(ctx context.Context, a authcore.Account) (authcor
 	if taken {
 		return authcore.Account{}, authcore.Errorf(kind, "taken")
 	}
-	if ctx.Err() != nil {
-		return authcore.Account{}, ctx.Err()
+	if redeemed != nil {
+		redeemed.Used++
 	}
 	a.Number = int64(len(m.accounts)) + 1
-	a.CreatedAt = time.UnixMilli(a.CreatedAt.UnixMilli()).UTC()
+	a.CreatedAt = kept(a.CreatedAt)
 	m.accounts = append(m.accounts, a)
 	return a, nil
 }
@@ -120,6 +134,23 @@ func (m *memory) SwapPasswordHash(ctx context.Context, id authcore.AccountID, ol
 func (m *memory) SetDisabled(ctx context.Context, id authcore.AccountID, disabled bool) error {
 	return m.find(ctx, withID(id), func(a *authcore.Account) { a.Disabled = disabled })
 }
+
+func (m *memory) SetProfile(ctx context.Context, id authcore.AccountID, displayName, avatarURL *string) (
+	got authcore.Account, err error,
+) {
+	err = m.find(ctx, withID(id), func(a *authcore.Account) {
+		if displayName != nil {
+			a.DisplayName = *displayName
+		}
+		if avatarURL != nil {
+			a.AvatarURL = *avatarURL
+		}
+		got = *a
+	})
+	return got, err
+}
+
+func kept(at time.Time) time.Time { return time.UnixMilli(at.UnixMilli()).UTC() }
 
 func (m *memory) RevokeSession(ctx context.Context, account authcore.AccountID, id authcore.SessionID, forget time.Time) error {
 	m.mu.Lock()

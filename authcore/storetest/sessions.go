@@ -27,6 +27,12 @@ var sessionTests = []group[authcore.SessionStore]{
 	{"touch/at once", sessionTouchRace},
 	{"touch/while it ends", sessionTouchEnding},
 	{"touch/many", sessionTouchMany},
+	{"rotation", rotation},
+	{"rotation/at once", rotationRace},
+	{"rotation/chain", rotationChain},
+	{"rotation/while it is touched", rotationTouching},
+	{"rotation/while it ends", rotationEnding},
+	{"rotation/hostile strings", rotationHostile},
 	{"times", sessionTimes},
 	{"addresses", sessionAddresses},
 	{"hostile strings", sessionHostile},
@@ -632,6 +638,9 @@ func sessionCanceled(t *testing.T, s authcore.SessionStore) {
 	_, err = s.Sessions(ctx, n.Account)
 	wantCanceled(t, "Sessions", err)
 	wantCanceled(t, "TouchSessions", s.TouchSessions(ctx, []authcore.Touch{{Account: n.Account, Session: n.ID, At: now().Add(time.Hour)}}))
+	rotated, err := s.RotateSession(ctx, n.Account, n.ID, n.Generation)
+	wantCanceled(t, "RotateSession", err)
+	want(t, "RotateSession", rotated, authcore.Session{})
 	ended, err := s.EndSession(ctx, n.Account, n.ID)
 	wantCanceled(t, "EndSession", err)
 	want(t, "EndSession", ended, false)

@@ -1,6 +1,6 @@
-// Package storetest defines what a store is: the contracts of [authcore.AccountStore], [authcore.SessionStore],
-// [authcore.RevocationStore], [authcore.KeyStore] and [authcore.LimitStore] as tests that every backend passes, under concurrency and the race
-// detector. A backend's own test opens it and calls [Run] or [RunLimits].
+// Package storetest defines what a store is: the contracts of package authcore as tests that every backend passes, under
+// concurrency and the race detector. A backend's own test opens it and calls [Run], [RunLimits], [RunFeed] or
+// [RunPresence].
 //
 // The suite owns no clock and no database. It sees a store through its interface alone, so a check may rely on nothing
 // but the contract, and a mistake in a backend shows as a broken promise rather than as a query that looks different.
@@ -26,6 +26,9 @@ type Stores struct {
 	Accounts    authcore.AccountStore
 	Sessions    authcore.SessionStore
 	Revocations authcore.RevocationStore // of the Accounts
+	Codes       authcore.CodeStore       // of the Accounts, too, as the next two
+	Invites     authcore.InviteStore
+	Devices     authcore.DeviceStore
 	Keys        authcore.KeyStore
 
 	SelfExpiring bool // the sessions are forgotten without DeleteExpired
@@ -33,7 +36,9 @@ type Stores struct {
 
 const (
 	racers = 16 // callers at once
-	rounds = 50 // races of a kind
+	rounds = 30 // races of a kind
+
+	fewRounds = 10 // of those whose every round makes accounts or codes anew
 )
 
 // Run tests the stores that open returns. Every call of open gives stores that hold nothing; what they need to be
@@ -56,6 +61,30 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 			each(t, revocationTests, func(t *testing.T) revocations {
 				s := open(t)
 				return revocations{s.Revocations, s.Accounts}
+			})
+		})
+	}
+	if probe.Codes != nil {
+		t.Run("codes", func(t *testing.T) {
+			each(t, codeTests, func(t *testing.T) codes {
+				s := open(t)
+				return codes{s.Codes, s.Accounts}
+			})
+		})
+	}
+	if probe.Invites != nil {
+		t.Run("invites", func(t *testing.T) {
+			each(t, inviteTests, func(t *testing.T) invites {
+				s := open(t)
+				return invites{s.Invites, s.Accounts}
+			})
+		})
+	}
+	if probe.Devices != nil {
+		t.Run("devices", func(t *testing.T) {
+			each(t, deviceTests, func(t *testing.T) devices {
+				s := open(t)
+				return devices{s.Devices, s.Accounts}
 			})
 		})
 	}

@@ -1,0 +1,580 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chatgate/chatgate/authcore"
+)
+
+// codes are a store with the accounts that are in the same database.
+type codes struct {
+	authcore.CodeStore
+	accounts authcore.AccountStore
+}
+
+var codeTests = []group[codes]{
+	{"lookups", codeLookups},
+	{"replacing", codeReplacing},
+	{"replacing/at once", codeReplacingRace},
+	{"tries", codeTries},
+	{"tries/at once", codeTriesRace},
+	{"expiry", codeExpiry},
+	{"reset", codeReset},
+	{"reset/wrong", codeResetWrong},
+	{"reset/closed and gone", codeResetClosed},
+	{"reset/at once", codeResetRace},
+	{"reset/while it is replaced", codeResetReplacing},
+	{"reset/while the account is closed", codeResetClosing},
+	{"reset/no lost update", codeResetLostUpdate},
+	{"deleting", codeDeleting},
+	{"times", codeTimes},
+	{"hostile strings", codeHostile},
+	{"cancellation", codeCanceled},
+	{"cancellation/halfway", codeCanceledHalfway},
+}
+
+func newCode(a authcore.Account) authcore.Code {
+	return authcore.Code{
+		Request: authcore.RequestID(newID()), Account: a.ID, Purpose: authcore.CodeReset, Hash: newHash(),
+		ExpiresAt: now().Add(authcore.CodeLifetime),
+	}
+}
+
+func put(t *testing.T, s codes, c authcore.Code) authcore.Code {
+	t.Helper()
+	must(t, s.PutCode(t.Context(), c))
+	return c
+}
+
+// wantTry checks that a try of c gets through, as the one after c.Tries, and returns c after it.
+func wantTry(t *testing.T, s codes, what string, c authcore.Code) authcore.Code {
+	t.Helper()
+	got, err := s.TryCode(t.Context(), c.Purpose, c.Request, now())
+	must(t, err)
+	c.Tries++
+	want(t, what, got, c)
+	return c
+}
+
+func wantNoTry(t *testing.T, s codes, what string, p authcore.CodePurpose, request authcore.RequestID, at time.Time) {
+	t.Helper()
+	got, err := s.TryCode(t.Context(), p, request, at)
+	wantKind(t, what, err, authcore.KindBadCode)
+	want(t, what+": what comes with the error", got, authcore.Code{})
+}
+
+// wantNoReset checks that c resets nothing.
+func wantNoReset(t *testing.T, s codes, what string, c authcore.Code, at time.Time, kind authcore.Kind) {
+	t.Helper()
+	got, err := s.ResetPassword(t.Context(), c.Request, c.Hash, "stolen", at)
+	wantKind(t, what, err, kind)
+	wantSame(t, what+": what comes with the error", got, authcore.Account{})
+}
+
+// wantReset checks that c resets the password of a, and returns a after it.
+func wantReset(t *testing.T, s codes, what string, c authcore.Code, a authcore.Account, hash authcore.PasswordHash) authcore.Account {
+	t.Helper()
+	got, err := s.ResetPassword(t.Context(), c.Request, c.Hash, hash, now())
+	must(t, err)
+	a.PasswordHash, a.Epoch, a.Kept = hash, a.Epoch+1, ""
+	wantSame(t, what, got, a)
+	wantAccount(t, s.accounts, a)
+	return a
+}
+
+func codeLookups(t *testing.T, s codes) {
+	alice, bob := create(t, s.accounts, newAccount("alice")), create(t, s.accounts, newAccount("bob"))
+	reset, email, bobs := newCode(alice), newCode(alice), newCode(bob)
+	email.Purpose = authcore.CodeEmail
+	bobs.Tries = 3 // stored as it is
+	for _, c := range []authcore.Code{reset, email, bobs} {
+		put(t, s, c)
+	}
+	for range 2 {
+		reset, bobs = wantTry(t, s, "alice's", reset), wantTry(t, s, "bob's", bobs)
+		email = wantTry(t, s, "alice's other one", email)
+	}
+	wantNoTry(t, s, "no tries left", bobs.Purpose, bobs.Request, now())
+	wantNoTry(t, s, "another purpose", authcore.CodeEmail, reset.Request, now())
+	wantNoTry(t, s, "another purpose", authcore.CodeReset, email.Request, now())
+	wantNoTry(t, s, "no purpose", "", reset.Request, now())
+	for _, request := range []authcore.RequestID{
+		"", "%", "*", authcore.RequestID(newID()), authcore.RequestID(alice.ID), reset.Request[:len(reset.Request)-1], reset.Request + " ", "' OR '1'='1",
+	} {
+		wantNoTry(t, s, "not quite it: "+string(request), authcore.CodeReset, request, now())
+		c := reset
+		c.Request = request
+		wantNoReset(t, s, "not quite it: "+string(request), c, now(), authcore.KindBadCode)
+	}
+	wantTry(t, s, "alice's", reset) // none of that counted
+	wantAccount(t, s.accounts, alice)
+	wantAccount(t, s.accounts, bob)
+}
+
+func codeReplacing(t *testing.T, s codes) {
+	alice, bob := create(t, s.accounts, newAccount("alice")), create(t, s.accounts, newAccount("bob"))
+	email, bobs := newCode(alice), put(t, s, newCode(bob))
+	email.Purpose = authcore.CodeEmail
+	put(t, s, email)
+	first := put(t, s, newCode(alice))
+	first = wantTry(t, s, "the first", first)
+	second := put(t, s, newCode(alice))
+	wantNoTry(t, s, "the first, after the second", first.Purpose, first.Request, now())
+	wantNoReset(t, s, "the first, after the second", first, now(), authcore.KindBadCode)
+	mixed := first
+	mixed.Request = second.Request
+	wantNoReset(t, s, "the first for the request of the second", mixed, now(), authcore.KindBadCode)
+	second = wantTry(t, s, "the second", second)
+	again := second
+	again.Hash, again.Tries, again.ExpiresAt = newHash(), 0, again.ExpiresAt.Add(time.Minute)
+	put(t, s, again) // under the same request
+	wantNoReset(t, s, "the second, after another for its request", second, now(), authcore.KindBadCode)
+	wantTry(t, s, "the third", again)
+	alice = wantReset(t, s, "the third", again, alice, "new")
+
+	fresh := put(t, s, newCode(alice)) // after one that was used
+	wantTry(t, s, "after one that was used", fresh)
+	wantTry(t, s, "another purpose's", email)
+	wantTry(t, s, "another account's", bobs)
+}
+
+// codeReplacingRace puts many codes in one place: one of them is there afterwards, whole.
+func codeReplacingRace(t *testing.T, s codes) {
+	a := create(t, s.accounts, newAccount("alice"))
+	for range fewRounds {
+		all := make([]authcore.Code, racers)
+		parallel(racers, func(i int) {
+			all[i] = newCode(a)
+			all[i].ExpiresAt = all[i].ExpiresAt.Add(time.Duration(i) * time.Second)
+			if err := s.PutCode(t.Context(), all[i]); err != nil {
+				t.Error(err)
+			}
+		})
+		alive := 0
+		for _, c := range all {
+			got, err := s.TryCode(t.Context(), c.Purpose, c.Request, now())
+			if err == nil {
+				alive++
+				c.Tries = 1
+				want(t, "the one that is left", got, c)
+			} else {
+				wantKind(t, "one that was replaced", err, authcore.KindBadCode)
+			}
+		}
+		want(t, "codes that are left", alive, 1)
+	}
+}
+
+func codeTries(t *testing.T, s codes) {
+	a := create(t, s.accounts, newAccount("alice"))
+	c := put(t, s, newCode(a))
+	for i := range authcore.CodeTries {
+		wantNoTry(t, s, "of another purpose", authcore.CodeEmail, c.Request, now()) // counts for nothing
+		c = wantTry(t, s, fmt.Sprintf("try %d", i+1), c)
+	}
+	for range 3 {
+		wantNoTry(t, s, "one too many", c.Purpose, c.Request, now())
+	}
+	// Whoever had the last try may still use what it got.
+	wantReset(t, s, "after the last try", c, a, "new")
+	wantNoTry(t, s, "used", c.Purpose, c.Request, now())
+}
+
+func codeTriesRace(t *testing.T, s codes) {
+	a := create(t, s.accounts, newAccount("alice"))
+	for range fewRounds {
+		c := put(t, s, newCode(a))
+		tries := make([]int, racers)
+		parallel(racers, func(i int) {
+			got, err := s.TryCode(t.Context(), c.Purpose, c.Request, now())
+			if err != nil {
+				wantKind(t, "one too many", err, authcore.KindBadCode)
+				return
+			}
+			tries[i] = got.Tries
+			got.Tries = 0
+			want(t, "the code", got, c)
+		})
+		slices.Sort(tries)
+		through := tries[racers-authcore.CodeTries:]
+		for i, n := range through {
+			want(t, "tries in order", n, i+1)
+		}
+		want(t, "one more got through", tries[racers-authcore.CodeTries-1], 0)
+		wantNoTry(t, s, "afterwards", c.Purpose, c.Request, now())
+	}
+}
+
+func codeExpiry(t *testing.T, s codes) {
+	at := now()
+	for i, c := range []struct {
+		what string
+		left time.Duration
+		dead bool
+	}{
+		{"long before", -time.Hour, true},
+		{"before", -time.Millisecond, true},
+		{"now", 0, true},
+		{"after", time.Millisecond, false},
+		{"long after", time.Hour, false},
+	} {
+		a := create(t, s.accounts, newAccount(fmt.Sprintf("user%d", i)))
+		n := newCode(a)
+		n.ExpiresAt = at.Add(c.left)
+		put(t, s, n)
+		if c.dead {
+			wantNoTry(t, s, c.what, n.Purpose, n.Request, at)
+			wantNoReset(t, s, c.what, n, at, authcore.KindBadCode)
+			wantAccount(t, s.accounts, a)
+			// It was only too late: by an earlier clock the code is as it was.
+			at := n.ExpiresAt.Add(-time.Millisecond)
+			got, err := s.TryCode(t.Context(), n.Purpose, n.Request, at)
+			must(t, err)
+			want(t, c.what+", by an earlier clock", got.Tries, 1)
+			_, err = s.ResetPassword(t.Context(), n.Request, n.Hash, "new", at)
+			must(t, err)
+			continue
+		}
+		_, err := s.TryCode(t.Context(), n.Purpose, n.Request, at)
+		must(t, err)
+		_, err = s.ResetPassword(t.Context(), n.Request, n.Hash, "new", at)
+		must(t, err)
+	}
+}
+
+func codeReset(t *testing.T, s codes) {
+	a := newAccount("alice")
+	a.Epoch, a.Kept = 7, "kept"
+	a = create(t, s.accounts, a)
+	other := create(t, s.accounts, newAccount("bob"))
+	email, others := newCode(a), put(t, s, newCode(other))
+	email.Purpose = authcore.CodeEmail
+	put(t, s, email)
+	c := put(t, s, newCode(a)) // without a try: who may use it is not for the store to say
+	a = wantReset(t, s, "reset", c, a, "new")
+	want(t, "epoch", a.Epoch, 8)
+	for range 2 {
+		wantNoReset(t, s, "again", c, now(), authcore.KindBadCode)
+		wantNoTry(t, s, "again", c.Purpose, c.Request, now())
+	}
+	done, err := s.accounts.SwapPasswordHash(t.Context(), a.ID, "new", "newer")
+	must(t, err)
+	want(t, "swap", done, true)
+	a.PasswordHash = "newer"
+	a = wantReset(t, s, "with a second code", put(t, s, newCode(a)), a, "newest")
+	wantAccount(t, s.accounts, a)
+	wantAccount(t, s.accounts, other)
+	wantTry(t, s, "another purpose's", email)
+	wantTry(t, s, "another account's", others)
+	wantReset(t, s, "another account's", others, other, "x")
+}
+
+func codeResetWrong(t *testing.T, s codes) {
+	a, other := create(t, s.accounts, newAccount("alice")), create(t, s.accounts, newAccount("bob"))
+	email, others := newCode(a), put(t, s, newCode(other))
+	email.Purpose = authcore.CodeEmail
+	put(t, s, email)
+	c := put(t, s, newCode(a))
+	c = wantTry(t, s, "at first", c)
+	wantNoReset(t, s, "a code of another purpose", email, now(), authcore.KindBadCode)
+	for _, hash := range [][]byte{
+		nil, {}, newHash(), others.Hash, email.Hash, c.Hash[:31], append(c.Hash[:32:32], 0), []byte("%"), []byte(string(c.Request)),
+	} {
+		wrong := c
+		wrong.Hash = hash
+		wantNoReset(t, s, fmt.Sprintf("hash %x", hash), wrong, now(), authcore.KindBadCode)
+	}
+	wantAccount(t, s.accounts, a)
+	wantAccount(t, s.accounts, other)
+	c = wantTry(t, s, "after all of that", c) // as it was
+	wantReset(t, s, "after all of that", c, a, "new")
+	wantReset(t, s, "the other's", others, other, "new")
+	wantTry(t, s, "another purpose's", email)
+}
+
+func codeResetClosed(t *testing.T, s codes) {
+	a := create(t, s.accounts, newAccount("alice"))
+	c := put(t, s, newCode(a))
+	c = wantTry(t, s, "open", c)
+	must(t, s.accounts.SetDisabled(t.Context(), a.ID, true))
+	a.Disabled = true
+	for range 2 {
+		wantNoReset(t, s, "closed", c, now(), authcore.KindAccountDisabled)
+		wantAccount(t, s.accounts, a)
+	}
+	wrong := c
+	wrong.Hash = newHash()
+	wantNoReset(t, s, "closed, with a wrong code", wrong, now(), authcore.KindBadCode)
+	wantNoReset(t, s, "closed, too late", c, c.ExpiresAt, authcore.KindBadCode)
+	c = wantTry(t, s, "closed", c)
+	must(t, s.accounts.SetDisabled(t.Context(), a.ID, false))
+	a.Disabled = false
+	wantReset(t, s, "open again", c, a, "new")
+
+	// Of an account that is gone the code may still be there.
+	gone := newAccount("bob")
+	c = put(t, s, newCode(gone))
+	for range 2 {
+		wantNoReset(t, s, "gone", c, now(), authcore.KindUnknownAccount)
+		c = wantTry(t, s, "gone", c)
+	}
+	gone = create(t, s.accounts, gone)
+	wantReset(t, s, "there after all", c, gone, "new")
+}
+
+func codeResetRace(t *testing.T, s codes) {
+	a := create(t, s.accounts, newAccount("alice"))
+	for r := range fewRounds {
+		c := put(t, s, newCode(a))
+		hash := func(i int) authcore.PasswordHash {
+			return authcore.PasswordHash(fmt.Sprintf("hash %d of round %d", i, r))
+		}
+		var wins atomic.Int32
+		var winner atomic.Int64
+		parallel(racers, func(i int) {
+			got, err := s.ResetPassword(t.Context(), c.Request, c.Hash, hash(i), now())
+			if err != nil {
+				wantKind(t, "a loser", err, authcore.KindBadCode)
+				wantSame(t, "a loser", got, authcore.Account{})
+				return
+			}
+			wins.Add(1)
+			winner.Store(int64(i))
+			want(t, "the winner's epoch", got.Epoch, int64(r+1))
+			want(t, "the winner's hash", string(got.PasswordHash), string(hash(i)))
+		})
+		if wins.Load() != 1 {
+			t.Fatalf("%d callers used the same code, want exactly one", wins.Load())
+		}
+		a.PasswordHash, a.Epoch = hash(int(winner.Load())), int64(r+1)
+		wantAccount(t, s.accounts, a)
+		wantNoTry(t, s, "afterwards", c.Purpose, c.Request, now())
+	}
+}
+
+// codeResetReplacing sends a new code while the old one is used and tried: either comes first, and the new one lives.
+func codeResetReplacing(t *testing.T, s codes) {
+	a := create(t, s.accounts, newAccount("alice"))
+	for range 2 * fewRounds {
+		first, second := put(t, s, newCode(a)), newCode(a)
+		parallel(3, func(i int) {
+			var err error
+			switch i {
+			case 0:
+				err = s.PutCode(t.Context(), second)
+			case 1:
+				if _, err = s.ResetPassword(t.Context(), first.Request, first.Hash, "used", now()); err == nil {
+					a.PasswordHash, a.Epoch = "used", a.Epoch+1
+				} else {
+					wantKind(t, "reset after it was replaced", err, authcore.KindBadCode)
+					err = nil
+				}
+			case 2:
+				if _, err = s.TryCode(t.Context(), first.Purpose, first.Request, now()); err != nil {
+					wantKind(t, "try after it was replaced or used", err, authcore.KindBadCode)
+					err = nil
+				}
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		wantAccount(t, s.accounts, a)
+		wantNoTry(t, s, "the first", first.Purpose, first.Request, now())
+		second = wantTry(t, s, "the second", second)
+		a = wantReset(t, s, "the second", second, a, "reset")
+	}
+}
+
+// codeResetClosing closes an account while its password is reset: it is closed, and the code was used if it was reset.
+func codeResetClosing(t *testing.T, s codes) {
+	a := create(t, s.accounts, newAccount("alice"))
+	for range 2 * fewRounds {
+		c := put(t, s, newCode(a))
+		var reset bool
+		parallel(2, func(i int) {
+			if i == 0 {
+				if err := s.accounts.SetDisabled(t.Context(), a.ID, true); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			_, err := s.ResetPassword(t.Context(), c.Request, c.Hash, "new", now())
+			if reset = err == nil; !reset {
+				wantKind(t, "after it was closed", err, authcore.KindAccountDisabled)
+			}
+		})
+		if a.Disabled = true; reset {
+			a.PasswordHash, a.Epoch = "new", a.Epoch+1
+			wantNoTry(t, s, "used", c.Purpose, c.Request, now())
+		} else {
+			wantTry(t, s, "not used", c)
+		}
+		wantAccount(t, s.accounts, a)
+		must(t, s.accounts.SetDisabled(t.Context(), a.ID, false))
+		a.Disabled = false
+	}
+}
+
+// codeResetLostUpdate catches a store that writes back whole records.
+func codeResetLostUpdate(t *testing.T, s codes) {
+	a := create(t, s.accounts, newAccount("alice"))
+	for r := range 2 * fewRounds {
+		c := put(t, s, newCode(a))
+		name := fmt.Sprintf("name of round %d", r)
+		hash := authcore.PasswordHash(fmt.Sprintf("hash of round %d", r))
+		parallel(3, func(i int) {
+			var err error
+			switch i {
+			case 0:
+				_, err = s.ResetPassword(t.Context(), c.Request, c.Hash, hash, now())
+			case 1:
+				_, err = s.accounts.SetProfile(t.Context(), a.ID, &name, nil)
+			case 2:
+				// The hash that a login wanted to replace is not there any more, or replaced by the reset.
+				_, err = s.accounts.SwapPasswordHash(t.Context(), a.ID, a.PasswordHash, "rehashed")
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		a.PasswordHash, a.Epoch, a.DisplayName = hash, a.Epoch+1, name
+		wantAccount(t, s.accounts, a)
+	}
+}
+
+func codeDeleting(t *testing.T, s codes) {
+	must(t, s.DeleteCodes(t.Context(), now())) // of none
+	at := now().Add(time.Hour)
+	cases := []struct {
+		what    string
+		expires time.Duration // from at
+		gone    bool
+	}{
+		{"long before", -24 * time.Hour, true},
+		{"before", -time.Millisecond, true},
+		{"now", 0, false},
+		{"after", time.Millisecond, false},
+		{"long after", 24 * time.Hour, false},
+	}
+	var all []authcore.Code
+	for i, c := range cases {
+		a := create(t, s.accounts, newAccount(fmt.Sprintf("user%d", i)))
+		for _, p := range []authcore.CodePurpose{authcore.CodeReset, authcore.CodeEmail} {
+			n := newCode(a)
+			n.Purpose, n.ExpiresAt = p, at.Add(c.expires)
+			all = append(all, put(t, s, n))
+		}
+	}
+	long := at.Add(-48 * time.Hour) // before any of them expires
+	for round := range 2 {
+		must(t, s.DeleteCodes(t.Context(), at))
+		for i, c := range all {
+			what := cases[i/2].what
+			if cases[i/2].gone {
+				wantNoTry(t, s, what, c.Purpose, c.Request, long)
+				continue
+			}
+			got, err := s.TryCode(t.Context(), c.Purpose, c.Request, long)
+			must(t, err)
+			c.Tries = round + 1
+			want(t, what, got, c)
+		}
+	}
+}
+
+func codeTimes(t *testing.T, s codes) {
+	a := create(t, s.accounts, newAccount("alice"))
+	for _, at := range times {
+		c := newCode(a)
+		c.ExpiresAt = at
+		put(t, s, c)
+		got, err := s.TryCode(t.Context(), c.Purpose, c.Request, at.Add(-time.Millisecond).In(time.FixedZone("far", 14*3600)))
+		must(t, err)
+		wantUTC(t, "code", got.ExpiresAt)
+		want(t, "code", got.ExpiresAt, kept(at))
+		wantNoTry(t, s, fmt.Sprintf("at %v", at), c.Purpose, c.Request, at)
+		wantNoTry(t, s, fmt.Sprintf("at %v", at), c.Purpose, c.Request, kept(at))
+	}
+}
+
+func codeHostile(t *testing.T, s codes) {
+	a := create(t, s.accounts, newAccount("alice"))
+	var all []authcore.Code
+	for i, text := range hostile {
+		if len(text) > 1000 { // an index need not take it, and no ID is as long
+			continue
+		}
+		c := newCode(a)
+		c.Request, c.Purpose = authcore.RequestID(text), authcore.CodePurpose(text)
+		c.Hash = binary[i%len(binary)]
+		wantNoTry(t, s, "before", c.Purpose, c.Request, now())
+		all = append(all, put(t, s, c))
+		reset := newCode(a)
+		reset.Request, reset.Hash = "reset "+c.Request, c.Hash
+		put(t, s, reset)
+		wrong := reset
+		wrong.Hash = []byte(text)
+		wantNoReset(t, s, text, wrong, now(), authcore.KindBadCode)
+		a = wantReset(t, s, text, reset, a, authcore.PasswordHash(text))
+	}
+	for _, c := range all {
+		wantTry(t, s, string(c.Request), c)
+	}
+}
+
+func codeCanceled(t *testing.T, s codes) {
+	a := create(t, s.accounts, newAccount("alice"))
+	c, other := put(t, s, newCode(a)), newCode(a)
+	ctx := canceled()
+	wantCanceled(t, "PutCode", s.PutCode(ctx, other))
+	got, err := s.TryCode(ctx, c.Purpose, c.Request, now())
+	wantCanceled(t, "TryCode", err)
+	want(t, "TryCode", got, authcore.Code{})
+	reset, err := s.ResetPassword(ctx, c.Request, c.Hash, "new", now())
+	wantCanceled(t, "ResetPassword", err)
+	wantSame(t, "ResetPassword", reset, authcore.Account{})
+	wantCanceled(t, "DeleteCodes", s.DeleteCodes(ctx, now().Add(24*time.Hour)))
+	wantAccount(t, s.accounts, a)
+	c = wantTry(t, s, "afterwards", c)
+	wantReset(t, s, "afterwards", c, a, "new")
+}
+
+// codeCanceledHalfway cuts resets off at any moment: whoever tries again finds that it was done, or does it.
+func codeCanceledHalfway(t *testing.T, s codes) {
+	a := create(t, s.accounts, newAccount("alice"))
+	begun := time.Now()
+	a = wantReset(t, s, "at first", put(t, s, newCode(a)), a, "first")
+	usual := max(time.Since(begun), time.Millisecond)
+	cut, late := 0, 0
+	for r := range 2 * fewRounds {
+		c := put(t, s, newCode(a))
+		first, second := authcore.PasswordHash(fmt.Sprintf("first of round %d", r)), authcore.PasswordHash(fmt.Sprintf("second of round %d", r))
+		ctx, cancel := context.WithTimeout(t.Context(), rand.N(usual))
+		_, err := s.ResetPassword(ctx, c.Request, c.Hash, first, now())
+		cancel()
+		a.Epoch++
+		if a.PasswordHash = first; err != nil {
+			cut++
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("cut off: %v", err)
+			}
+			if _, err = s.ResetPassword(t.Context(), c.Request, c.Hash, second, now()); err == nil {
+				a.PasswordHash = second
+			} else {
+				late++
+				wantKind(t, "cut off after it was done", err, authcore.KindBadCode)
+			}
+		}
+		wantAccount(t, s.accounts, a)
+		wantNoTry(t, s, "afterwards", c.Purpose, c.Request, now())
+	}
+	t.Logf("of %d calls %d were cut off, %d of them after they were done", 2*fewRounds, cut, late)
+}

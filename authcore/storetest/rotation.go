@@ -1,0 +1,207 @@
+package storetest
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chatgate/chatgate/authcore"
+)
+
+func rotate(t *testing.T, s authcore.SessionStore, n authcore.Session, generation int64) authcore.Session {
+	t.Helper()
+	got, err := s.RotateSession(t.Context(), n.Account, n.ID, generation)
+	must(t, err)
+	return got
+}
+
+func wantNoRotation(t *testing.T, s authcore.SessionStore, what string, account authcore.AccountID, id authcore.SessionID) {
+	t.Helper()
+	got, err := s.RotateSession(t.Context(), account, id, 1)
+	wantKind(t, what, err, authcore.KindSessionOver)
+	want(t, what+": what comes with the error", got, authcore.Session{})
+}
+
+// rotation walks one session through every relation that a generation can have to its own, beside others that stay.
+func rotation(t *testing.T, s authcore.SessionStore) {
+	alice, bob := newAccountID(), newAccountID()
+	n := newSession(alice)
+	beside, others := newSession(alice), newSession(bob)
+	beside.CreatedAt = n.CreatedAt.Add(-time.Second)
+	others.ID = n.ID
+	for _, one := range []authcore.Session{n, beside, others} {
+		start(t, s, one)
+	}
+	for _, c := range []struct {
+		what        string
+		given, want int64
+	}{
+		{"current", 1, 2},
+		{"predecessor", 1, 2},
+		{"predecessor again", 1, 2},
+		{"current again", 2, 3},
+		{"before the predecessor", 1, 3},
+		{"none", 0, 3},
+		{"negative", -5, 3},
+		{"newer", 7, 8},
+		{"the newer one again", 7, 8},
+		{"one between", 5, 8},
+		{"current after a newer one", 8, 9},
+		{"past 32 bits", 1 << 50, 1<<50 + 1},
+		{"current, past 32 bits", 1<<50 + 1, 1<<50 + 2},
+		{"predecessor, past 32 bits", 1<<50 + 1, 1<<50 + 2},
+	} {
+		n.Generation = c.want
+		want(t, c.what, rotate(t, s, n, c.given), n)
+		wantSession(t, s, n)
+	}
+	wantSession(t, s, others)
+	wantSessions(t, s, alice, n, beside)
+
+	n.LastSeenAt = n.LastSeenAt.Add(time.Minute)
+	touch(t, s, authcore.Touch{Account: alice, Session: n.ID, At: n.LastSeenAt})
+	n.Generation++
+	want(t, "after a touch", rotate(t, s, n, n.Generation-1), n)
+	want(t, "after a touch, the predecessor", rotate(t, s, n, n.Generation-1), n)
+	n.LastSeenAt = n.LastSeenAt.Add(time.Minute)
+	touch(t, s, authcore.Touch{Account: alice, Session: n.ID, At: n.LastSeenAt})
+	wantSession(t, s, n) // a touch does not take the rotation back
+
+	over := newSession(alice) // whether its time is over is not for the store to say
+	over.ExpiresAt = now().Add(-time.Minute)
+	start(t, s, over)
+	over.Generation++
+	want(t, "over, but not forgotten", rotate(t, s, over, 1), over)
+
+	wantNoRotation(t, s, "nobody's", alice, newSession(alice).ID)
+	wantNoRotation(t, s, "another account's", bob, beside.ID)
+	wantNoRotation(t, s, "no ID", alice, "")
+	wantNoRotation(t, s, "pattern", alice, "%")
+	wantNoRotation(t, s, "no account", "", n.ID)
+	ended, err := s.EndSession(t.Context(), alice, n.ID)
+	must(t, err)
+	want(t, "ended", ended, true)
+	wantNoRotation(t, s, "ended", alice, n.ID)
+	wantOver(t, s, n)
+	wantSession(t, s, others)
+	wantSession(t, s, beside)
+}
+
+// rotationRace has callers come with the current generation, and with others that must not matter.
+func rotationRace(t *testing.T, s authcore.SessionStore) {
+	n := newSession(newAccountID())
+	n.Generation = 3
+	start(t, s, n)
+	for range 2 * fewRounds {
+		parallel(racers, func(i int) {
+			given := n.Generation
+			if i%4 == 3 {
+				given -= int64(i%3 + 1)
+			}
+			got, err := s.RotateSession(t.Context(), n.Account, n.ID, given)
+			switch {
+			case err != nil:
+				t.Error(err)
+			case got.Generation == n.Generation+1:
+			case given < n.Generation && got.Generation == n.Generation: // came first
+			default:
+				t.Errorf("with %d of %d: got %d", given, n.Generation, got.Generation)
+			}
+		})
+		n.Generation++
+		wantSession(t, s, n)
+	}
+}
+
+// rotationChain lets callers rotate on with what they were given. Every generation is reached by one step, so that no
+// caller is ever given one that it did not ask for, or that nobody made.
+func rotationChain(t *testing.T, s authcore.SessionStore) {
+	n := start(t, s, newSession(newAccountID()))
+	var newest atomic.Int64
+	newest.Store(n.Generation)
+	parallel(racers, func(int) {
+		for range 10 {
+			given := newest.Load()
+			got, err := s.RotateSession(t.Context(), n.Account, n.ID, given)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if got.Generation <= given || got.Generation > newest.Load()+1 {
+				t.Errorf("with %d: got %d, while %d was the newest", given, got.Generation, newest.Load())
+			}
+			for at := newest.Load(); got.Generation > at && !newest.CompareAndSwap(at, got.Generation); at = newest.Load() {
+			}
+		}
+	})
+	n.Generation = newest.Load()
+	wantSession(t, s, n)
+}
+
+// rotationTouching catches a store that writes back the whole session.
+func rotationTouching(t *testing.T, s authcore.SessionStore) {
+	n := start(t, s, newSession(newAccountID()))
+	for range 2 * fewRounds {
+		at := n.LastSeenAt.Add(time.Second)
+		parallel(4, func(i int) {
+			var err error
+			if i%2 == 0 {
+				_, err = s.RotateSession(t.Context(), n.Account, n.ID, n.Generation)
+			} else {
+				err = s.TouchSessions(t.Context(), []authcore.Touch{{Account: n.Account, Session: n.ID, At: at}})
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		n.Generation, n.LastSeenAt = n.Generation+1, at
+		wantSession(t, s, n)
+	}
+}
+
+// rotationEnding catches a rotation that brings back what ended.
+func rotationEnding(t *testing.T, s authcore.SessionStore) {
+	account := newAccountID()
+	for range 2 * fewRounds {
+		n := start(t, s, newSession(account))
+		parallel(racers, func(i int) {
+			if i == 0 {
+				if ended, err := s.EndSession(t.Context(), account, n.ID); err != nil || !ended {
+					t.Errorf("end: %v, %v", ended, err)
+				}
+				return
+			}
+			got, err := s.RotateSession(t.Context(), account, n.ID, n.Generation)
+			if err == nil {
+				want(t, "before the end", got.Generation, n.Generation+1)
+			} else {
+				wantKind(t, "after the end", err, authcore.KindSessionOver)
+			}
+		})
+		wantOver(t, s, n)
+		wantNoRotation(t, s, "ended", account, n.ID)
+	}
+}
+
+// rotationHostile has texts that a store could mistake for the generation beside it.
+func rotationHostile(t *testing.T, s authcore.SessionStore) {
+	texts := append([]string{
+		`"gen":7`, `gen":7`, `\"gen\":7`, `\","gen":7,"`, `{"gen":7}`, `"gen":7}`, `x\`, `x\\`, `x"`, `x\"`, `"gen"`, `gen`, `:7`, `"gen": 7`,
+		`"gen":-7`, `generation=7`, ` 1 2 3 {"gen":7}`, `%d+`, `%1`, `%%`, "7",
+	}, hostile...)
+	for i, text := range texts {
+		n := newSession(newAccountID())
+		n.Dialect, n.UserAgent, n.Generation, n.Epoch = text, texts[len(texts)-1-i], 7, 7
+		if len(text) < 1000 {
+			n.Account, n.ID = n.Account+authcore.AccountID(text), n.ID+authcore.SessionID(text)
+		}
+		start(t, s, n)
+		n.Generation = 8
+		want(t, fmt.Sprintf("current, with %.40q", text), rotate(t, s, n, 7), n)
+		want(t, fmt.Sprintf("predecessor, with %.40q", text), rotate(t, s, n, 7), n)
+		n.Generation = 12346
+		want(t, fmt.Sprintf("newer, with %.40q", text), rotate(t, s, n, 12345), n)
+		wantSession(t, s, n)
+	}
+}

@@ -1,0 +1,196 @@
+package mailer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/chatgate/chatgate/authcore"
+)
+
+// Options say how messages are made and where they go. One of Server and Dir is set.
+type Options struct {
+	Server *Server
+	Dir    string // where messages are written to instead, one file each
+
+	From      Sender
+	Issuer    string     // as in tokens; one that is an https URL is the link in messages
+	Templates *Templates // [LoadTemplates]("") if it is nil
+
+	Queue      int           // messages that may wait: 1,000 if it is 0
+	Workers    int           // messages of the queue that are sent at once: 4 if it is 0
+	MaxAge     time.Duration // that a message is tried for: 1 h if it is 0; one with a code no longer than that is good
+	FirstRetry time.Duration // after which a message is tried again the first time: 5 s if it is 0; then twice as long, up to 5 min
+
+	Now func() time.Time // time.Now if it is nil
+	Log *slog.Logger     // slog.Default() if it is nil
+}
+
+// maxSends is how many [Mailer.Send] may be under way at once.
+const maxSends = 16
+
+// transport is a way out.
+type transport interface {
+	// deliver returns when the message is somebody else's, or why it is not.
+	deliver(ctx context.Context, m envelope) error
+}
+
+// Mailer sends messages. It is safe for concurrent use.
+type Mailer struct {
+	transport transport
+	sender    Sender
+	issuer    issuer
+	templates *Templates
+	now       func() time.Time
+	log       *slog.Logger
+
+	sends chan struct{} // of maxSends
+	queue *queue
+	run   context.Context // of every delivery
+	stop  context.CancelFunc
+	work  sync.WaitGroup // of the workers and of Send
+	tally tally
+}
+
+var errClosed = errors.New("mail is being shut down")
+
+// New makes a mailer and begins its work, which [Mailer.Close] ends. It opens nothing and connects to nothing before
+// there is a message.
+func New(o Options) (*Mailer, error) {
+	m := &Mailer{
+		sender: o.From, issuer: parseIssuer(o.Issuer), templates: o.Templates, now: o.Now, log: o.Log, sends: make(chan struct{}, maxSends),
+	}
+	switch {
+	case o.From.address == "":
+		return nil, errors.New("from is needed")
+	case (o.Server == nil) == (o.Dir == ""):
+		return nil, errors.New("messages go to a server, or to a directory")
+	case o.Queue < 0 || o.Workers < 0 || o.MaxAge < 0 || o.FirstRetry < 0:
+		return nil, errors.New("the queue, its workers and its times cannot be negative")
+	case o.Server != nil:
+		s := *o.Server
+		s.Hello = cmp.Or(s.Hello, o.From.domain())
+		m.transport = s
+	default:
+		m.transport = directory(o.Dir)
+	}
+	if m.templates == nil {
+		var err error
+		if m.templates, err = LoadTemplates(""); err != nil {
+			return nil, err
+		}
+	}
+	if m.now == nil {
+		m.now = time.Now
+	}
+	if m.log == nil {
+		m.log = slog.Default()
+	}
+	m.queue = newQueue(cmp.Or(o.Queue, 1000), cmp.Or(o.MaxAge, time.Hour), cmp.Or(o.FirstRetry, 5*time.Second), m.now)
+	m.run, m.stop = context.WithCancel(context.Background())
+	for range cmp.Or(o.Workers, 4) {
+		m.work.Go(m.serve)
+	}
+	return m, nil
+}
+
+// Send implements [authcore.Mailer].
+func (m *Mailer) Send(ctx context.Context, n authcore.Notice) error {
+	if !m.queue.enter(&m.work) {
+		return errClosed
+	}
+	defer m.work.Done()
+	e, err := m.compose(n)
+	if err == nil {
+		err = m.sendNow(ctx, e)
+	}
+	m.tally.count(err)
+	return err
+}
+
+func (m *Mailer) sendNow(ctx context.Context, e envelope) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	defer context.AfterFunc(m.run, cancel)()
+	select {
+	case m.sends <- struct{}{}:
+		defer func() { <-m.sends }()
+	case <-ctx.Done():
+		return &failure{doing: "waiting for other messages to be sent", err: ctx.Err()}
+	}
+	return m.transport.deliver(ctx, e)
+}
+
+// Queue implements [authcore.Mailer].
+func (m *Mailer) Queue(n authcore.Notice) error {
+	e, err := m.compose(n)
+	if err == nil {
+		err = m.queue.add(e, n)
+	}
+	if err != nil {
+		m.tally.drop(1)
+	}
+	return err
+}
+
+// serve delivers what is in the queue, until that is closed and empty.
+func (m *Mailer) serve() {
+	for {
+		j, ok := m.queue.take(m.run)
+		if !ok {
+			return
+		}
+		err := m.transport.deliver(m.run, j.envelope)
+		log := m.log.With("notice", j.kind.String(), "domain", j.domain(), "tries", j.tries)
+		switch {
+		case err == nil:
+			m.queue.done()
+			m.tally.count(nil)
+		case m.run.Err() != nil:
+			m.queue.done()
+			m.tally.drop(1)
+			log.Warn("a message was given up, since mail is being shut down", "error", err)
+		case !passing(err):
+			m.queue.done()
+			m.tally.count(err)
+			log.Error("a message was refused", "error", err)
+		default:
+			wait, ok := m.queue.again(j)
+			if !ok {
+				m.tally.count(err)
+				log.Error("a message was given up, since it is too old", "error", err)
+				continue
+			}
+			log.Warn("a message could not be delivered; it is tried again", "error", err, "in", wait.Round(time.Millisecond))
+		}
+	}
+}
+
+// Close takes nothing more, tries at once what is waiting, and goes on until the queue is empty or ctx ends. It says how
+// many messages were lost.
+func (m *Mailer) Close(ctx context.Context) error {
+	m.queue.close()
+	idle := make(chan struct{})
+	go func() {
+		m.work.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+	}
+	m.stop()
+	<-idle
+	if lost := m.queue.empty(); lost > 0 {
+		m.tally.drop(lost)
+		return fmt.Errorf("%d messages in the queue were lost", lost)
+	}
+	return nil
+}
+
+// Interface guard
+var _ authcore.Mailer = (*Mailer)(nil)

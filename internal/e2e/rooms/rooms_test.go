@@ -1,7 +1,9 @@
 package rooms
 
 import (
+	"bufio"
 	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -9,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/chatgate/chatgate/internal/gatetest"
+	"github.com/chatgate/chatgate/internal/transcript"
 )
 
 func TestMain(m *testing.M) { gatetest.Main(m) }
@@ -24,9 +27,9 @@ func TestTranscripts(t *testing.T) {
 			continue
 		}
 		t.Run(strings.TrimSuffix(name, ".txt"), func(t *testing.T) {
-			lines := readLines(t, name)
-			s, _ := newScript(t, lines)
-			s.run(t, name, lines)
+			lines := transcript.Read(t, file)
+			s, _, _ := start(t, lines)
+			s.Run(t, name, lines)
 		})
 	}
 }
@@ -34,22 +37,21 @@ func TestTranscripts(t *testing.T) {
 // What was answered is kept: accounts, sessions and tokens live on over a process that was killed, and what was logged
 // out stays so.
 func TestRestart(t *testing.T) {
-	before, after := readLines(t, "restart_1_before.txt"), readLines(t, "restart_2_after.txt")
-	s, file := newScript(t, before)
-	s.run(t, "restart_1_before.txt", before)
-	s.g.Kill()
-	s.conns = make(map[string]*gatetest.Raw)
-	s.g.Launch(file)
-	s.run(t, "restart_2_after.txt", after)
+	before, after := transcript.Read(t, "testdata/restart_1_before.txt"), transcript.Read(t, "testdata/restart_2_after.txt")
+	s, g, file := start(t, before)
+	s.Run(t, "restart_1_before.txt", before)
+	g.Kill()
+	s.Forget()
+	g.Launch(file)
+	s.Run(t, "restart_2_after.txt", after)
 }
 
 // A database that cannot be used is told at the start, by its name, and is left as it is.
 func TestUnusableDatabase(t *testing.T) {
-	lines := readLines(t, "restart_1_before.txt")
-	s, file := newScript(t, lines)
-	s.g.Register("alice", "Lantern-Quarry-71")
-	s.g.Kill()
-	db := filepath.Join(s.g.Dir, "accounts.db")
+	_, g, file := start(t, transcript.Read(t, "testdata/restart_1_before.txt"))
+	g.Register("alice", "Lantern-Quarry-71")
+	g.Kill()
+	db := filepath.Join(g.Dir, "accounts.db")
 	good, err := os.ReadFile(db)
 	if err != nil {
 		t.Fatal(err)
@@ -77,19 +79,19 @@ func TestUnusableDatabase(t *testing.T) {
 		"a directory":         {func() { must(t, os.MkdirAll(filepath.Join(db, "x"), 0o700)) }, nil},
 		"garbage":             {func() { write(db, garbage) }, garbage},
 		"a page that is torn": {func() { write(db, torn) }, torn},
-		"in no directory":     {func() { must(t, os.Symlink(filepath.Join(s.g.Dir, "gone", "accounts.db"), db)) }, nil},
+		"in no directory":     {func() { must(t, os.Symlink(filepath.Join(g.Dir, "gone", "accounts.db"), db)) }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			remove()
 			tc.put()
-			err := s.g.TryLaunch(file)
+			err := g.TryLaunch(file)
 			if err == nil {
 				t.Fatal("the gateway serves")
 			}
-			if s.g.ExitCode() == 0 {
+			if g.ExitCode() == 0 {
 				t.Error("it ended without an exit code")
 			}
-			log := s.g.Log()
+			log := g.Log()
 			if !strings.Contains(log, db) || !strings.Contains(log, "database") {
 				t.Errorf("it does not say which file:\n%s", log)
 			}
@@ -101,7 +103,7 @@ func TestUnusableDatabase(t *testing.T) {
 					t.Errorf("the file was changed, or %v", err)
 				}
 			}
-			if _, err := os.Stat(filepath.Join(s.g.Dir, "gone")); err == nil {
+			if _, err := os.Stat(filepath.Join(g.Dir, "gone")); err == nil {
 				t.Error("a directory was made")
 			} else if !os.IsNotExist(err) {
 				t.Error(err)
@@ -109,8 +111,8 @@ func TestUnusableDatabase(t *testing.T) {
 		})
 	}
 	remove()
-	s.g.Launch(file)
-	if status, _, body := s.g.Call(http.MethodPost, "/api/v1/login", "", `{"username":"alice","secret":"Lantern-Quarry-71"}`); status != http.StatusBadRequest {
+	g.Launch(file)
+	if status, _, body := g.Call(http.MethodPost, "/api/v1/login", "", `{"username":"alice","secret":"Lantern-Quarry-71"}`); status != http.StatusBadRequest {
 		t.Errorf("a new database knows alice: %d %s", status, body)
 	}
 	if info, err := os.Stat(db); err != nil || info.Mode().Perm() != fs.FileMode(0o600) {
@@ -123,4 +125,25 @@ func must(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// start runs a gateway as a transcript asks for, with options of chatgate marked "+" and of chatgate_proxy marked "*".
+func start(t *testing.T, lines []string) (*transcript.Script, *gatetest.Gateway, string) {
+	t.Helper()
+	up := gatetest.NewUpstream(t, chooses)
+	file := "{\n\t{{GLOBAL}}\n\tchatgate {\n\t\taccounts sqlite {{DIR}}/accounts.db\n\t\thash {\n\t\t\tmemory_kib 1024\n\t\t\ttime 1\n\t\t}\n" +
+		transcript.Options(lines, "+", "\t\t") + "\t}\n}\n\nhttp://{{HTTP}} {\n\tchatgate_accounts rooms\n\tchatgate_proxy " + up.Addr + " {\n" +
+		transcript.Options(lines, "*", "\t\t") + "\t}\n}\n"
+	g := gatetest.Start(t, file)
+	return transcript.New(t, g, up), g, file
+}
+
+// chooses is an upstream that speaks chat.v1, if asked to.
+func chooses(u *gatetest.Upstream, c net.Conn, br *bufio.Reader, head string) {
+	if v := gatetest.HeaderValues(head, "Sec-WebSocket-Protocol"); len(v) == 1 && v[0] == "chat.v1" {
+		_, _ = c.Write([]byte(gatetest.Accept(head, "Sec-WebSocket-Protocol: chat.v1")))
+		_, _ = br.ReadByte() // until the client is gone
+		return
+	}
+	gatetest.EchoWebSocket(u, c, br, head)
 }

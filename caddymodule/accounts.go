@@ -3,12 +3,10 @@ package caddymodule
 import (
 	"context"
 	"fmt"
-	"math"
 	"net/http"
 	"net/netip"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/chatroom"
 )
 
 func init() {
@@ -29,51 +28,28 @@ const callTimeout = 15 * time.Second
 // Accounts is the HTTP handler chatgate_accounts: it serves the account endpoints of one dialect below a prefix and
 // passes every other request on.
 type Accounts struct {
-	// The wire contract that is spoken: "rooms".
+	// The wire contract that is spoken: "rooms", "auth" or "users".
 	Dialect string `json:"dialect"`
-	// The path that the endpoints are below. Default: the dialect's own, "/api/v1" for rooms.
+	// The path that the endpoints are below. Default: the dialect's own, "/api/v1" for rooms, "/api/auth" for auth and
+	// "/users" for users.
 	Prefix string `json:"prefix,omitempty"`
+	// How long a token can be used: 1m to 400d, and no longer than its session. Default: 1h for auth, where it can be
+	// refreshed; else as long as its session.
+	TokenLifetime caddy.Duration `json:"token_lifetime,omitempty"`
+	// Of auth: whether an account is only made with an invite. Default: true.
+	RequireInvites *bool `json:"require_invites,omitempty"`
+	// Of users: whether a login with a name of nobody makes the account. Default: false.
+	LoginCreatesUsers bool `json:"login_creates_users,omitempty"`
+	// Of users: origins whose pages may call it, beside its own.
+	Origins []string `json:"origins,omitempty"`
 
-	app     *App
-	dialect dialect
-	routes  map[string][]route // by path
-	logger  *zap.Logger
-}
-
-// dialect is one wire contract over HTTP: what it serves, and how it says that something went wrong.
-type dialect interface {
-	name() string
-	defaultPrefix() string
-	routes() []route
-	// fail answers a call that did not succeed. It has an answer for every kind.
-	fail(w http.ResponseWriter, err *authcore.Error)
-	// wrongMethod answers a call of a known path with another method; Allow is set.
-	wrongMethod(w http.ResponseWriter)
-}
-
-var dialects = []dialect{rooms{}}
-
-// route is one endpoint. Its handler decodes, makes one call on the service, and returns what is to be encoded.
-type route struct {
-	method string
-	path   string // below the prefix
-	bearer bool   // needs a session
-	handle func(context.Context, *call) (reply, error)
-}
-
-// call is a request on its way through the pipeline.
-type call struct {
-	service *authcore.Service
-	client  authcore.Client
-	caller  authcore.Identity // of a bearer route
-	w       http.ResponseWriter
-	r       *http.Request
-}
-
-// reply is a success in the dialect's own shape.
-type reply struct {
-	status int
-	body   any
+	app      *App
+	dialect  dialect
+	settings settings
+	origins  *http.CrossOriginProtection
+	routes   map[string][]route // by path
+	named    map[string][]route // those whose last segment stands for any, by what is before it
+	logger   *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -91,18 +67,49 @@ func (a *Accounts) Provision(ctx caddy.Context) error {
 	if err := a.check(); err != nil {
 		return err
 	}
-	a.routes = make(map[string][]route)
-	for _, rt := range a.dialect.routes() {
-		a.routes[a.Prefix+rt.path] = append(a.routes[a.Prefix+rt.path], rt)
+	a.settings = settings{
+		bodies: a.dialect.bodies(), loginJoins: a.LoginCreatesUsers,
+		needInvite:    a.RequireInvites == nil || *a.RequireInvites, // where the dialect has invites
+		tokenLifetime: time.Duration(orElse(a.TokenLifetime, caddy.Duration(a.dialect.tokenLifetime()))),
 	}
+	a.origins = http.NewCrossOriginProtection()
+	for _, o := range a.Origins {
+		if err := a.origins.AddTrustedOrigin(o); err != nil {
+			return fmt.Errorf("origin %q: %w", o, err)
+		}
+	}
+	a.layOut(a.dialect.routes())
 	return nil
+}
+
+func (a *Accounts) layOut(routes []route) {
+	a.routes, a.named = make(map[string][]route), make(map[string][]route)
+	for _, rt := range routes {
+		if before, ok := strings.CutSuffix(rt.path, "{id}"); ok {
+			a.named[a.Prefix+before] = append(a.named[a.Prefix+before], rt)
+		} else {
+			a.routes[a.Prefix+rt.path] = append(a.routes[a.Prefix+rt.path], rt)
+		}
+	}
+}
+
+// find returns the routes of a path, and its last segment where that stands for any.
+func (a *Accounts) find(path string) (routes []route, id string) {
+	if routes = a.routes[path]; routes != nil {
+		return routes, ""
+	}
+	slash := strings.LastIndexByte(path, '/') + 1
+	if id = path[slash:]; id != "" {
+		return a.named[path[:slash]], id
+	}
+	return nil, ""
 }
 
 // check validates the fields and fills in defaults.
 func (a *Accounts) check() error {
 	i := slices.IndexFunc(dialects, func(d dialect) bool { return d.name() == a.Dialect })
 	if i < 0 {
-		return fmt.Errorf("dialect %q is unknown; there is: rooms", a.Dialect)
+		return fmt.Errorf("dialect %q is unknown; there are: %s", a.Dialect, dialectNames())
 	}
 	a.dialect = dialects[i]
 	if a.Prefix == "" {
@@ -111,6 +118,22 @@ func (a *Accounts) check() error {
 	if !strings.HasPrefix(a.Prefix, "/") || a.Prefix == "/" || path.Clean(a.Prefix) != a.Prefix || strings.ContainsAny(a.Prefix, "*{}?#%;\\ ") {
 		return fmt.Errorf("prefix %q is not a path like %s", a.Prefix, a.dialect.defaultPrefix())
 	}
+	if d := time.Duration(a.TokenLifetime); d != 0 && (d < time.Minute || d > maxTokens) {
+		return fmt.Errorf("token_lifetime is %s; it must be between 1m and 400d", d)
+	}
+	for _, o := range []struct {
+		name string
+		set  bool
+	}{{"require_invites", a.RequireInvites != nil}, {"login_creates_users", a.LoginCreatesUsers}, {"origins", a.Origins != nil}} {
+		if o.set && !slices.Contains(a.dialect.options(), o.name) {
+			return fmt.Errorf("%s is no option of the dialect %s", o.name, a.Dialect)
+		}
+	}
+	for _, o := range a.Origins {
+		if as, ok := chatroom.ParseOrigin(o); !ok || as != o {
+			return fmt.Errorf("origin %q is not of the form https://chat.example.com[:port]", o)
+		}
+	}
 	return nil
 }
 
@@ -118,8 +141,8 @@ func (a *Accounts) check() error {
 // of them in and can skip none.
 func (a *Accounts) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	// 1. Ours? Decoded paths match exactly, so nothing is ours in one spelling and the upstream's in another.
-	routes, ok := a.routes[r.URL.Path]
-	if !ok {
+	routes, id := a.find(r.URL.Path)
+	if routes == nil {
 		return next.ServeHTTP(w, r)
 	}
 	// 2. Nothing of this is for caches, frames or sniffing.
@@ -129,18 +152,34 @@ func (a *Accounts) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 	// 3. The method.
 	i := slices.IndexFunc(routes, func(rt route) bool { return rt.method == r.Method })
 	if i < 0 {
+		var allowed []string
 		for _, rt := range routes {
-			h.Add("Allow", rt.method)
+			allowed = append(allowed, rt.method)
 		}
-		a.dialect.wrongMethod(w)
+		h.Set("Allow", strings.Join(allowed, ", "))
+		no := a.dialect.wrongMethod()
+		writeJSON(w, no.status, a.dialect.failure(no.code, no.text))
+		return nil
+	}
+	// 4. Where a cookie is involved, a page of another site must not call in its visitor's name, nor log them in as
+	// somebody else.
+	if no := a.dialect.otherOrigin(); no.status != 0 && a.origins.Check(r) != nil {
+		writeJSON(w, no.status, a.dialect.failure(no.code, no.text))
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
 	defer cancel()
-	// 4 to 7, and 8: every error has an answer.
-	rep, err := a.serve(ctx, routes[i], &call{w: w, r: r})
+	// 5 to 8, and 9: every error has an answer.
+	rep, err := a.serve(ctx, routes[i], &call{set: a.settings, id: id, w: w, r: r})
 	if err != nil {
-		a.fail(w, r, err)
+		a.fail(w, r, routes[i], err)
+		return nil
+	}
+	if rep.cookie != nil {
+		http.SetCookie(w, rep.cookie)
+	}
+	if rep.body == nil {
+		w.WriteHeader(rep.status)
 		return nil
 	}
 	writeJSON(w, rep.status, rep.body)
@@ -148,36 +187,50 @@ func (a *Accounts) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 }
 
 func (a *Accounts) serve(ctx context.Context, rt route, c *call) (reply, error) {
-	// 4. The stores.
+	// 5. The stores.
 	service, done, err := a.app.Service(ctx)
 	if err != nil {
 		return reply{}, &authcore.Error{Kind: authcore.KindUnavailable, Msg: "service temporarily unavailable", Err: err, RetryAfter: 5 * time.Second}
 	}
 	defer done()
 	c.service = service
-	// 5. Who is calling, as far as the connection tells.
+	// 6. Who is calling, as far as the connection tells.
 	c.client = clientOf(c.r, a.dialect.name())
-	// 6. Who is calling, proven.
-	if rt.bearer {
-		token, err := bearerToken(c.r)
-		if err != nil {
+	// 7. Who is calling, proven.
+	if rt.proof != byAnybody {
+		if c.token, err = a.dialect.token(c.r); err != nil {
 			return reply{}, err
 		}
-		if c.caller, err = c.service.Authenticate(ctx, token); err != nil {
+	}
+	if rt.proof == bySession {
+		if c.caller, err = c.service.Authenticate(ctx, c.token); err != nil {
 			return reply{}, err
 		}
 		setUser(c.r, c.caller)
 	}
-	// 7. Decode, and one call on the service.
+	if c.id != "" && !plainID(c.id) {
+		return reply{}, authcore.Errorf(authcore.KindNotFound, "there is nothing of that name")
+	}
+	// 8. Decode, and one call on the service.
 	return rt.handle(ctx, c)
 }
 
+// plainID reports whether a segment of a path can be an id of ours, so that nothing else reaches a store.
+func plainID(s string) bool {
+	for i := range len(s) {
+		if !tokenByte(s[i]) || s[i] == '.' {
+			return false
+		}
+	}
+	return len(s) <= 64
+}
+
 // fail logs what is for the operator and lets the dialect say the rest.
-func (a *Accounts) fail(w http.ResponseWriter, r *http.Request, err error) {
+func (a *Accounts) fail(w http.ResponseWriter, r *http.Request, rt route, err error) {
 	e := authcore.AsError(err)
 	logFailure(a.logger, r, e)
 	setRetryAfter(w, e)
-	a.dialect.fail(w, e)
+	writeError(w, a.dialect, rt.answers, e)
 }
 
 // logFailure writes what an operator has to know. A client's mistakes are not among it.
@@ -188,13 +241,6 @@ func logFailure(logger *zap.Logger, r *http.Request, e *authcore.Error) {
 			level = zap.DebugLevel
 		}
 		logger.Log(level, "request failed", zap.String("kind", e.Kind.String()), zap.String("path", r.URL.Path), zap.Error(e.Err))
-	}
-}
-
-// setRetryAfter sets Retry-After in whole seconds, rounded up (RFC 9110, section 10.2.3).
-func setRetryAfter(w http.ResponseWriter, e *authcore.Error) {
-	if e.Kind == authcore.KindRateLimited || e.Kind == authcore.KindUnavailable {
-		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(e.RetryAfter.Seconds())))))
 	}
 }
 

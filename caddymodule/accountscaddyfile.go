@@ -1,6 +1,9 @@
 package caddymodule
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -18,18 +21,24 @@ func parseAccounts(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) 
 
 // UnmarshalCaddyfile reads the directive. Syntax:
 //
-//	chatgate_accounts [<matcher>] rooms {
-//	    prefix /api/v1
+//	chatgate_accounts [<matcher>] rooms | auth | users {
+//	    prefix              /api/v1 | /api/auth | /users
+//	    token_lifetime      <duration>
+//	    require_invites     on | off       # of auth
+//	    login_creates_users [on | off]     # of users
+//	    origins             <origin>...    # of users
 //	}
 func (a *Accounts) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	if !d.NextArg() {
-		return d.Err("chatgate_accounts needs the name of a dialect: rooms")
+		return d.Errf("chatgate_accounts needs the name of a dialect: %s", dialectNames())
 	}
 	a.Dialect = d.Val()
-	if err := a.checkCopy(); err != nil {
+	probe := *a
+	if err := probe.check(); err != nil {
 		return d.WrapErr(err)
 	}
+	there := append([]string{"prefix", "token_lifetime"}, probe.dialect.options()...)
 	if d.NextArg() {
 		return d.Errf("unexpected %q; chatgate_accounts takes one dialect, and a directive of its own for each", d.Val())
 	}
@@ -38,19 +47,48 @@ func (a *Accounts) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if err := seen.see(d); err != nil {
 			return err
 		}
-		switch option := d.Val(); option {
-		case "prefix":
-			if err := oneArg(d, &a.Prefix); err != nil {
-				return err
-			}
-			if err := a.checkCopy(); err != nil {
-				return d.WrapErr(err)
-			}
-		default:
-			return d.Errf("unknown option %q of chatgate_accounts; there is: prefix", option)
+		if !slices.Contains(there, d.Val()) {
+			return d.Errf("unknown option %q of chatgate_accounts %s; there are: %s", d.Val(), a.Dialect, strings.Join(there, ", "))
+		}
+		if err := a.unmarshalOption(d, d.Val()); err != nil {
+			return err
+		}
+		if err := a.checkCopy(); err != nil {
+			return d.WrapErr(err)
 		}
 	}
 	return nil
+}
+
+func (a *Accounts) unmarshalOption(d *caddyfile.Dispenser, option string) error {
+	switch option {
+	case "prefix":
+		return oneArg(d, &a.Prefix)
+	case "token_lifetime":
+		return durationArg(d, &a.TokenLifetime)
+	case "require_invites":
+		a.RequireInvites = new(bool)
+		return onOff(d, a.RequireInvites)
+	case "login_creates_users":
+		if d.CountRemainingArgs() == 0 {
+			a.LoginCreatesUsers = true
+			return nil
+		}
+		return onOff(d, &a.LoginCreatesUsers)
+	case "origins":
+		if a.Origins = d.RemainingArgs(); len(a.Origins) == 0 {
+			return d.Err("origins needs at least one origin, such as https://chat.example.com")
+		}
+		return nil
+	}
+	return nil
+}
+
+func onOff(d *caddyfile.Dispenser, dst *bool) error {
+	var v string
+	err := oneOf(d, &v, "on", "off")
+	*dst = v == "on"
+	return err
 }
 
 // checkCopy is check without the defaults, which do not belong into the JSON.

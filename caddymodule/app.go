@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,7 +31,7 @@ type App struct {
 	FeedGrace caddy.Duration `json:"feed_grace,omitempty"`
 	// How long live connections stay while the other nodes cannot be heard, 10s to 24h. Default: 10m.
 	LiveGrace caddy.Duration `json:"live_grace,omitempty"`
-	// Who may make an account: "open" (the default) or "closed".
+	// Who may make an account: "open" (the default), "invite" or "closed".
 	Registration string `json:"registration,omitempty"`
 	// The "iss" of tokens, and the base of every link that is sent: an https URL. Default: "chatgate".
 	Issuer string `json:"issuer,omitempty"`
@@ -54,14 +55,23 @@ type App struct {
 	KeyRotation caddy.Duration `json:"key_rotation,omitempty"`
 	// How long the closing of live connections is spread over when the process stops. Default: 3s.
 	Drain caddy.Duration `json:"drain,omitempty"`
+	// How e-mail leaves. Default: off.
+	Mail *MailConfig `json:"mail,omitempty"`
+	// Whether answers keep to themselves if there is an account. Default: false, as the documented codes tell it.
+	ConcealAccounts bool `json:"conceal_accounts,omitempty"`
+	// An invite that is made when the stores are opened, unless it is or was there.
+	FirstInvite *InviteConfig `json:"first_invite,omitempty"`
 
 	policy authcore.Policy
 	stores stores
+	mail   mailing
+	invite firstInvite
 	logger *zap.Logger
 
 	mu      sync.Mutex
 	holder  *stateHolder
-	users   int // of holder: the configuration until Cleanup, and every request under way
+	mailer  *mailHolder // nil where there is no mail
+	users   int         // of holder and mailer: the configuration until Cleanup, and every request under way
 	service *authcore.Service
 }
 
@@ -87,11 +97,24 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := events.(*caddyevents.App).On("stopping", a); err != nil {
 		return fmt.Errorf("subscribing to the end of the configuration: %w", err)
 	}
-	if a.holder, err = takeState(a.stores); err != nil {
+	if err := a.take(); err != nil {
 		return err
 	}
 	a.users = 1
 	a.holder.use(true)
+	return nil
+}
+
+// take takes hold of what outlives a configuration.
+func (a *App) take() error {
+	holder, err := takeState(a.stores)
+	if err != nil {
+		return err
+	}
+	if a.mailer, err = takeMail(a.mail); err != nil {
+		return errors.Join(err, holder.release())
+	}
+	a.holder = holder
 	return nil
 }
 
@@ -119,10 +142,12 @@ func (a *App) resolve(repl *caddy.Replacer) error {
 	}
 	switch a.Registration {
 	case "", "open":
+	case "invite":
+		p.Registration = authcore.RegistrationInvited
 	case "closed":
-		p.Registration = false
+		p.Registration = authcore.RegistrationClosed
 	default:
-		return fmt.Errorf("registration %q is unknown; it is open or closed", a.Registration)
+		return fmt.Errorf("registration %q is unknown; it is open, invite or closed", a.Registration)
 	}
 	if a.MinPassword != 0 {
 		p.MinPassword = a.MinPassword
@@ -165,7 +190,14 @@ func (a *App) resolve(repl *caddy.Replacer) error {
 	if _, err := authcore.NewHasher(p.Hash); err != nil {
 		return fmt.Errorf("hash: %w", err)
 	}
+	p.Conceal = a.ConcealAccounts
 	a.policy = p
+	if a.invite, err = a.FirstInvite.resolve(repl); err != nil {
+		return err
+	}
+	if a.mail, err = a.resolveMail(repl, p.Issuer); err != nil {
+		return err
+	}
 	a.stores, err = a.resolveStores(repl)
 	return err
 }
@@ -183,6 +215,12 @@ func (a *App) Start() error {
 			a.logger.Warn("the PostgreSQL database stays open as it was: what changed in its options takes effect at a restart")
 		}
 	}
+	switch o := a.mail.options; {
+	case o.Dir != "":
+		a.logger.Warn("mail is written to files, and sent to nobody", zap.String("directory", o.Dir))
+	case o.Server != nil && !strings.HasPrefix(a.policy.Issuer, "https://"):
+		a.logger.Warn("messages have no link, since the issuer is no https URL", zap.String("issuer", a.policy.Issuer))
+	}
 	return nil
 }
 
@@ -194,8 +232,21 @@ func (a *App) openLocked(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.service, err = authcore.NewService(st, a.policy)
-	return err
+	m, err := a.mailer.open()
+	if err != nil {
+		return err
+	}
+	service, err := authcore.NewService(st, a.policy, m)
+	if err != nil {
+		return err
+	}
+	if a.invite.code != "" {
+		if _, err := service.EnsureInvite(context.WithoutCancel(ctx), a.invite.code, a.invite.new); err != nil {
+			return fmt.Errorf("making the first invite: %w", err)
+		}
+	}
+	a.service = service
+	return nil
 }
 
 func (a *App) tuning() tuning {
@@ -213,11 +264,10 @@ func (a *App) Service(ctx context.Context) (service *authcore.Service, done func
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.users == 0 {
-		holder, err := takeState(a.stores)
-		if err != nil {
+		if err := a.take(); err != nil {
 			return nil, nil, err
 		}
-		a.holder, a.service = holder, nil
+		a.service = nil
 	}
 	a.users++
 	if err := a.openLocked(ctx); err != nil {
@@ -239,7 +289,7 @@ func (a *App) leaveLocked() error {
 	if a.users--; a.users > 0 {
 		return nil
 	}
-	return a.holder.release()
+	return errors.Join(a.holder.release(), a.mailer.release()) // in this order: what ends with the state may still queue
 }
 
 // hold takes another reference to the stores, for a connection that outlives the request that calls it.
@@ -300,8 +350,11 @@ func (a *App) Cleanup() error {
 	a.holder.use(false)
 	if !caddy.Exiting() {
 		a.dismiss()
+		return a.leaveLocked()
 	}
-	return a.leaveLocked()
+	err := a.leaveLocked()
+	retired.finish()
+	return err
 }
 
 // dismiss ends connections whose sessions are known to no configuration any more, since a new one names other stores.

@@ -35,7 +35,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //	    sessions      embedded | redis <url>... { … }
 //	    feed_grace    3s
 //	    live_grace    10m
-//	    registration  open | closed
+//	    registration  open | invite | closed
 //	    issuer        <url>
 //	    audience      chatgate
 //	    min_password  8
@@ -46,6 +46,9 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //	    login_backoff 5 1s 15m
 //	    key_rotation  30d
 //	    drain         3s
+//	    mail          off | file <directory> { … } | smtp <url> { … }
+//	    conceal_accounts
+//	    first_invite  {env.NAME} { … }
 //	    hash {
 //	        memory_kib 19456
 //	        time       2
@@ -56,7 +59,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //	    }
 //	}
 //
-// What is in the blocks of accounts and sessions is said where those are read.
+// What is in the blocks of accounts, sessions, mail and first_invite is said where those are read.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the option's name
 	if d.NextArg() {
@@ -106,7 +109,7 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "live_grace":
 		return durationArg(d, &a.LiveGrace)
 	case "registration":
-		return oneOf(d, &a.Registration, "open", "closed")
+		return oneOf(d, &a.Registration, "open", "invite", "closed")
 	case "issuer":
 		return oneArg(d, &a.Issuer)
 	case "audience":
@@ -127,10 +130,16 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		return durationArg(d, &a.KeyRotation)
 	case "drain":
 		return durationArg(d, &a.Drain)
+	case "mail":
+		return a.unmarshalMail(d)
+	case "conceal_accounts":
+		return flagOption(d, &a.ConcealAccounts)
+	case "first_invite":
+		return a.unmarshalFirstInvite(d)
 	case "hash":
 		return a.unmarshalHash(d)
 	default:
-		return d.Errf("unknown option %q of chatgate; there are accounts, sessions, feed_grace, live_grace, registration, issuer, audience, min_password, session_idle, session_max, login_rate, signup_rate, login_backoff, key_rotation, drain and hash", option)
+		return d.Errf("unknown option %q of chatgate; there are accounts, sessions, feed_grace, live_grace, registration, issuer, audience, min_password, session_idle, session_max, login_rate, signup_rate, login_backoff, key_rotation, drain, mail, conceal_accounts, first_invite and hash", option)
 	}
 }
 

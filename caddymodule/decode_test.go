@@ -71,22 +71,159 @@ func TestDecodeJSON(t *testing.T) {
 		"no username":              {`{"secret":"s"}`, ""},
 		"nothing in it":            {`{}`, ""},
 	} {
+		for _, d := range dialects {
+			t.Run(d.name()+"/"+name, func(t *testing.T) {
+				var c roomsCredentials
+				err := c.decode(newCall(d, "application/json", tc.body))
+				if tc.want != "" {
+					if err != nil || c.Username != tc.want || c.Secret != "s" {
+						t.Errorf("%.40q, %v", c.Username, err)
+					}
+					return
+				}
+				wantInvalid(t, err, c.Username)
+			})
+		}
+	}
+}
+
+func newCall(d dialect, mediaType, body string) *call {
+	r := httptest.NewRequest("POST", "/x", strings.NewReader(body))
+	if mediaType != "" {
+		r.Header.Set("Content-Type", mediaType)
+	}
+	return &call{w: httptest.NewRecorder(), r: r, set: settings{bodies: d.bodies()}}
+}
+
+// wantInvalid checks that what is shown is ours: no echo of the body, no words of a parser.
+func wantInvalid(t *testing.T, err error, got string) {
+	t.Helper()
+	if authcore.KindOf(err) != authcore.KindInvalidInput {
+		t.Fatalf("%.40q, %v", got, err)
+	}
+	if msg := authcore.AsError(err).Msg; len(msg) > 90 || strings.Contains(msg, "alice") || strings.Contains(msg, "jsontext") || strings.Contains(msg, "URL") {
+		t.Errorf("it says %q", msg)
+	}
+}
+
+// A form is held to what holds for JSON.
+func TestDecodeForm(t *testing.T) {
+	const good = "username=alice&password=s"
+	for name, tc := range map[string]struct {
+		body string
+		want string // the username; empty: the body is refused
+	}{
+		"the form":                 {good, "alice"},
+		"in another order":         {"password=s&username=alice", "alice"},
+		"with escapes":             {"user%6eame=%61lice&password=s", "alice"},
+		"with a plus":              {"username=a+b&password=s", "a b"},
+		"with an escaped plus":     {"username=a%2Bb&password=s", "a+b"},
+		"with an equals sign":      {"username=a=b&password=s", "a=b"},
+		"beyond the BMP":           {"username=%F0%9F%98%80&password=s", "😀"},
+		"what JSON would escape":   {"username=%22%5C%0A%3C&password=s", "\"\\\n<"},
+		"a NUL spelled out":        {"username=a%5Cu0000b&password=s", `a\u0000b`},
+		"unescaped UTF-8":          {"username=ä&password=s", "ä"},
+		"empty parts":              {"&" + good + "&&", "alice"},
+		"as large as it may be":    {"username=" + strings.Repeat("a", maxBody-len(good)+5) + "&password=s", strings.Repeat("a", maxBody-len(good)+5)},
+		"one byte larger":          {"username=" + strings.Repeat("a", maxBody-len(good)+6) + "&password=s", ""},
+		"a name of 1 MB":           {strings.Repeat("k", 1<<20) + "=1", ""},
+		"many fields":              {good + strings.Repeat("&x=1", 10000), ""},
+		"a repeated field":         {good + "&username=root", ""},
+		"repeated alike":           {good + "&username=alice", ""},
+		"repeated by an escape":    {good + "&user%6eame=root", ""},
+		"repeated and empty":       {good + "&username=", ""},
+		"repeated without a value": {good + "&username", ""},
+		"an unknown field":         {good + "&admin=1", ""},
+		"a field without a name":   {good + "&=1", ""},
+		"a name alone":             {good + "&x", ""},
+		"capitals":                 {"USERNAME=alice&password=s", ""},
+		"capitals as well":         {good + "&Username=root", ""},
+		"a long s":                 {"u%C5%BFername=alice&password=s", ""},
+		"an array":                 {"username[]=alice&password=s", ""},
+		"an object":                {"username[$ne]=&password=s", ""},
+		"white space in a name":    {"username+=alice&password=s", ""},
+		"an escaped 0xFF":          {"username=%FF&password=s", ""},
+		"a raw 0xFF":               {"username=\xff&password=s", ""},
+		"overlong UTF-8":           {"username=%C0%AF&password=s", ""},
+		"a surrogate":              {"username=%ED%A0%80&password=s", ""},
+		"an escaped NUL":           {"username=a%00b&password=s", ""},
+		"a raw NUL":                {"username=a\x00b&password=s", ""},
+		"a NUL in a name":          {good + "&x%00=1", ""},
+		"half an escape":           {"username=a%6&password=s", ""},
+		"no escape":                {"username=a%zz&password=s", ""},
+		"a semicolon":              {"username=alice;password=s", ""},
+		"a semicolon in a value":   {"username=alice;x&password=s", ""},
+		"JSON":                     {`{"username":"alice","password":"s"}`, ""},
+		"JSON as a name":           {`{"username":"alice","password":"s","x":"="}`, ""},
+		"a byte order mark":        {"\ufeff" + good, ""},
+		"a line break behind it":   {good + "\r\n&x=1", ""},
+		"nothing":                  {"", ""},
+		"no password":              {"username=alice", ""},
+		"an empty password":        {"username=alice&password=", ""},
+	} {
 		t.Run(name, func(t *testing.T) {
-			r := httptest.NewRequest("POST", "/x", strings.NewReader(tc.body))
-			var c roomsCredentials
-			err := c.decode(&call{w: httptest.NewRecorder(), r: r})
+			var in usersCredentials
+			c := newCall(users{}, "application/x-www-form-urlencoded", tc.body)
+			err := c.decode(&in)
+			if err == nil {
+				err = allRequired("username", in.Username, "password", in.Password)
+			}
 			if tc.want != "" {
-				if err != nil || c.Username != tc.want || c.Secret != "s" {
-					t.Errorf("%.40q, %v", c.Username, err)
+				if err != nil || in.Username != tc.want || in.Password != "s" {
+					t.Errorf("%.40q, %v", in.Username, err)
 				}
 				return
 			}
-			if authcore.KindOf(err) != authcore.KindInvalidInput {
-				t.Fatalf("%.40q, %v", c.Username, err)
-			}
-			// What is shown is ours: no echo of the body, no words of the parser.
-			if msg := authcore.AsError(err).Msg; len(msg) > 80 || strings.Contains(msg, "alice") || strings.Contains(msg, "json") {
-				t.Errorf("it says %q", msg)
+			wantInvalid(t, err, in.Username)
+		})
+	}
+}
+
+func TestMediaTypes(t *testing.T) {
+	const object, form = `{"username":"alice","password":"s"}`, "username=alice&password=s"
+	for name, tc := range map[string]struct {
+		types              []string
+		rooms, auth, users string // the body that is read; empty: refused
+	}{
+		"none":                {nil, object, object, object},
+		"JSON":                {[]string{"application/json"}, object, object, object},
+		"in capitals":         {[]string{"Application/JSON"}, object, object, object},
+		"with a charset":      {[]string{"application/json; charset=UTF-8"}, object, object, object},
+		"with any parameter":  {[]string{"application/json; profile=x"}, object, object, object},
+		"another charset":     {[]string{"application/json; charset=utf-16"}, object, "", ""},
+		"text":                {[]string{"text/plain"}, object, "", ""},
+		"text with JSON":      {[]string{"text/plain; application/json"}, object, "", ""},
+		"a form":              {[]string{"application/x-www-form-urlencoded"}, object, "", form},
+		"a form's charset":    {[]string{"application/x-www-form-urlencoded; charset=utf-8"}, object, "", form},
+		"a form of Latin 1":   {[]string{"application/x-www-form-urlencoded; charset=iso-8859-1"}, object, "", ""},
+		"multipart":           {[]string{"multipart/form-data; boundary=x"}, object, "", ""},
+		"XML":                 {[]string{"application/xml"}, object, "", ""},
+		"a longer name":       {[]string{"application/jsonp"}, object, "", ""},
+		"empty":               {[]string{""}, object, "", ""},
+		"no type":             {[]string{"json"}, object, "", ""},
+		"twice":               {[]string{"application/json", "application/json"}, object, "", ""},
+		"twice, and not same": {[]string{"application/json", "text/plain"}, object, "", ""},
+		"two in one":          {[]string{"application/json, text/plain"}, object, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, d := range dialects {
+				want := map[string]string{"rooms": tc.rooms, "auth": tc.auth, "users": tc.users}[d.name()]
+				body := want
+				if body == "" {
+					body = object
+				}
+				c := newCall(d, "", body)
+				if tc.types != nil {
+					c.r.Header["Content-Type"] = tc.types
+				}
+				var in usersCredentials
+				err := c.decode(&in)
+				if (err == nil) != (want != "") || err == nil && in != (usersCredentials{"alice", "s"}) {
+					t.Errorf("%s: %+v, %v", d.name(), in, err)
+				}
+				if err != nil && (authcore.KindOf(err) != authcore.KindInvalidInput || !strings.Contains(authcore.AsError(err).Msg, "Content-Type")) {
+					t.Errorf("%s: %v", d.name(), err)
+				}
 			}
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -39,37 +40,133 @@ var kindAnswers = map[string]map[authcore.Kind]string{
 		authcore.KindSessionOver:        `401 {"error":{"type":"TOKEN_INVALID","Type":"TOKEN_INVALID","message":"shown"},"data":null}`,
 		authcore.KindRateLimited:        `429 {"error":{"type":"RATE_LIMITED","Type":"RATE_LIMITED","message":"shown"},"data":null}`,
 		authcore.KindNotFound:           `404 {"error":{"type":"NOT_FOUND","Type":"NOT_FOUND","message":"shown"},"data":null}`,
+		authcore.KindInviteRequired:     `403 {"error":{"type":"REGISTRATION_CLOSED","Type":"REGISTRATION_CLOSED","message":"shown"},"data":null}`,
+		authcore.KindBadInvite:          `403 {"error":{"type":"REGISTRATION_CLOSED","Type":"REGISTRATION_CLOSED","message":"shown"},"data":null}`,
+		authcore.KindBadCode:            `401 {"error":{"type":"CODE_INVALID","Type":"CODE_INVALID","message":"shown"},"data":null}`,
+		authcore.KindNoEmail:            `409 {"error":{"type":"NO_EMAIL","Type":"NO_EMAIL","message":"shown"},"data":null}`,
+		authcore.KindMailFailed:         `503 {"error":{"type":"MAIL_FAILED","Type":"MAIL_FAILED","message":"shown"},"data":null}`,
+	},
+	"auth": {
+		authcore.KindInternal:           `500 {"error":"internal","message":"internal error"}`,
+		authcore.KindUnavailable:        `503 {"error":"unavailable","message":"shown"}`,
+		authcore.KindInvalidInput:       `400 {"error":"bad_request","message":"shown"}`,
+		authcore.KindInvalidUsername:    `422 {"error":"invalid_username","message":"shown"}`,
+		authcore.KindUsernameTaken:      `409 {"error":"username_taken","message":"shown"}`,
+		authcore.KindInvalidEmail:       `422 {"error":"invalid_email","message":"shown"}`,
+		authcore.KindEmailTaken:         `409 {"error":"email_taken","message":"shown"}`,
+		authcore.KindWeakPassword:       `422 {"error":"weak_password","message":"shown"}`,
+		authcore.KindUnknownAccount:     `401 {"error":"invalid_credentials","message":"the e-mail address or the password is wrong"}`,
+		authcore.KindWrongPassword:      `401 {"error":"invalid_credentials","message":"the e-mail address or the password is wrong"}`,
+		authcore.KindAccountDisabled:    `403 {"error":"account_disabled","message":"shown"}`,
+		authcore.KindRegistrationClosed: `403 {"error":"registration_closed","message":"shown"}`,
+		authcore.KindBadToken:           `401 {"error":"bad_token","message":"shown"}`,
+		authcore.KindSessionOver:        `401 {"error":"session_over","message":"shown"}`,
+		authcore.KindRateLimited:        `429 {"error":"rate_limited","message":"shown"}`,
+		authcore.KindNotFound:           `404 {"error":"not_found","message":"shown"}`,
+		authcore.KindInviteRequired:     `403 {"error":"invite_required","message":"shown"}`,
+		authcore.KindBadInvite:          `403 {"error":"bad_invite","message":"shown"}`,
+		authcore.KindBadCode:            `401 {"error":"bad_code","message":"shown"}`,
+		authcore.KindNoEmail:            `409 {"error":"no_email","message":"shown"}`,
+		authcore.KindMailFailed:         `503 {"error":"mail_failed","message":"shown"}`,
+	},
+	"users": {
+		authcore.KindInternal:           `500 {"success":false,"data":{"message":"INTERNAL"}}`,
+		authcore.KindUnavailable:        `503 {"success":false,"data":{"message":"UNAVAILABLE"}}`,
+		authcore.KindInvalidInput:       `422 {"success":false,"data":{"message":"INVALID_INPUT"}}`,
+		authcore.KindInvalidUsername:    `422 {"success":false,"data":{"message":"INVALID_INPUT"}}`,
+		authcore.KindUsernameTaken:      `200 {"success":false,"data":{"message":"ERROR_LOGIN_WITH_PASSWORD"}}`,
+		authcore.KindInvalidEmail:       `422 {"success":false,"data":{"message":"INVALID_INPUT"}}`,
+		authcore.KindEmailTaken:         `409 {"success":false,"data":{"message":"EMAIL_TAKEN"}}`,
+		authcore.KindWeakPassword:       `422 {"success":false,"data":{"message":"WEAK_PASSWORD"}}`,
+		authcore.KindUnknownAccount:     `403 {"success":false,"data":{"message":"ERROR_INVALID_USERNAME"}}`,
+		authcore.KindWrongPassword:      `401 {"success":false,"data":{"message":"INVALID_PASSWORD"}}`,
+		authcore.KindAccountDisabled:    `403 {"success":false,"data":{"message":"ACCOUNT_DISABLED"}}`,
+		authcore.KindRegistrationClosed: `401 {"success":false,"data":{"message":"CANT_CREATE_USER"}}`,
+		authcore.KindBadToken:           `401 {"success":false,"data":{"message":"NOT_LOGGED_IN"}}`,
+		authcore.KindSessionOver:        `401 {"success":false,"data":{"message":"NOT_LOGGED_IN"}}`,
+		authcore.KindRateLimited:        `429 {"success":false,"data":{"message":"RATE_LIMITED"}}`,
+		authcore.KindNotFound:           `404 {"success":false,"data":{"message":"NOT_FOUND"}}`,
+		authcore.KindInviteRequired:     `401 {"success":false,"data":{"message":"CANT_CREATE_USER"}}`,
+		authcore.KindBadInvite:          `401 {"success":false,"data":{"message":"CANT_CREATE_USER"}}`,
+		authcore.KindBadCode:            `401 {"success":false,"data":{"message":"ERROR_INVALID_OTP"}}`,
+		authcore.KindNoEmail:            `200 {"success":false,"data":{"message":"ERROR_NO_EMAIL_SET"}}`,
+		authcore.KindMailFailed:         `500 {"success":false,"data":{"message":"ERROR_EMAIL_SENDING_FAILED"}}`,
+	},
+}
+
+// Where an endpoint says something else than its dialect does elsewhere.
+var kindAnswersOf = map[string]struct {
+	want  string
+	kinds []authcore.Kind
+}{
+	"users POST /login": {
+		`401 {"success":false,"data":{"message":"REGISTER_FOR_A_PASSWORD"}}`,
+		[]authcore.Kind{
+			authcore.KindUnknownAccount, authcore.KindUsernameTaken, authcore.KindRegistrationClosed, authcore.KindInviteRequired,
+			authcore.KindBadInvite,
+		},
 	},
 }
 
 func TestEveryKindHasAnAnswerInEveryDialect(t *testing.T) {
+	if len(kindAnswers) != len(dialects) {
+		t.Errorf("answers are written down here for %d dialects of %d", len(kindAnswers), len(dialects))
+	}
+	special := 0
 	for _, d := range dialects {
 		answers := kindAnswers[d.name()]
 		if len(answers) != len(authcore.Kinds()) {
 			t.Errorf("%s: %d answers are written down here for %d kinds", d.name(), len(answers), len(authcore.Kinds()))
 		}
-		for _, k := range authcore.Kinds() {
-			w := httptest.NewRecorder()
-			d.fail(w, &authcore.Error{Kind: k, Msg: "shown", Err: errors.New("for the log")})
-			if got := summary(w); got != answers[k] {
-				t.Errorf("%s, %v:\n%s\nwant\n%s", d.name(), k, got, answers[k])
+		for _, rt := range d.routes() {
+			endpoint := d.name() + " " + rt.method + " " + rt.path
+			if len(rt.answers) > 0 {
+				special++
 			}
-			if ct := w.Header().Get("Content-Type"); ct != "application/json; charset=utf-8" {
-				t.Errorf("%s, %v: Content-Type %q", d.name(), k, ct)
-			}
-			token := k == authcore.KindBadToken || k == authcore.KindSessionOver
-			if auth := w.Header()["Www-Authenticate"]; (len(auth) == 1 && auth[0] == `Bearer error="invalid_token"`) != token {
-				t.Errorf("%s, %v: WWW-Authenticate %q", d.name(), k, auth)
+			for _, k := range authcore.Kinds() {
+				w := httptest.NewRecorder()
+				writeError(w, d, rt.answers, &authcore.Error{Kind: k, Msg: "shown", Err: errors.New("for the log")})
+				want := answers[k]
+				if own := kindAnswersOf[endpoint]; slices.Contains(own.kinds, k) {
+					want = own.want
+				}
+				if got := summary(w); got != want {
+					t.Errorf("%s, %v:\n%s\nwant\n%s", endpoint, k, got, want)
+				}
+				if ct := w.Header().Get("Content-Type"); ct != "application/json; charset=utf-8" {
+					t.Errorf("%s, %v: Content-Type %q", endpoint, k, ct)
+				}
+				token := k == authcore.KindBadToken || k == authcore.KindSessionOver
+				if auth := w.Header()["Www-Authenticate"]; (len(auth) == 1 && auth[0] == `Bearer error="invalid_token"`) != token {
+					t.Errorf("%s, %v: WWW-Authenticate %q", endpoint, k, auth)
+				}
 			}
 		}
+	}
+	if special != len(kindAnswersOf) {
+		t.Errorf("%d endpoints have answers of their own, %d are written down here", special, len(kindAnswersOf))
 	}
 }
 
 // A map can lack a kind and still answer it, as an internal error: the tables themselves have to be total.
-func TestRoomsKindsIsTotal(t *testing.T) {
-	for _, k := range authcore.Kinds() {
-		if a, ok := roomsKinds[k]; !ok || a.status < 400 || a.code == "" {
-			t.Errorf("%v has no answer", k)
+func TestAnswersAreTotal(t *testing.T) {
+	for _, d := range dialects {
+		tables := []answers{d.answers()}
+		for _, rt := range d.routes() {
+			if rt.answers != nil {
+				tables = append(tables, rt.answers)
+			}
+		}
+		for _, table := range tables {
+			for _, k := range authcore.Kinds() {
+				a, ok := table[k]
+				if !ok || a.code == "" || a.status < 400 && (a.status != http.StatusOK || d.name() != "users") {
+					t.Errorf("%s: %v has no answer", d.name(), k)
+				}
+			}
+		}
+		if no := d.wrongMethod(); no.status != http.StatusMethodNotAllowed || no.code == "" {
+			t.Errorf("%s: a wrong method is answered with %+v", d.name(), no)
 		}
 	}
 }
@@ -78,15 +175,20 @@ func summary(w *httptest.ResponseRecorder) string {
 	return strconv.Itoa(w.Code) + " " + strings.TrimSuffix(w.Body.String(), "\n")
 }
 
-// pipeline is an accounts handler with one endpoint, POST /x, in front of a service that is never called. It returns
-// what a request gets and what is logged.
+// pipeline is an accounts handler with the endpoints POST /x, GET /x and DELETE /x/{id}, in front of a service that is
+// never called. It returns what a request gets and what is logged.
 func pipeline(t *testing.T, d dialect, r *http.Request, handle func(context.Context, *call) (reply, error)) (*httptest.ResponseRecorder, []observer.LoggedEntry) {
 	t.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
 	a := &Accounts{
-		app: &App{users: 1, service: new(authcore.Service)}, dialect: d, logger: zap.New(core),
-		routes: map[string][]route{"/x": {{method: http.MethodPost, path: "/x", handle: handle}}},
+		app: &App{users: 1, service: new(authcore.Service)}, dialect: d, logger: zap.New(core), origins: http.NewCrossOriginProtection(),
+		settings: settings{bodies: d.bodies()},
 	}
+	a.layOut([]route{
+		{method: http.MethodPost, path: "/x", handle: handle},
+		{method: http.MethodGet, path: "/x", handle: handle},
+		{method: http.MethodDelete, path: "/x/{id}", handle: handle},
+	})
 	w := httptest.NewRecorder()
 	next := caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
 		w.WriteHeader(http.StatusTeapot)
@@ -162,33 +264,65 @@ func TestRetryAfter(t *testing.T) {
 
 // What is ours is ours in one decoded spelling, whatever the method; everything else is for the next handler alone.
 func TestPathsMatchExactly(t *testing.T) {
-	for target, ours := range map[string]bool{
-		"/x": true, "/x?a=b": true, "/%78": true, "/x?": true, "http://example.com/x": true,
-		"/X": false, "/x/": false, "//x": false, "/./x": false, "/y/../x": false, "/x;a=b": false, "/x%20": false, "/x%00": false,
-		"/x%3f": false, "/x%2f": false, "/%2fx": false, "/x.json": false, "/": false, "/%2578": false, "/ｘ": false, "/x\\": false,
+	plain := []string{http.MethodPost, http.MethodGet}
+	for target, ours := range map[string][]string{
+		"/x": plain, "/x?a=b": plain, "/%78": plain, "/x?": plain, "http://example.com/x": plain,
+		"/X": nil, "/x/": nil, "//x": nil, "/./x": nil, "/y/../x": nil, "/x;a=b": nil, "/x%20": nil, "/x%00": nil,
+		"/x%3f": nil, "/x%2f": nil, "/%2fx": nil, "/x.json": nil, "/": nil, "/%2578": nil, "/ｘ": nil, "/x\\": nil, "/{id}": nil,
+		"/x/1": {http.MethodDelete}, "/%78/1": {http.MethodDelete}, "/x/1?a": {http.MethodDelete}, "/x/%31": {http.MethodDelete},
+		"/x/..": {http.MethodDelete}, "/x/{id}": {http.MethodDelete}, "/x/%00": {http.MethodDelete},
+		"/x/1/": nil, "/x//1": nil, "/x/1/2": nil, "/x/1%2f2": nil, "/x/%2f": nil, "/x%2f1": {http.MethodDelete}, "/X/1": nil, "/y/1": nil,
 	} {
 		for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodDelete, "post", "FOO"} {
 			called := false
 			w, _ := pipeline(t, rooms{}, httptest.NewRequest(method, target, nil), func(context.Context, *call) (reply, error) {
 				called = true
-				return reply{http.StatusOK, roomsEnvelope{}}, nil
+				return reply{status: http.StatusOK, body: roomsEnvelope{}}, nil
 			})
+			odd := strings.ContainsAny(target, ".{") && len(ours) == 1 || target == "/x/%00"
 			want := http.StatusTeapot
 			switch {
-			case ours && method == http.MethodPost:
+			case slices.Contains(ours, method) && odd:
+				want = http.StatusNotFound
+			case slices.Contains(ours, method):
 				want = http.StatusOK
-			case ours:
+			case ours != nil:
 				want = http.StatusMethodNotAllowed
-				if got := w.Header()["Allow"]; len(got) != 1 || got[0] != http.MethodPost {
+				if got := w.Header()["Allow"]; len(got) != 1 || got[0] != strings.Join(ours, ", ") {
 					t.Errorf("%s %s: Allow %q", method, target, got)
 				}
 			}
 			if w.Code != want || called != (want == http.StatusOK) {
 				t.Errorf("%s %s: %d, want %d; served %v", method, target, w.Code, want, called)
 			}
-			if got := w.Header().Get("Cache-Control"); (got == "no-store") != ours {
+			if got := w.Header().Get("Cache-Control"); (got == "no-store") != (ours != nil) {
 				t.Errorf("%s %s: Cache-Control %q", method, target, got)
 			}
+		}
+	}
+}
+
+// What reaches a store is what ids of ours are made of.
+func TestPathParameters(t *testing.T) {
+	for segment, want := range map[string]string{
+		"a": "a", "AZaz09-_": "AZaz09-_", "%61": "a", strings.Repeat("a", 64): strings.Repeat("a", 64),
+		"123e4567-e89b-12d3-a456-426614174000": "123e4567-e89b-12d3-a456-426614174000",
+		strings.Repeat("a", 65):                "", "a.b": "", "%00": "", "a%00": "", "%ff": "", "ä": "", "a%20b": "", "a'--": "", "%0a": "", "*": "", "a%3Fb": "", "＿": "",
+	} {
+		got := ""
+		w, _ := pipeline(t, auth{}, httptest.NewRequest(http.MethodDelete, "/x/"+segment, nil), func(_ context.Context, c *call) (reply, error) {
+			got = c.id
+			return noContent, nil
+		})
+		status := http.StatusNoContent
+		if want == "" {
+			status = http.StatusNotFound
+		}
+		if got != want || w.Code != status {
+			t.Errorf("%s: %q, %d; want %q, %d", segment, got, w.Code, want, status)
+		}
+		if want != "" && (w.Body.Len() > 0 || w.Header().Get("Content-Type") != "") {
+			t.Errorf("%s: 204 with %q of type %q", segment, w.Body, w.Header().Get("Content-Type"))
 		}
 	}
 }

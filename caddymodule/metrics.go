@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/authcore/mailer"
 )
 
 // Every configuration has a metrics registry of its own, while what is measured belongs to the process: so the
@@ -23,11 +24,12 @@ var (
 		Help: "Nodes that did not answer to a revocation in time.",
 	})
 	measured = new(stateCollector)
+	mailed   = new(mailCollector)
 )
 
 // registerMetrics adds the collectors to the registry of a configuration.
 func registerMetrics(registry prometheus.Registerer) error {
-	for _, c := range []prometheus.Collector{revocationSeconds, revocationUnanswered, measured} {
+	for _, c := range []prometheus.Collector{revocationSeconds, revocationUnanswered, measured, mailed} {
 		if err := registry.Register(c); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
 		}
@@ -121,4 +123,54 @@ func (c *stateCollector) sum() authcore.Stats {
 		all.FeedBroken = all.FeedBroken || s.FeedBroken
 	}
 	return all
+}
+
+// mailCollector reads what all mailers have to tell when it is asked.
+type mailCollector struct {
+	mu     sync.Mutex
+	open   []*mailer.Mailer
+	closed mailer.Stats // sums of those that are, since a counter never falls
+}
+
+func (c *mailCollector) add(m *mailer.Mailer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open = append(c.open, m)
+}
+
+// remove is for a mailer that is closed.
+func (c *mailCollector) remove(m *mailer.Mailer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open = slices.DeleteFunc(c.open, func(o *mailer.Mailer) bool { return o == m })
+	c.closed = addMail(c.closed, m.Stats())
+}
+
+var (
+	mailMessages = prometheus.NewDesc("chatgate_mail_messages_total", "Messages: sent to the mail server, failed there or before, or dropped from the queue.", []string{"result"}, nil)
+	mailQueued   = prometheus.NewDesc("chatgate_mail_queued", "Messages that wait in the queue or are being sent from it.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (c *mailCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- mailMessages
+	ch <- mailQueued
+}
+
+// Collect implements prometheus.Collector.
+func (c *mailCollector) Collect(ch chan<- prometheus.Metric) {
+	c.mu.Lock()
+	s := c.closed
+	for _, m := range c.open {
+		s = addMail(s, m.Stats())
+	}
+	c.mu.Unlock()
+	for result, n := range map[string]uint64{"sent": s.Sent, "failed": s.Failed, "dropped": s.Dropped} {
+		ch <- prometheus.MustNewConstMetric(mailMessages, prometheus.CounterValue, float64(n), result)
+	}
+	ch <- prometheus.MustNewConstMetric(mailQueued, prometheus.GaugeValue, float64(s.Queued))
+}
+
+func addMail(a, b mailer.Stats) mailer.Stats {
+	return mailer.Stats{Sent: a.Sent + b.Sent, Failed: a.Failed + b.Failed, Dropped: a.Dropped + b.Dropped, Queued: a.Queued + b.Queued}
 }

@@ -138,7 +138,7 @@ func (p *Proxy) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "handshake_timeout":
 		return durationArg(d, &p.HandshakeTimeout)
 	case "identity":
-		return p.unmarshalIdentity(d)
+		return identityBlock(d, &p.Identity)
 	}
 	return nil
 }
@@ -160,7 +160,7 @@ func (p *Proxy) unmarshalMaxMessage(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (p *Proxy) unmarshalIdentity(d *caddyfile.Dispenser) error {
+func identityBlock(d *caddyfile.Dispenser, dst **chatroom.IdentityHeaders) error {
 	start := d.Token()
 	if d.NextArg() {
 		return d.Errf("unexpected %q; identity takes its names in a block", d.Val())
@@ -193,7 +193,7 @@ func (p *Proxy) unmarshalIdentity(d *caddyfile.Dispenser) error {
 	if _, err := identityHeaders(names); err != nil {
 		return wrapAt(start, err)
 	}
-	p.Identity = names
+	*dst = names
 	return nil
 }
 

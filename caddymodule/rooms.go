@@ -2,10 +2,8 @@ package caddymodule
 
 import (
 	"context"
-	"fmt"
 	"net/http"
-
-	"github.com/go-json-experiment/json"
+	"time"
 
 	"github.com/chatgate/chatgate/authcore"
 )
@@ -13,15 +11,22 @@ import (
 // rooms is the dialect of rooms.txt.
 type rooms struct{}
 
-func (rooms) name() string          { return "rooms" }
-func (rooms) defaultPrefix() string { return "/api/v1" }
+func (rooms) name() string                 { return "rooms" }
+func (rooms) defaultPrefix() string        { return "/api/v1" }
+func (rooms) options() []string            { return nil }
+func (rooms) tokenLifetime() time.Duration { return 0 }
+func (rooms) bodies() bodies               { return jsonAsAnything }
+func (rooms) answers() answers             { return roomsAnswers }
+func (rooms) otherOrigin() answer          { return answer{} }
+
+func (rooms) token(r *http.Request) (authcore.UnverifiedToken, error) { return bearerToken(r) }
 
 func (rooms) routes() []route {
 	return []route{
 		{method: http.MethodPost, path: "/users", handle: roomsRegister},
 		{method: http.MethodPost, path: "/login", handle: roomsLogin},
-		{method: http.MethodPost, path: "/logout", bearer: true, handle: roomsLogout},
-		{method: http.MethodPost, path: "/logout_all", bearer: true, handle: roomsLogoutAll},
+		{method: http.MethodPost, path: "/logout", proof: bySession, handle: roomsLogout},
+		{method: http.MethodPost, path: "/logout_all", proof: bySession, handle: roomsLogoutAll},
 	}
 }
 
@@ -54,13 +59,10 @@ type roomsGrant struct {
 }
 
 func (c *roomsCredentials) decode(cl *call) error {
-	if err := decodeJSON(cl.w, cl.r, c); err != nil {
+	if err := cl.decode(c); err != nil {
 		return err
 	}
-	if err := required("username", c.Username); err != nil {
-		return err
-	}
-	return required("secret", c.Secret)
+	return allRequired("username", c.Username, "secret", c.Secret)
 }
 
 func roomsRegister(ctx context.Context, c *call) (reply, error) {
@@ -72,7 +74,7 @@ func roomsRegister(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{http.StatusCreated, roomsEnvelope{Data: roomsUser{a.Number, a.Username}}}, nil
+	return reply{status: http.StatusCreated, body: roomsEnvelope{Data: roomsUser{a.Number, a.Username}}}, nil
 }
 
 func roomsLogin(ctx context.Context, c *call) (reply, error) {
@@ -80,73 +82,61 @@ func roomsLogin(ctx context.Context, c *call) (reply, error) {
 	if err := in.decode(c); err != nil {
 		return reply{}, err
 	}
-	g, err := c.service.Login(ctx, authcore.Credentials{ClaimedName: in.Username, Password: authcore.NewPassword(in.Secret), Client: c.client})
+	g, err := c.service.Login(ctx, authcore.Credentials{
+		ClaimedName: in.Username, Password: authcore.NewPassword(in.Secret), TokenLifetime: c.set.tokenLifetime, Client: c.client,
+	})
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{http.StatusOK, roomsEnvelope{Data: roomsGrant{g.Token, roomsUser{g.Account.Number, g.Account.Username}}}}, nil
+	return reply{status: http.StatusOK, body: roomsEnvelope{Data: roomsGrant{g.Token, roomsUser{g.Account.Number, g.Account.Username}}}}, nil
 }
 
 func roomsLogout(ctx context.Context, c *call) (reply, error) {
 	_, err := c.service.Logout(ctx, c.caller)
-	return reply{http.StatusOK, roomsEnvelope{Data: struct{}{}}}, err
+	return reply{status: http.StatusOK, body: roomsEnvelope{Data: struct{}{}}}, err
 }
 
 func roomsLogoutAll(ctx context.Context, c *call) (reply, error) {
 	_, err := c.service.LogoutAll(ctx, c.caller.Account, "")
-	return reply{http.StatusOK, roomsEnvelope{Data: struct{}{}}}, err
+	return reply{status: http.StatusOK, body: roomsEnvelope{Data: struct{}{}}}, err
 }
 
-// roomsKinds has an answer for every kind of error. Codes that rooms.txt does not name are in its manner.
-var roomsKinds = map[authcore.Kind]struct {
-	status int
-	code   string
-}{
-	authcore.KindInternal:           {http.StatusInternalServerError, "INTERNAL"},
-	authcore.KindUnavailable:        {http.StatusServiceUnavailable, "UNAVAILABLE"},
-	authcore.KindInvalidInput:       {http.StatusBadRequest, "BAD_BINDING"},
-	authcore.KindInvalidUsername:    {http.StatusBadRequest, "BAD_BINDING"},
-	authcore.KindUsernameTaken:      {http.StatusBadRequest, "USER_EXISTS"},
-	authcore.KindInvalidEmail:       {http.StatusBadRequest, "BAD_BINDING"},
-	authcore.KindEmailTaken:         {http.StatusBadRequest, "USER_EXISTS"},
-	authcore.KindWeakPassword:       {http.StatusBadRequest, "BAD_PASSWORD"},
-	authcore.KindUnknownAccount:     {http.StatusBadRequest, "USER_NOT_FOUND"},
-	authcore.KindWrongPassword:      {http.StatusUnauthorized, "PASSWORD_MATCH_FAILED"},
-	authcore.KindAccountDisabled:    {http.StatusForbidden, "ACCOUNT_DISABLED"},
-	authcore.KindRegistrationClosed: {http.StatusForbidden, "REGISTRATION_CLOSED"},
-	authcore.KindBadToken:           {http.StatusUnauthorized, "TOKEN_INVALID"},
-	authcore.KindSessionOver:        {http.StatusUnauthorized, "TOKEN_INVALID"},
-	authcore.KindRateLimited:        {http.StatusTooManyRequests, "RATE_LIMITED"},
-	authcore.KindNotFound:           {http.StatusNotFound, "NOT_FOUND"},
+// roomsAnswers has an answer for every kind of error. Codes that rooms.txt does not name are in its manner.
+var roomsAnswers = answers{
+	authcore.KindInternal:           {status: http.StatusInternalServerError, code: "INTERNAL"},
+	authcore.KindUnavailable:        {status: http.StatusServiceUnavailable, code: "UNAVAILABLE"},
+	authcore.KindInvalidInput:       {status: http.StatusBadRequest, code: "BAD_BINDING"},
+	authcore.KindInvalidUsername:    {status: http.StatusBadRequest, code: "BAD_BINDING"},
+	authcore.KindUsernameTaken:      {status: http.StatusBadRequest, code: "USER_EXISTS"},
+	authcore.KindInvalidEmail:       {status: http.StatusBadRequest, code: "BAD_BINDING"},
+	authcore.KindEmailTaken:         {status: http.StatusBadRequest, code: "USER_EXISTS"},
+	authcore.KindWeakPassword:       {status: http.StatusBadRequest, code: "BAD_PASSWORD"},
+	authcore.KindUnknownAccount:     {status: http.StatusBadRequest, code: "USER_NOT_FOUND"},
+	authcore.KindWrongPassword:      {status: http.StatusUnauthorized, code: "PASSWORD_MATCH_FAILED"},
+	authcore.KindAccountDisabled:    {status: http.StatusForbidden, code: "ACCOUNT_DISABLED"},
+	authcore.KindRegistrationClosed: {status: http.StatusForbidden, code: "REGISTRATION_CLOSED"},
+	authcore.KindBadToken:           {status: http.StatusUnauthorized, code: "TOKEN_INVALID"},
+	authcore.KindSessionOver:        {status: http.StatusUnauthorized, code: "TOKEN_INVALID"},
+	authcore.KindRateLimited:        {status: http.StatusTooManyRequests, code: "RATE_LIMITED"},
+	authcore.KindNotFound:           {status: http.StatusNotFound, code: "NOT_FOUND"},
+	authcore.KindInviteRequired:     {status: http.StatusForbidden, code: "REGISTRATION_CLOSED"}, // there is no field for an invite
+	authcore.KindBadInvite:          {status: http.StatusForbidden, code: "REGISTRATION_CLOSED"},
+	authcore.KindBadCode:            {status: http.StatusUnauthorized, code: "CODE_INVALID"},
+	authcore.KindNoEmail:            {status: http.StatusConflict, code: "NO_EMAIL"},
+	authcore.KindMailFailed:         {status: http.StatusServiceUnavailable, code: "MAIL_FAILED"},
 }
 
-func (rooms) fail(w http.ResponseWriter, e *authcore.Error) {
-	k, ok := roomsKinds[e.Kind]
-	msg := e.Msg
-	if !ok || e.Kind == authcore.KindInternal {
-		k, msg = roomsKinds[authcore.KindInternal], "internal error"
-	}
-	if e.Kind == authcore.KindBadToken || e.Kind == authcore.KindSessionOver {
-		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
-	}
-	roomsFail(w, k.status, k.code, msg)
+func (rooms) wrongMethod() answer {
+	return answer{http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", "this endpoint has another method"}
 }
 
-func (rooms) wrongMethod(w http.ResponseWriter) {
-	roomsFail(w, http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", "this endpoint has another method")
+func (rooms) failure(code, text string) any {
+	return roomsEnvelope{Error: &roomsError{code, code, text}}
 }
+
+// fail answers where no account is called, but a token is judged.
+func (d rooms) fail(w http.ResponseWriter, e *authcore.Error) { writeError(w, d, nil, e) }
 
 func roomsFail(w http.ResponseWriter, status int, code, msg string) {
-	writeJSON(w, status, roomsEnvelope{Error: &roomsError{code, code, msg}})
-}
-
-// writeJSON writes a response. A client that is gone is no error of ours.
-func writeJSON(w http.ResponseWriter, status int, body any) {
-	b, err := json.Marshal(body)
-	if err != nil {
-		panic(fmt.Sprintf("caddymodule: a reply does not encode: %v", err)) // a fault in this package
-	}
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(b, '\n'))
+	writeJSON(w, status, rooms{}.failure(code, msg))
 }

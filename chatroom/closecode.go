@@ -12,20 +12,26 @@ type CloseCode uint16
 
 // The codes that chatgate closes with.
 const (
+	CloseNormal    CloseCode = 1000 // to an upstream: whoever it was for has logged out
 	CloseGoingAway CloseCode = 1001 // the upstream went away without a word
 	CloseProtocol  CloseCode = 1002 // frames that break RFC 6455
-	ClosePolicy    CloseCode = 1008 // a read-only visitor wrote
+	CloseBinary    CloseCode = 1003 // a binary message, where there are only requests
+	CloseNotText   CloseCode = 1007 // a text message that is not UTF-8
+	ClosePolicy    CloseCode = 1008 // a read-only visitor wrote, or somebody what cannot be answered
 	CloseTooBig    CloseCode = 1009 // a message over the configured size
 	CloseRestart   CloseCode = 1012 // the gateway is stopping; come back
 	CloseSession   CloseCode = 4401 // the session is over, or a token was offered that is no good
 	CloseForbidden CloseCode = 4403 // known, but not allowed here
-	CloseExpired   CloseCode = 4408 // the token expired, on a route that binds connections to it
+	CloseExpired   CloseCode = 4408 // the token expired, on a route that binds connections to it; or nobody logged in
 	CloseTooMany   CloseCode = 4429 // too many connections or attempts
 )
 
 var closeReasons = map[CloseCode]string{
+	CloseNormal:    "logged out",
 	CloseGoingAway: "upstream went away",
 	CloseProtocol:  "protocol error",
+	CloseBinary:    "binary message",
+	CloseNotText:   "not UTF-8",
 	ClosePolicy:    "read-only",
 	CloseTooBig:    "message too big",
 	CloseRestart:   "restarting",

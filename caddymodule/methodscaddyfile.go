@@ -1,0 +1,155 @@
+package caddymodule
+
+import (
+	"math"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/dustin/go-humanize"
+)
+
+func init() {
+	httpcaddyfile.RegisterDirective("chatgate_methods", parseMethods)
+	httpcaddyfile.RegisterDirectiveOrder("chatgate_methods", httpcaddyfile.Before, "reverse_proxy")
+}
+
+// methodsPath is where the endpoint is if nothing is said.
+const methodsPath = "/ws"
+
+// parseMethods is no ordinary handler directive: without a matcher it has one of its own.
+func parseMethods(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // the directive's name
+	matcher, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
+	if matcher == nil {
+		matcher = caddy.ModuleMap{"path": h.JSON(caddyhttp.MatchPath{methodsPath})}
+	}
+	m := new(Methods)
+	if err := m.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	return h.NewRoute(matcher, m), nil
+}
+
+// UnmarshalCaddyfile reads the directive. Syntax, with the defaults:
+//
+//	chatgate_methods [<matcher>] { # default: /ws
+//	    require_invites   off | on
+//	    origins           <origins...>
+//	    max_message       64KiB
+//	    rate              100/1m
+//	    in_flight         16
+//	    login_timeout     1m | off
+//	    per_address       256
+//	    per_account       256
+//	    upstream          <url> | <host:port>
+//	    upstream_ca       <file>
+//	    upstream_rate     6000/1m
+//	    max_reply         1MiB
+//	    handshake_timeout 10s
+//	    identity {
+//	        user         Remote-User | off
+//	        display_name Remote-Name | off
+//	        email        Remote-Email | off
+//	        id           Remote-Id | off
+//	        access       Remote-Access | off
+//	    }
+//	}
+func (m *Methods) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the directive's name
+	if d.NextArg() {
+		return d.Errf("unexpected %q; chatgate_methods takes a matcher and nothing else on its line", d.Val())
+	}
+	seen := make(once)
+	at := make(map[string]caddyfile.Token)
+	for d.NextBlock(0) {
+		option := d.Val()
+		at[option] = d.Token()
+		if err := seen.see(d); err != nil {
+			return err
+		}
+		if err := m.unmarshalOption(d, option); err != nil {
+			return err
+		}
+		probe := *m
+		if hasPlaceholder(m.Upstream) { // resolved when it is used
+			probe.Upstream = ""
+		}
+		if _, err := probe.options(caddy.NewReplacer()); err != nil {
+			return d.WrapErr(err)
+		}
+	}
+	if option, err := m.needUpstream(); err != nil {
+		return wrapAt(at[option], err)
+	}
+	return nil
+}
+
+func (m *Methods) unmarshalOption(d *caddyfile.Dispenser, option string) error {
+	switch option {
+	case "require_invites":
+		return onOff(d, &m.RequireInvites)
+	case "origins":
+		if m.Origins = d.RemainingArgs(); len(m.Origins) == 0 {
+			return d.Err("origins takes at least one origin, such as https://chat.example.com")
+		}
+		return nil
+	case "max_message":
+		return sizeArg(d, &m.MaxMessage)
+	case "max_reply":
+		return sizeArg(d, &m.MaxReply)
+	case "rate":
+		return oneArg(d, (*string)(&m.Rate))
+	case "upstream_rate":
+		return oneArg(d, (*string)(&m.UpstreamRate))
+	case "in_flight":
+		return countArg(d, &m.InFlight)
+	case "per_address":
+		return countArg(d, &m.PerAddress)
+	case "per_account":
+		return countArg(d, &m.PerAccount)
+	case "login_timeout":
+		return orOffArg(d, &m.LoginTimeout)
+	case "handshake_timeout":
+		return durationArg(d, &m.HandshakeTimeout)
+	case "upstream":
+		return oneArg(d, &m.Upstream)
+	case "upstream_ca":
+		return oneArg(d, &m.UpstreamCA)
+	case "identity":
+		return identityBlock(d, &m.Identity)
+	}
+	return d.Errf("unknown option %q of chatgate_methods; there are require_invites, origins, max_message, rate, in_flight, "+
+		"login_timeout, per_address, per_account, upstream, upstream_ca, upstream_rate, max_reply, handshake_timeout and identity", option)
+}
+
+// sizeArg reads a size in bytes.
+func sizeArg(d *caddyfile.Dispenser, dst *int) error {
+	option := d.Val()
+	var v string
+	if err := oneArg(d, &v); err != nil {
+		return err
+	}
+	n, err := humanize.ParseBytes(v)
+	if err != nil || n == 0 || n > math.MaxInt32 {
+		return d.Errf("%s is %q; it is a size such as 64KiB", option, v)
+	}
+	*dst = int(n)
+	return nil
+}
+
+// orOffArg reads a duration, or off, which is -1.
+func orOffArg(d *caddyfile.Dispenser, dst *caddy.Duration) error {
+	if d.NextArg() {
+		if off := d.Val() == "off"; off && d.CountRemainingArgs() == 0 {
+			*dst = -1
+			return nil
+		}
+		d.Prev()
+	}
+	return durationArg(d, dst)
+}

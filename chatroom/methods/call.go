@@ -1,0 +1,207 @@
+package methods
+
+import (
+	"context"
+
+	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/chatroom"
+)
+
+// call is one request for a method of the gate's.
+type call struct {
+	*conn
+	Request
+}
+
+// The methods. Each decodes, checks the state, makes one call on the accounts, and answers; what it returns is the code
+// of a failure, which is still to be told, or empty.
+var calls = map[string]func(context.Context, call) Code{
+	"user_register":   userRegister,
+	"user_login":      userLogin,
+	"user_token_auth": userTokenAuth,
+	"user_logout":     userLogout,
+	"user_logout_all": userLogoutAll,
+}
+
+// tokenReply is what a login gives.
+type tokenReply struct {
+	Token authcore.SignedToken `json:"token"`
+}
+
+func userRegister(ctx context.Context, c call) Code {
+	var in struct {
+		Username   string  `json:"username"`
+		Password   string  `json:"password"`
+		InviteCode *string `json:"inviteCode"`
+	}
+	if c.arguments(&in) != nil || in.Username == "" || in.Password == "" {
+		return BadRequest
+	}
+	r := authcore.Registration{
+		ClaimedName: in.Username, Password: authcore.NewPassword(in.Password), NeedInvite: c.e.o.RequireInvites, Client: c.peer.Client,
+	}
+	if in.InviteCode != nil {
+		r.Invite = authcore.InviteCode(*in.InviteCode)
+	}
+	g, err := c.accounts.Join(ctx, r)
+	if err != nil {
+		return c.failed(err)
+	}
+	return c.granted(ctx, g)
+}
+
+func userLogin(ctx context.Context, c call) Code {
+	var in struct {
+		Username string `json:"username"`
+		Password string `json:"password"`
+	}
+	if c.arguments(&in) != nil || in.Username == "" || in.Password == "" {
+		return BadRequest
+	}
+	g, err := c.accounts.Login(ctx, authcore.Credentials{
+		ClaimedName: in.Username, Password: authcore.NewPassword(in.Password), Client: c.peer.Client,
+	})
+	if err != nil {
+		return c.failed(err)
+	}
+	return c.granted(ctx, g)
+}
+
+func userTokenAuth(ctx context.Context, c call) Code {
+	var in struct {
+		Token string `json:"token"`
+	}
+	if c.arguments(&in) != nil || in.Token == "" {
+		return BadRequest
+	}
+	return c.enter(ctx, authcore.UnverifiedToken(in.Token), nil)
+}
+
+// userLogout ends the session. A client that has sent this may be gone before the answer, and means it all the same.
+func userLogout(ctx context.Context, c call) Code {
+	return c.leave(ctx, func(ctx context.Context, id authcore.Identity) error {
+		_, err := c.accounts.Logout(ctx, id)
+		return err
+	})
+}
+
+func userLogoutAll(ctx context.Context, c call) Code {
+	return c.leave(ctx, func(ctx context.Context, id authcore.Identity) error {
+		_, err := c.accounts.LogoutAll(ctx, id.Account, "")
+		return err
+	})
+}
+
+// granted makes the connection that of a session that was just begun for it. A session that cannot be held is ended,
+// since nobody has its token.
+func (c call) granted(ctx context.Context, g authcore.Grant) Code {
+	code := c.enter(ctx, authcore.UnverifiedToken(g.Token), tokenReply{g.Token})
+	if code == "" {
+		return ""
+	}
+	id := authcore.Identity{Account: g.Account.ID, Session: g.Session.ID}
+	if _, err := c.accounts.Logout(context.WithoutCancel(ctx), id); err != nil {
+		c.e.o.Log.Warn("a session that nobody has could not be ended", "session", id.Session, "error", err)
+	}
+	if code == BadToken {
+		code = Unavailable // the session was over before the client heard of it
+	}
+	return code
+}
+
+// enter makes the connection that of whom a token proves, and answers. The session it was of before lives on.
+func (c call) enter(ctx context.Context, token authcore.UnverifiedToken, d any) Code {
+	s := &state{c: c.conn}
+	id, err := c.accounts.Hold(ctx, token, s, &s.lease, false)
+	if err != nil {
+		return c.failed(err)
+	}
+	s.id, s.seat = &id, accountKey(id.Account)
+	if !c.e.o.Counts.take(s.seat, c.e.o.PerAccount) {
+		c.accounts.Live().Release(&s.lease)
+		return RateLimited
+	}
+	if c.e.o.Upstream != nil {
+		s.leg = c.newLeg(&id)
+	}
+	c.wmu.Lock()
+	old := c.become(s, nil)
+	if old != nil {
+		c.writeLocked(textMessage, Success(c.ID, d))
+	}
+	c.wmu.Unlock()
+	if old == nil { // the connection is being closed
+		s.release()
+		return ""
+	}
+	c.hangUp(old, chatroom.CloseNormal)
+	old.release()
+
+	c.mu.Lock()
+	ended, l := s.ended, s.leg
+	if l != nil && !c.closed {
+		c.tasks.Go(l.greet)
+	}
+	c.mu.Unlock()
+	if ended { // before it was the connection's
+		c.expel(s)
+	}
+	return ""
+}
+
+// leave ends sessions of whoever is logged in and makes the connection nobody's.
+func (c call) leave(ctx context.Context, end func(context.Context, authcore.Identity) error) Code {
+	if c.arguments(&struct{}{}) != nil {
+		return BadRequest
+	}
+	c.mu.Lock()
+	s := c.state
+	if s.id == nil || s.ended {
+		c.mu.Unlock()
+		return c.notLoggedIn()
+	}
+	s.leaving = true
+	c.mu.Unlock()
+
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.e.o.times.call)
+	defer cancel()
+	if err := end(ctx, *s.id); err != nil {
+		code := c.failed(err)
+		c.mu.Lock()
+		s.leaving = false
+		ended := s.ended
+		c.mu.Unlock()
+		c.send(Failure(c.ID, code))
+		if ended { // here, if not everywhere
+			c.expel(s)
+		}
+		return ""
+	}
+	v, err := c.newVisitor(false)
+	c.wmu.Lock()
+	var old *state
+	if err == nil {
+		old = c.become(v, s)
+	}
+	c.writeLocked(textMessage, Success(c.ID, nil))
+	c.wmu.Unlock()
+	switch {
+	case err != nil:
+		c.shut(chatroom.CloseRestart, chatroom.CloseRestart.Reason())
+	case old == nil:
+		v.release()
+	default:
+		c.hangUp(s, chatroom.CloseNormal)
+		s.release()
+	}
+	return ""
+}
+
+// failed returns the code of an error, and writes what an operator has to know.
+func (c *conn) failed(err error) Code {
+	if e := authcore.AsError(err); e.Err != nil && c.ctx.Err() == nil &&
+		(e.Kind == authcore.KindInternal || e.Kind == authcore.KindUnavailable) {
+		c.e.o.Log.Error("a method failed", "kind", e.Kind.String(), "client_ip", c.peer.Client.Addr, "error", e.Err)
+	}
+	return codeOf(err)
+}

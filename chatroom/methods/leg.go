@@ -1,0 +1,231 @@
+package methods
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/chatroom"
+)
+
+// leg is the connection to the upstream of one login. It is dialled when the login is, and where that failed by the
+// next request that needs it.
+type leg struct {
+	c      *conn
+	header http.Header
+	over   atomic.Bool // the login is; nothing passes any more
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	dialling sync.Mutex
+	failed   time.Time // when it could not be dialled; guarded by dialling
+
+	mu  sync.Mutex
+	ws  *websocket.Conn // nil until it is dialled
+	raw net.Conn        // below ws, TLS included
+}
+
+var (
+	errOver    = errors.New("the login is over")
+	errNoLeg   = errors.New("the upstream could not be dialled")
+	notForward = []string{
+		"Connection", "Upgrade", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Content-Length", "Host", "Proxy-Connection",
+		"Sec-Websocket-Key", "Sec-Websocket-Version", "Sec-Websocket-Extensions", "Sec-Websocket-Protocol", "Sec-Websocket-Accept",
+	}
+)
+
+func (c *conn) newLeg(id *authcore.Identity) *leg {
+	l := &leg{c: c, header: c.peer.Header.Clone()}
+	if l.header == nil {
+		l.header = make(http.Header)
+	}
+	for _, name := range notForward {
+		l.header.Del(name)
+	}
+	if c.e.o.Upstream.Scheme == "ws" && c.peer.Host != "" { // over TLS it has a name of its own
+		l.header.Set("Host", c.peer.Host)
+	}
+	c.e.o.Identity.Set(l.header, id, chatroom.ReadWrite)
+	l.ctx, l.cancel = context.WithCancel(c.ctx)
+	return l
+}
+
+// greet dials, so that the upstream can speak first.
+func (l *leg) greet() { _, _ = l.link(time.Now()) }
+
+// link returns the connection, and dials it if there is none. A request that came before the last attempt failed shares
+// that failure.
+func (l *leg) link(asked time.Time) (*websocket.Conn, error) {
+	l.dialling.Lock()
+	defer l.dialling.Unlock()
+	switch {
+	case l.over.Load():
+		return nil, errOver
+	case l.ws != nil:
+		return l.ws, nil
+	case l.failed.After(asked):
+		return nil, errNoLeg
+	}
+	ws, raw, err := l.dial()
+	if err != nil {
+		l.failed = time.Now()
+		if l.ctx.Err() == nil {
+			l.c.e.o.Log.Error("the upstream could not be dialled", "upstream", l.c.e.o.Upstream.Redacted(), "error", err)
+		}
+		return nil, errNoLeg
+	}
+	ws.SetReadLimit(int64(l.c.e.o.MaxReply))
+	l.mu.Lock()
+	l.ws, l.raw = ws, raw
+	l.mu.Unlock()
+	l.c.mu.Lock()
+	over := l.over.Load() || l.c.closed
+	if !over {
+		l.c.tasks.Go(func() { l.pump(ws) })
+	}
+	l.c.mu.Unlock()
+	if over {
+		_ = raw.Close()
+		return nil, errOver
+	}
+	return ws, nil
+}
+
+// dial does the handshake. What is not 101, a redirect included, is a failure.
+func (l *leg) dial() (*websocket.Conn, net.Conn, error) {
+	o := &l.c.e.o
+	ctx, cancel := context.WithTimeout(l.ctx, o.HandshakeTimeout)
+	defer cancel()
+	var raw net.Conn
+	stop := func() bool { return false }
+	d := websocket.Dialer{
+		NetDialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+			if err == nil { // gorilla knows the context's deadline, but does not see it end before
+				raw, stop = conn, context.AfterFunc(ctx, func() { _ = conn.Close() })
+			}
+			return conn, err
+		},
+		ReadBufferSize: 1024, WriteBufferSize: 1024, WriteBufferPool: &writeBuffers,
+		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+	}
+	if o.UpstreamTLS != nil {
+		d.TLSClientConfig = o.UpstreamTLS.Clone()
+	}
+	ws, resp, err := d.DialContext(ctx, l.target(), l.header)
+	if !stop() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if resp != nil {
+		_ = resp.Body.Close()
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return ws, raw, nil
+}
+
+// target is the configured URL, with the path and query that the client asked for where it has none of its own.
+func (l *leg) target() string {
+	u := *l.c.e.o.Upstream
+	if u.Path == "" && u.RawQuery == "" {
+		if asked, err := url.ParseRequestURI(l.c.peer.Target); err == nil {
+			u.Path, u.RawPath, u.RawQuery = asked.Path, asked.RawPath, asked.RawQuery
+		}
+	}
+	return u.String()
+}
+
+// pump passes on what the upstream says, as it is. An upstream that goes takes the client's connection with it: what it
+// knew of the client is lost, and its requests will have no answer.
+func (l *leg) pump(ws *websocket.Conn) {
+	c := l.c
+	for {
+		kind, msg, err := ws.ReadMessage()
+		if err != nil {
+			l.lost(err)
+			return
+		}
+		c.wmu.Lock()
+		if !l.over.Load() {
+			c.writeLocked(kind, msg)
+		}
+		c.wmu.Unlock()
+	}
+}
+
+func (l *leg) lost(err error) {
+	if l.over.Load() {
+		return
+	}
+	code, reason := chatroom.CloseGoingAway, chatroom.CloseGoingAway.Reason()
+	if e, ok := errors.AsType[*websocket.CloseError](err); ok && sendable(e.Code) {
+		code, reason = chatroom.CloseCode(e.Code), e.Text //nolint:gosec // read as 16 bits
+	}
+	l.c.e.o.Log.Info("the upstream closed a connection", "upstream", l.c.e.o.Upstream.Redacted(), "client_ip", l.c.peer.Client.Addr, "error", err)
+	l.c.shut(code, reason)
+}
+
+// sendable reports whether a close frame may have the code (RFC 6455, section 7.4).
+func sendable(code int) bool {
+	switch {
+	case code >= 1000 && code <= 1003, code >= 1007 && code <= 1014, code >= 3000 && code <= 4999:
+		return true
+	}
+	return false
+}
+
+// pass hands a request through to the upstream, as it is.
+func (c *conn) pass(it item) Code {
+	if c.e.o.Upstream == nil {
+		return UnknownMethod
+	}
+	l := c.currentLeg()
+	if l == nil {
+		return c.notLoggedIn()
+	}
+	ws, err := l.link(it.at)
+	if err == nil {
+		if err = ws.SetWriteDeadline(time.Now().Add(3 * c.e.o.times.write)); err == nil {
+			err = ws.WriteMessage(textMessage, it.msg)
+		}
+	}
+	switch {
+	case err == nil:
+		return ""
+	case l.over.Load():
+		return c.notLoggedIn()
+	case !errors.Is(err, errNoLeg):
+		l.lost(err)
+	}
+	return Unavailable
+}
+
+// close ends the connection, if there is one or will be. It does not wait for the upstream.
+func (l *leg) close(code chatroom.CloseCode) {
+	l.over.Store(true)
+	l.cancel()
+	l.mu.Lock()
+	ws, raw := l.ws, l.raw
+	l.mu.Unlock()
+	if ws == nil {
+		return
+	}
+	l.c.tasks.Go(func() {
+		if !sendable(int(code)) {
+			code = chatroom.CloseGoingAway
+		}
+		bye := websocket.FormatCloseMessage(int(code), code.Reason())
+		_ = ws.WriteControl(websocket.CloseMessage, bye, time.Now().Add(l.c.e.o.times.hangup))
+		_ = raw.Close()
+	})
+}

@@ -1,0 +1,146 @@
+package methods
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Request is one call of a method.
+type Request struct {
+	Method string
+	ID     jsontext.Value // a JSON string or number, exactly as it was sent
+	Args   jsontext.Value // a JSON object, exactly as it was sent; empty if there was none
+}
+
+// What can be wrong with a message.
+var (
+	errNotRequest = errors.New("a request is one JSON object with the members m, r and d")
+	errNoID       = errors.New("r is a JSON string or number")
+	errNUL        = errors.New("there is a NUL character")
+)
+
+// own is what the names of the gate's own methods begin with.
+const own = "user_"
+
+// Own reports whether the method is the gate's to answer. Spellings that somebody might take for such a name count too,
+// and none of them is a method: no upstream is asked for one.
+func (r Request) Own() bool {
+	return len(r.Method) >= len(own) && strings.EqualFold(ownPart(r.Method), own)
+}
+
+// ownPart returns as many characters as a name of ours begins with.
+func ownPart(method string) string {
+	n := 0
+	for i := range method {
+		if n == len(own) {
+			return method[:i]
+		}
+		n++
+	}
+	return method
+}
+
+// Decode reads a request, strictly. Where it fails, the request it returns has an ID if one could be read, so that the
+// error can be answered; a message without one has no answer. The arguments are an object and no more is known of them:
+// whoever reads them says what they are to be.
+func Decode(msg []byte) (Request, error) {
+	req, err := scan(msg)
+	switch {
+	case req.ID == nil:
+		return Request{}, errors.Join(errNoID, err)
+	case err != nil:
+		return Request{ID: req.ID}, err
+	}
+	return req, nil
+}
+
+// scan goes by members, since a repeated one is an error that still has an ID to be answered under. What it makes of
+// broken text is its ID alone.
+func scan(msg []byte) (req Request, err error) {
+	// Repeated names and lone surrogates are looked for below, and inside the arguments by their reader; here they would
+	// hide an ID that comes after them.
+	d := jsontext.NewDecoder(bytes.NewReader(msg), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if tok, err := d.ReadToken(); err != nil || tok.Kind() != '{' {
+		return req, errNotRequest
+	}
+	var wrong error
+	ids, methods, args := 0, 0, 0
+	for d.PeekKind() == '"' {
+		tok, err := d.ReadToken()
+		if err != nil {
+			return req, errNotRequest
+		}
+		name := tok.String()
+		v, err := d.ReadValue()
+		if err != nil {
+			return req, errNotRequest
+		}
+		switch name {
+		case "r":
+			if ids++; ids > 1 {
+				req.ID = nil // which of them?
+				return req, errNotRequest
+			}
+			if k := v.Kind(); (k == '"' || k == '0') && ends(msg[d.InputOffset():]) {
+				req.ID = v.Clone()
+			}
+		case "m":
+			if methods++; methods > 1 || v.Kind() != '"' || hasNUL(v) || json.Unmarshal(v, &req.Method) != nil {
+				wrong = errNotRequest
+			}
+		case "d":
+			if args++; args > 1 || v.Kind() != '{' || !v.IsValid(jsontext.AllowDuplicateNames(true)) {
+				wrong = errNotRequest
+			}
+			req.Args = v.Clone()
+		default:
+			wrong = errNotRequest
+		}
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return req, errNotRequest
+	}
+	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) || methods == 0 || req.ID != nil && !req.ID.IsValid() {
+		wrong = errNotRequest
+	}
+	return req, wrong
+}
+
+// ends reports whether a value ended where the decoder says: 07 is no 0, nor need 7 at the end of a torn message be one.
+func ends(rest []byte) bool {
+	rest = bytes.TrimLeft(rest, " \t\r\n")
+	return len(rest) > 0 && (rest[0] == ',' || rest[0] == '}')
+}
+
+// arguments reads what a method of the gate's takes: no repeated, unknown or differently spelled members, valid UTF-8,
+// no NUL.
+func (r Request) arguments(dst any) error {
+	if len(r.Args) == 0 {
+		return nil
+	}
+	if hasNUL(r.Args) {
+		return errNUL
+	}
+	return json.Unmarshal(r.Args, dst, json.RejectUnknownMembers(true))
+}
+
+// hasNUL reports whether a JSON text spells a NUL character: an escape that is not itself escaped.
+func hasNUL(text []byte) bool {
+	const nul = `\u0000`
+	for rest := text; ; {
+		i := bytes.Index(rest, []byte(nul))
+		if i < 0 {
+			return false
+		}
+		before := bytes.TrimRight(rest[:i], `\`)
+		if (i-len(before))%2 == 0 {
+			return true
+		}
+		rest = rest[i+len(nul):]
+	}
+}

@@ -1,0 +1,361 @@
+package methods
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/gorilla/websocket"
+	"go.uber.org/goleak"
+
+	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/authcore/sqlstore"
+	"github.com/chatgate/chatgate/chatroom"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long a slow, loaded machine may take for one step.
+const patience = 30 * time.Second
+
+const password = "Lantern-Quarry-Ostrich-71"
+
+var here = netip.MustParseAddr("192.0.2.1")
+
+// newService runs the accounts over a database of its own.
+func newService(t testing.TB, change ...func(*authcore.Policy)) *authcore.Service {
+	t.Helper()
+	store, err := sqlstore.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "chatgate.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	limits, err := authcore.NewMemoryLimits(time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := authcore.OpenState(t.Context(), authcore.StateOptions{
+		Accounts: store, Sessions: store, Revocations: store, Codes: store, Invites: store, Devices: store, Keys: store, Limits: limits,
+		KeyRotate: 24 * time.Hour, MaxTokens: 30 * 24 * time.Hour,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := authcore.DefaultPolicy()
+	p.Hash = authcore.HasherOptions{Cost: authcore.Argon2{Memory: 64, Time: 1, Threads: 1}, Parallel: 2, Queue: 1000, Wait: time.Minute}
+	p.LoginRate, p.SignupRate = authcore.Rate{Burst: 100_000, Per: time.Second}, authcore.Rate{Burst: 100_000, Per: time.Second}
+	for _, f := range change {
+		f(&p)
+	}
+	s, err := authcore.NewService(st, p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// site serves an endpoint until the test ends, when nothing may be left of it.
+type site struct {
+	t        testing.TB
+	service  *authcore.Service
+	endpoint *Endpoint
+	addr     string
+
+	mu   sync.Mutex
+	open int // connections that have not called OnClose
+}
+
+func newSite(t testing.TB, accounts Accounts, o Options) *site {
+	t.Helper()
+	if o.times == (times{}) {
+		o.times = defaultTimes
+		o.times.linger = 500 * time.Millisecond
+	}
+	if o.Identity == (chatroom.IdentityHeaders{}) {
+		o.Identity = chatroom.DefaultIdentityHeaders
+	}
+	e, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{t: t, endpoint: e}
+	s.service, _ = accounts.(*authcore.Service)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !e.Admit(here) {
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		conn, brw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = brw.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
+			chatroom.AcceptKey(r.Header.Get("Sec-Websocket-Key")) + "\r\n\r\n")
+		_ = brw.Flush()
+		early, _ := brw.Peek(brw.Reader.Buffered())
+		s.mu.Lock()
+		s.open++
+		s.mu.Unlock()
+		peer := Peer{Client: authcore.Client{Dialect: "methods", Addr: here}, Header: r.Header.Clone(), Target: r.URL.RequestURI(), Host: r.Host, OnClose: func() {
+			s.mu.Lock()
+			s.open--
+			s.mu.Unlock()
+		}}
+		_ = e.Open(accounts, conn.(*net.TCPConn), early, peer)
+	}))
+	s.addr = srv.Listener.Addr().String()
+	t.Cleanup(func() {
+		srv.Close()
+		accounts.Live().EndAll(context.Background(), 0)
+		eventually(t, "no connection is left", func() bool { return s.connections() == 0 })
+		eventually(t, "no connection is live", func() bool { return accounts.Live().Connections() == 0 })
+		if n := len(e.o.Counts.n); n != 0 {
+			t.Errorf("something is still counted: %v", e.o.Counts.n)
+		}
+	})
+	return s
+}
+
+func (s *site) connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.open
+}
+
+// client is one connection of a client.
+type client struct {
+	t  testing.TB
+	ws *websocket.Conn
+}
+
+func (s *site) dial(header ...string) *client {
+	s.t.Helper()
+	h := http.Header{}
+	for i := 0; i < len(header); i += 2 {
+		h.Add(header[i], header[i+1])
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	ws, resp, err := websocket.DefaultDialer.DialContext(ctx, "ws://"+s.addr+"/ws?room=1", h)
+	if err != nil {
+		s.t.Fatalf("dial: %v (%v)", err, resp)
+	}
+	s.t.Cleanup(func() { ws.Close() })
+	return &client{s.t, ws}
+}
+
+func (c *client) send(msg string) {
+	c.t.Helper()
+	_ = c.ws.SetWriteDeadline(time.Now().Add(patience))
+	if err := c.ws.WriteMessage(websocket.TextMessage, []byte(msg)); err != nil {
+		c.t.Fatalf("send %.80s: %v", msg, err)
+	}
+}
+
+func (c *client) next() string {
+	c.t.Helper()
+	_ = c.ws.SetReadDeadline(time.Now().Add(patience))
+	kind, msg, err := c.ws.ReadMessage()
+	if err != nil {
+		c.t.Fatalf("read: %v", err)
+	}
+	if kind == websocket.BinaryMessage {
+		return "binary " + string(msg)
+	}
+	return string(msg)
+}
+
+// want expects the next messages.
+func (c *client) want(msgs ...string) {
+	c.t.Helper()
+	for _, w := range msgs {
+		if got := c.next(); got != w {
+			c.t.Fatalf("got %.300s\nwant %.300s", got, w)
+		}
+	}
+}
+
+// ask sends a request and expects the reply.
+func (c *client) ask(msg, reply string) {
+	c.t.Helper()
+	c.send(msg)
+	c.want(reply)
+}
+
+// wantClose expects the end, with that code.
+func (c *client) wantClose(code int) {
+	c.t.Helper()
+	_ = c.ws.SetReadDeadline(time.Now().Add(patience))
+	for {
+		_, msg, err := c.ws.ReadMessage()
+		if err == nil {
+			c.t.Logf("before the end: %.200s", msg)
+			continue
+		}
+		if !websocket.IsCloseError(err, code) {
+			c.t.Fatalf("the end is %v, want %d", err, code)
+		}
+		return
+	}
+}
+
+// token sends a request that gives one.
+func (c *client) token(method, name string) string {
+	c.t.Helper()
+	c.send(`{"m":"` + method + `","r":"t","d":{"username":"` + name + `","password":"` + password + `"}}`)
+	got := c.next()
+	var reply struct {
+		D struct{ Token string }
+	}
+	if err := json.Unmarshal([]byte(got), &reply, json.MatchCaseInsensitiveNames(true)); err != nil || reply.D.Token == "" {
+		c.t.Fatalf("%s %s: %s", method, name, got)
+	}
+	return reply.D.Token
+}
+
+const loggedOut = `{"e":"user_logged_out","d":{}}`
+
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+// chat is a legacy chat: it answers {m, r, d} with {r, d}, d naming who asked for what, and says who came first.
+type chat struct {
+	t       testing.TB
+	url     *url.URL
+	writing sync.Mutex // over all that it says
+	mu      sync.Mutex
+	refuse  bool
+	conns   []*websocket.Conn
+	heads   []http.Header
+	got     []string
+}
+
+func newChat(t testing.TB) *chat {
+	t.Helper()
+	ch := &chat{t: t}
+	var all sync.WaitGroup
+	up := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		all.Add(1)
+		defer all.Done()
+		ch.mu.Lock()
+		refuse := ch.refuse
+		ch.mu.Unlock()
+		if refuse {
+			http.Redirect(w, r, "/elsewhere", http.StatusFound)
+			return
+		}
+		ws, err := up.Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer ws.Close()
+		user := r.Header.Get("Remote-User")
+		head := r.Header.Clone()
+		head.Set("Target", r.URL.RequestURI())
+		head.Set("Host", r.Host)
+		ch.mu.Lock()
+		ch.conns = append(ch.conns, ws)
+		ch.heads = append(ch.heads, head)
+		ch.mu.Unlock()
+		ch.write(ws, websocket.TextMessage, []byte(`{ "e": "hello", "d": {"user":"`+user+`"} }`))
+		for {
+			_, msg, err := ws.ReadMessage()
+			if err != nil {
+				return
+			}
+			ch.mu.Lock()
+			ch.got = append(ch.got, user+" "+string(msg))
+			ch.mu.Unlock()
+			req, err := Decode(msg)
+			if err != nil {
+				t.Errorf("the chat got %q: %v", msg, err)
+			}
+			switch req.Method {
+			case "silent":
+			case "binary":
+				ch.write(ws, websocket.BinaryMessage, []byte{0xFF, 0, 1})
+			case "bye":
+				_ = ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(4000, "kicked"), time.Now().Add(time.Second))
+			default:
+				ch.write(ws, websocket.TextMessage, []byte(`{"r":`+string(req.ID)+`, "d":{"user":"`+user+`","m":"`+req.Method+`"}}`))
+			}
+		}
+	}))
+	ch.url = &url.URL{Scheme: "ws", Host: srv.Listener.Addr().String()}
+	t.Cleanup(func() {
+		ch.mu.Lock()
+		for _, ws := range ch.conns {
+			ws.Close()
+		}
+		ch.mu.Unlock()
+		srv.Close()
+		all.Wait()
+	})
+	return ch
+}
+
+func (ch *chat) dialled() int {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	return len(ch.heads)
+}
+
+func (ch *chat) heard() string {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	return strings.Join(ch.got, "\n")
+}
+
+func (ch *chat) say(i int, msg string) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	ch.write(ch.conns[i], websocket.TextMessage, []byte(msg))
+}
+
+func (ch *chat) write(ws *websocket.Conn, kind int, msg []byte) {
+	ch.writing.Lock()
+	defer ch.writing.Unlock()
+	_ = ws.WriteMessage(kind, msg)
+}
+
+func hello(user string) string { return `{ "e": "hello", "d": {"user":"` + user + `"} }` }
+
+// rawDial is a client that sends exact bytes, after a handshake with which the first of them go.
+func (s *site) rawDial(with string) (net.Conn, *bufio.Reader) {
+	s.t.Helper()
+	c, err := net.DialTimeout("tcp", s.addr, patience)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(patience))
+	_, _ = c.Write([]byte("GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+		"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n" + with))
+	br := bufio.NewReader(c)
+	resp, err := http.ReadResponse(br, nil)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		s.t.Fatalf("handshake: %v, %v", resp, err)
+	}
+	if e := resp.Header.Get("Sec-Websocket-Extensions"); e != "" {
+		s.t.Fatalf("extension %q was negotiated", e)
+	}
+	return c, br
+}

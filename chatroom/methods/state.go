@@ -1,0 +1,158 @@
+package methods
+
+import (
+	"time"
+
+	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/chatroom"
+)
+
+// state is whose a connection is at one time: a visitor's, or that of a login. It is what authcore holds, so that the
+// end of a session that the connection has left behind does nothing.
+type state struct {
+	c     *conn
+	lease authcore.Lease
+	id    *authcore.Identity // nil: a visitor's
+	seat  string             // under which it is counted
+	timer *time.Timer        // of a visitor, who is to log in
+
+	// Guarded by c.mu.
+	leg     *leg // nil for a visitor, and where there is no upstream
+	leaving bool // its session is being ended by a method of this connection, which tells the client itself
+	ended   bool // its session is over
+}
+
+// newVisitor returns the state of a connection that is nobody's. admitted says that it has its place already.
+func (c *conn) newVisitor(admitted bool) (*state, error) {
+	s := &state{c: c, seat: addressKey(c.peer.Client.Addr)}
+	if !admitted {
+		c.e.o.Counts.take(s.seat, 0)
+	}
+	if err := c.accounts.HoldVisitor(s, &s.lease); err != nil {
+		if !admitted {
+			c.e.o.Counts.done(s.seat)
+		}
+		return nil, err
+	}
+	if d := c.e.o.LoginTimeout; d > 0 {
+		s.timer = time.AfterFunc(d, func() {
+			c.mu.Lock()
+			still := c.state == s
+			c.mu.Unlock()
+			if still {
+				c.shut(chatroom.CloseExpired, "log in within "+d.String())
+			}
+		})
+	}
+	return s, nil
+}
+
+// End implements [authcore.LiveConn].
+func (s *state) End(cause authcore.EndCause) {
+	c := s.c
+	if cause == authcore.EndShutdown {
+		c.shut(chatroom.CloseRestart, chatroom.CloseRestart.Reason())
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.ended {
+		return
+	}
+	s.ended = true
+	if s.leaving || c.state != s || c.closed {
+		return
+	}
+	c.tasks.Go(func() { c.expel(s) })
+}
+
+// expel makes the connection nobody's, and says so, because the session of s is over. It does nothing if s has been
+// left meanwhile.
+func (c *conn) expel(s *state) {
+	// At once, however long the client takes to be told.
+	c.hangUp(s, chatroom.CloseSession)
+	v, err := c.newVisitor(false)
+	if err != nil {
+		c.shut(chatroom.CloseRestart, chatroom.CloseRestart.Reason())
+		return
+	}
+	c.wmu.Lock()
+	left := c.become(v, s)
+	if left != nil {
+		c.writeLocked(textMessage, userLoggedOut)
+	}
+	c.wmu.Unlock()
+	if left == nil {
+		v.release()
+		return
+	}
+	s.release()
+}
+
+// notLoggedIn is the answer to who is not; but somebody whose session is over hears of that first.
+func (c *conn) notLoggedIn() Code {
+	c.mu.Lock()
+	s := c.state
+	ended := s.ended
+	c.mu.Unlock()
+	if ended {
+		c.expel(s)
+	}
+	return NotLoggedIn
+}
+
+// become changes the state of the connection and returns the one that it had. It does nothing, and returns nil, where
+// that is not from, unless from is nil, or where the connection is being closed. The caller has wmu, so that what is
+// written next is what the client hears first in the new state.
+func (c *conn) become(to, from *state) *state {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	old := c.state
+	if c.closed || from != nil && old != from {
+		return nil
+	}
+	// The upstream need not hear of a login that it could not tell from the one before.
+	if old.leg != nil && to.leg != nil && sameIdentity(old.id, to.id) {
+		to.leg, old.leg = old.leg, nil
+	}
+	if old.leg != nil {
+		old.leg.over.Store(true)
+	}
+	c.state = to
+	return old
+}
+
+// sameIdentity reports whether an upstream is told the same of both.
+func sameIdentity(a, b *authcore.Identity) bool {
+	return a.Account == b.Account && a.Username == b.Username && a.DisplayName == b.DisplayName && a.Email == b.Email
+}
+
+// hangUp ends the upstream's side of a state.
+func (c *conn) hangUp(s *state, code chatroom.CloseCode) {
+	c.mu.Lock()
+	l := s.leg
+	s.leg = nil
+	c.mu.Unlock()
+	if l != nil {
+		l.close(code)
+	}
+}
+
+// release gives back what s holds.
+func (s *state) release() {
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	s.c.accounts.Live().Release(&s.lease)
+	s.c.e.o.Counts.done(s.seat)
+}
+
+// currentLeg returns the connection to the upstream, if the client's is somebody's whose session lives.
+func (c *conn) currentLeg() *leg {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state.ended {
+		return nil
+	}
+	return c.state.leg
+}

@@ -25,8 +25,9 @@ import (
 // random, and checks that it is linearizable: that it could have happened one call after the other, each at some moment
 // between its beginning and its end, on one server that never fails.
 //
-// Two things are modelled, each by itself. A name is taken or not: of several who register it, one gets it, and from
-// then on nobody. A session does not exist, or lives, or is over: a login makes it live; a logout, or a logout_all of
+// Each thing is modelled by itself. A name is taken or not: of several who register it, one gets it, and from then on
+// nobody. An invite has so many uses, and a code one; see consume_test.go for these, and for the generations of tokens. A
+// session does not exist, or lives, or is over: a login makes it live; a logout, or a logout_all of
 // its account, ends it; a use is accepted while it lives and refused when it is over. So a use that is accepted after
 // an acknowledged logout is a violation, and so is one that is refused though nobody logged out. A logout reaches the
 // nodes one after the other, so each node's uses are judged by themselves: on every node it takes effect at one moment
@@ -44,6 +45,7 @@ func TestHistory(t *testing.T) {
 	for range accounts {
 		h.accounts = append(h.accounts, &recorded{name: c.user(t)})
 	}
+	h.stock(t, c, 25, 30, 6)
 	until := time.Now().Add(20 * time.Second)
 	var workers, faults sync.WaitGroup
 	for i := range clients {
@@ -108,7 +110,12 @@ type history struct {
 	accounts  []*recorded
 	sessions  []*session
 	disturbed [][]span // of each node's way to Redis
+
+	consumables []*consumable
+	ladders     []*ladder
 }
+
+const forever = math.MaxInt64 // when a call without a clear answer ends
 
 // What is done, and what came of it.
 const (
@@ -129,7 +136,7 @@ func (h *history) now() int64 { return int64(time.Since(h.began)) }
 // record notes a call that ends now.
 func record(ops *[]porcupine.Operation, client int, what act, outcome string, call, ret int64) {
 	if outcome == unknown {
-		ret = math.MaxInt64
+		ret = forever
 	}
 	*ops = append(*ops, porcupine.Operation{ClientId: client, Input: what, Output: outcome, Call: call, Return: ret})
 }
@@ -150,6 +157,10 @@ func (h *history) step(client int) {
 		if s := h.pick(); s != nil {
 			h.logoutAll(client, i, s)
 		}
+	case dice < 56:
+		h.consume(client, i)
+	case dice < 66:
+		h.climb(client, i)
 	default:
 		if s := h.pick(); s != nil {
 			h.use(client, i, s)
@@ -376,7 +387,7 @@ func (h *history) check(t *testing.T) (calls, open int) {
 	count := func(ops []porcupine.Operation) {
 		calls += len(ops)
 		for _, op := range ops {
-			if op.Output == unknown {
+			if op.Return == forever {
 				open++
 			}
 		}
@@ -398,7 +409,7 @@ func (h *history) check(t *testing.T) (calls, open int) {
 			if op.Return != math.MaxInt64 {
 				end = time.Duration(op.Return).Round(time.Microsecond).String()
 			}
-			lines = append(lines, fmt.Sprintf("%v to %s: client %d: %s", time.Duration(op.Call).Round(time.Microsecond), end, op.ClientId, describe(op.Input, op.Output)))
+			lines = append(lines, fmt.Sprintf("%v to %s: client %d: %s", time.Duration(op.Call).Round(time.Microsecond), end, op.ClientId, model.DescribeOperation(op.Input, op.Output)))
 		}
 		t.Errorf("%s: %v\n%s", what, result, strings.Join(lines, "\n"))
 		if dir := os.Getenv("CHATGATE_TEST_HISTORY"); dir != "" {
@@ -413,6 +424,14 @@ func (h *history) check(t *testing.T) (calls, open int) {
 	for name, ops := range h.names {
 		count(ops)
 		verify("name "+name, nameTaken, ops)
+	}
+	for i, c := range h.consumables {
+		count(c.ops)
+		verify(fmt.Sprintf("%s %d", c.what, i), used(c.uses), c.ops)
+	}
+	for i, l := range h.ladders {
+		count(l.ops)
+		verify(fmt.Sprintf("session %d that is refreshed", i), tokensOf, l.ops)
 	}
 	for i, s := range h.sessions {
 		count(s.ops)

@@ -59,8 +59,8 @@ func (c *cluster) testLogout(t *testing.T) {
 	c.wantAlive(t, c.nodes[1].mustLogin(t, name))
 }
 
-// 200 rounds of logout_all against logins, handshakes and requests on every node: whatever was obtained before
-// logout_all was called is over once it has answered, and stays so.
+// 200 rounds of logout_all against logins, refreshes, handshakes and requests on every node: whatever was obtained before
+// logout_all was called is over once it has answered, and stays so; and so is what a refresh makes of it.
 func (c *cluster) testRaces(t *testing.T) {
 	const accounts, rounds = 4, 50
 	var mu sync.Mutex
@@ -109,7 +109,8 @@ func (c *cluster) raceRound(t *testing.T, name string, before []string, revoked 
 	caller := before[len(before)-1]
 
 	var mu sync.Mutex
-	var socks []*sock // of tokens of before
+	var socks []*sock      // of tokens of before
+	var refreshed []string // likewise
 	opened := func(s *sock) {
 		if s != nil {
 			mu.Lock()
@@ -147,6 +148,18 @@ func (c *cluster) raceRound(t *testing.T, name string, before []string, revoked 
 		})
 		all.Go(func() {
 			n := node()
+			token, a := n.refresh(before[rand.IntN(len(before))])
+			if token == "" && a.status != http.StatusUnauthorized {
+				t.Errorf("%s: a refresh during logout_all: %v", n.name, a)
+			}
+			if token != "" {
+				mu.Lock()
+				defer mu.Unlock()
+				refreshed = append(refreshed, token)
+			}
+		})
+		all.Go(func() {
+			n := node()
 			if a := n.use(before[rand.IntN(len(before))]); a.status != http.StatusOK && a.status != http.StatusUnauthorized {
 				t.Errorf("%s: a request during logout_all: %v", n.name, a)
 			}
@@ -169,7 +182,14 @@ func (c *cluster) raceRound(t *testing.T, name string, before []string, revoked 
 	}
 	all.Wait()
 	wantClosed(t, patience, socks...)
-	revoked(before)
+	for _, token := range refreshed {
+		for _, n := range c.nodes {
+			if a := n.use(token); a.status != http.StatusUnauthorized {
+				t.Errorf("%s: a token that a refresh made of one from before logout_all: %v", n.name, a)
+			}
+		}
+	}
+	revoked(slices.Concat(before, refreshed))
 	if t.Failed() {
 		t.FailNow()
 	}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/chatroom"
 	"github.com/chatgate/chatgate/internal/faultproxy"
 	"github.com/chatgate/chatgate/internal/gatetest"
@@ -45,6 +46,9 @@ type cluster struct {
 
 	caddyfile string // of each of them
 	names     int
+	mail      string // the directory that they write messages to
+	dsn       string
+	operator  *authcore.Service // over the same accounts, once there is one
 }
 
 // node is a gateway of a cluster.
@@ -64,6 +68,10 @@ const config = `{
 		sessions redis {env.REDIS}
 		feed_grace 3s
 		live_grace 10m
+		issuer https://chat.example.com
+		mail file {env.MAIL} {
+			from chat@example.com
+		}
 		login_rate 100000/1s
 		signup_rate 100000/1s
 		hash {
@@ -75,6 +83,13 @@ const config = `{
 }
 http://{{HTTP}} {
 	chatgate_accounts rooms
+	chatgate_accounts auth {
+		require_invites off
+	}
+	chatgate_accounts auth {
+		prefix /invited
+	}
+	chatgate_accounts users
 	chatgate_proxy `
 
 // start runs n gateways, all at once, on an empty PostgreSQL with those settings and an empty Redis.
@@ -83,6 +98,7 @@ func start(t testing.TB, n int, settings ...string) *cluster {
 	c := &cluster{t: t, pg: pgtest.Start(t, settings...), redis: redistest.Start(t)}
 	c.caddyfile = config + newUpstream(t) + "\n}\n"
 	dsn := c.pg.NewDatabase(t)
+	c.mail, c.dsn = t.TempDir(), dsn
 	c.nodes = make([]*node, n)
 	var starts sync.WaitGroup
 	for i := range c.nodes {
@@ -90,6 +106,7 @@ func start(t testing.TB, n int, settings ...string) *cluster {
 		c.nodes[i] = node
 		starts.Go(func() {
 			node.Gateway = gatetest.Start(t, c.caddyfile, gatetest.Options{Env: []string{
+				"MAIL=" + c.mail,
 				"PG=" + strings.Replace(dsn, c.pg.Addr, node.pg.Addr, 1),
 				"REDIS=" + strings.Replace(c.redis.URL(), c.redis.Addr, node.redis.Addr, 1),
 			}})
@@ -241,6 +258,20 @@ func (n *node) loginCtx(ctx context.Context, name string) (token string, a answe
 		return "", a
 	}
 	return out.Data.Token, a
+}
+
+// refresh returns another token of the same session, or none.
+func (n *node) refresh(token string) (string, answer) {
+	a := n.call(context.Background(), http.MethodPost, "/api/auth/refresh", token, nil)
+	if a.status != http.StatusOK {
+		return "", a
+	}
+	var out struct{ Token string }
+	if err := json.Unmarshal([]byte(a.body), &out); err != nil || out.Token == "" {
+		a.err = fmt.Errorf("a refresh: %w", err)
+		return "", a
+	}
+	return out.Token, a
 }
 
 func (n *node) logout(token string) answer {

@@ -1,0 +1,106 @@
+//go:build linux
+
+package accounts
+
+import (
+	"bytes"
+	"io"
+	"mime"
+	"mime/multipart"
+	"mime/quotedprintable"
+	"net/mail"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// message is an e-mail as it was written.
+type message struct {
+	to, subject, text string
+}
+
+// messages returns what was sent to an address so far, the oldest first.
+func (d *deployment) messages(t testing.TB, to string) []message {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(d.mail, "*.eml"))
+	must(t, err)
+	type dated struct {
+		message
+		at time.Time
+	}
+	var all []dated
+	for _, f := range files {
+		info, err := os.Stat(f)
+		must(t, err)
+		raw, err := os.ReadFile(f)
+		must(t, err)
+		m, err := mail.ReadMessage(bytes.NewReader(raw))
+		must(t, err)
+		addr, err := mail.ParseAddress(m.Header.Get("To"))
+		must(t, err)
+		if addr.Address != to {
+			continue
+		}
+		subject, err := new(mime.WordDecoder).DecodeHeader(m.Header.Get("Subject"))
+		must(t, err)
+		all = append(all, dated{message{addr.Address, subject, textOf(t, m)}, info.ModTime()})
+	}
+	slices.SortStableFunc(all, func(a, b dated) int { return a.at.Compare(b.at) })
+	var out []message
+	for _, m := range all {
+		out = append(out, m.message)
+	}
+	return out
+}
+
+// textOf returns the plain text of a message.
+func textOf(t testing.TB, m *mail.Message) string {
+	t.Helper()
+	kind, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
+	must(t, err)
+	if !strings.HasPrefix(kind, "multipart/") {
+		t.Fatalf("a message is %s", kind)
+	}
+	parts := multipart.NewReader(m.Body, params["boundary"])
+	for {
+		p, err := parts.NextRawPart()
+		must(t, err)
+		if !strings.HasPrefix(p.Header.Get("Content-Type"), "text/plain") {
+			continue
+		}
+		var r io.Reader = p
+		if strings.EqualFold(p.Header.Get("Content-Transfer-Encoding"), "quoted-printable") {
+			r = quotedprintable.NewReader(p)
+		}
+		b, err := io.ReadAll(r)
+		must(t, err)
+		return string(b)
+	}
+}
+
+var sixDigits = regexp.MustCompile(`\b[0-9]{6}\b`)
+
+// code waits for the n-th code that is sent to an address.
+func (d *deployment) code(t testing.TB, to string, n int) string {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		var codes []string
+		for _, m := range d.messages(t, to) {
+			if c := sixDigits.FindString(m.text); c != "" {
+				codes = append(codes, c)
+			}
+		}
+		if len(codes) >= n {
+			return codes[n-1]
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s was sent %d codes, waiting for %d", to, len(codes), n)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}

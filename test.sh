@@ -32,6 +32,7 @@ modules=(
 	chatgate
 	http.handlers.chatgate_accounts
 	http.handlers.chatgate_demo_room
+	http.handlers.chatgate_methods
 	http.handlers.chatgate_proxy
 )
 
@@ -123,9 +124,11 @@ run_tests() {
 	go test -race -count=1 -timeout 15m ./...
 }
 
-# The race detector multiplies memory and time, so what a flood and ten thousand connections cost is counted without it.
+# The race detector multiplies memory and time, so what a flood and ten thousand connections cost is counted without it, and
+# so is the time that answers take.
 run_counts() {
 	go test -count=1 -timeout 5m -run '^(TestLoginFlood|TestConnectionsComeAndGo)$' ./internal/e2e/lifecycle
+	go test -count=1 -timeout 5m -run 'Timing$' ./internal/e2e/accounts
 }
 
 # joined FILE prints FILE with its continued lines made whole.
@@ -250,7 +253,7 @@ all)
 	step "form: gofmt, go mod tidy, go vet" check_form
 	step "linter: golangci-lint $golangci_version" run_linter
 	step "tests: go test -race" run_tests
-	step "tests that count memory: go test" run_counts
+	step "tests that measure: go test" run_counts
 	step "release binary: xcaddy $xcaddy_version" build_release
 	step "Caddyfile.example: adapt and validate" check_example
 	step "Caddyfile.example: run" smoke_test

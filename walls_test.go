@@ -33,8 +33,14 @@ type wall struct {
 var walls = []wall{
 	{
 		rule: "the domain knows no Caddy, no database driver, no net/http, and nothing else of ours",
-		pkg:  "authcore", except: stores,
+		pkg:  "authcore", except: append(slices.Clone(stores), "authcore/mailer"),
 		forbid: slices.Concat(caddyPaths, driverPaths, []string{"net/http"}),
+	},
+	{
+		rule:   "the mailer knows no Caddy, no database driver, no net/http, and of ours only the domain",
+		pkg:    "authcore/mailer",
+		forbid: slices.Concat(caddyPaths, driverPaths, []string{"net/http"}),
+		ours:   []string{"authcore"},
 	},
 	{
 		rule:   "a store imports of ours only the domain",

@@ -18,6 +18,7 @@ packages=(
 	"chromium         chromium"
 	"python3          python3"
 	"nodejs           node"
+	"node-ws          /usr/share/nodejs/ws/package.json"
 	"postgresql       /usr/lib/postgresql/*/bin/initdb"
 	"redis-server     redis-server"
 	"gcc              gcc" # the race detector needs cgo

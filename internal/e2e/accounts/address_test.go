@@ -47,7 +47,7 @@ var hostileAddresses = map[string]string{
 	"space @example.com":                        "",
 	"tab\t@example.com":                         "",
 	"ünicode@example.com":                       "",
-	"right‮@example.com":                        "",
+	"right\u202e@example.com":                   "",
 	"zero\u200bwidth@example.com":               "",
 	strings.Repeat("a", 400) + "@example.com":   "",
 	"long@" + strings.Repeat("a.", 200) + "com": "",

@@ -25,6 +25,7 @@ func TestBrowser(t *testing.T) {
 		{"keyboard", testKeyboard},
 		{"accessibility", testAccessibility},
 		{"layout", testLayout},
+		{"contracts", testContracts},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, browser, s) })
 	}

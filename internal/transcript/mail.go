@@ -1,20 +1,13 @@
 package transcript
 
 import (
-	"bytes"
-	"encoding/base64"
-	"io"
-	"mime"
-	"mime/multipart"
-	"mime/quotedprintable"
-	"net/mail"
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/chatgate/chatgate/internal/gatetest"
+	"github.com/chatgate/chatgate/internal/smtptest"
 )
 
 var mailCode = regexp.MustCompile(`\b[0-9]{6}\b`)
@@ -53,53 +46,13 @@ func MailCode(t testing.TB, file, address string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := mail.ReadMessage(bytes.NewReader(raw))
-	if err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
-	to, err := m.Header.AddressList("To")
+	m := smtptest.Message{Raw: raw}
+	to, err := m.Header(t).AddressList("To")
 	if err != nil || len(to) != 1 {
-		t.Fatalf("%s: To %q, %v", file, m.Header.Get("To"), err)
+		t.Fatalf("%s: To %q, %v", file, m.Header(t).Get("To"), err)
 	}
 	if to[0].Address != address {
 		return ""
 	}
-	return mailCode.FindString(mailText(t, m.Header.Get("Content-Type"), m.Header.Get("Content-Transfer-Encoding"), m.Body))
-}
-
-// mailText returns the first text/plain part.
-func mailText(t testing.TB, contentType, encoding string, body io.Reader) string {
-	t.Helper()
-	media, params, err := mime.ParseMediaType(contentType)
-	if err != nil {
-		t.Fatalf("a message of type %q: %v", contentType, err)
-	}
-	if strings.HasPrefix(media, "multipart/") {
-		for parts := multipart.NewReader(body, params["boundary"]); ; {
-			p, err := parts.NextRawPart()
-			if err == io.EOF {
-				return ""
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			if text := mailText(t, p.Header.Get("Content-Type"), p.Header.Get("Content-Transfer-Encoding"), p); text != "" {
-				return text
-			}
-		}
-	}
-	if media != "text/plain" {
-		return ""
-	}
-	switch strings.ToLower(encoding) {
-	case "quoted-printable":
-		body = quotedprintable.NewReader(body)
-	case "base64":
-		body = base64.NewDecoder(base64.StdEncoding, body)
-	}
-	b, err := io.ReadAll(body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
+	return mailCode.FindString(m.Text(t))
 }

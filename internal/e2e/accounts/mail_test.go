@@ -3,19 +3,15 @@
 package accounts
 
 import (
-	"bytes"
-	"io"
-	"mime"
-	"mime/multipart"
-	"mime/quotedprintable"
 	"net/mail"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 	"time"
+
+	"github.com/chatgate/chatgate/internal/smtptest"
 )
 
 // message is an e-mail as it was written.
@@ -38,16 +34,13 @@ func (d *deployment) messages(t testing.TB, to string) []message {
 		must(t, err)
 		raw, err := os.ReadFile(f)
 		must(t, err)
-		m, err := mail.ReadMessage(bytes.NewReader(raw))
-		must(t, err)
-		addr, err := mail.ParseAddress(m.Header.Get("To"))
+		m := smtptest.Message{Raw: raw}
+		addr, err := mail.ParseAddress(m.Header(t).Get("To"))
 		must(t, err)
 		if addr.Address != to {
 			continue
 		}
-		subject, err := new(mime.WordDecoder).DecodeHeader(m.Header.Get("Subject"))
-		must(t, err)
-		all = append(all, dated{message{addr.Address, subject, textOf(t, m)}, info.ModTime()})
+		all = append(all, dated{message{addr.Address, m.Subject(t), m.Text(t)}, info.ModTime()})
 	}
 	slices.SortStableFunc(all, func(a, b dated) int { return a.at.Compare(b.at) })
 	var out []message
@@ -55,31 +48,6 @@ func (d *deployment) messages(t testing.TB, to string) []message {
 		out = append(out, m.message)
 	}
 	return out
-}
-
-// textOf returns the plain text of a message.
-func textOf(t testing.TB, m *mail.Message) string {
-	t.Helper()
-	kind, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
-	must(t, err)
-	if !strings.HasPrefix(kind, "multipart/") {
-		t.Fatalf("a message is %s", kind)
-	}
-	parts := multipart.NewReader(m.Body, params["boundary"])
-	for {
-		p, err := parts.NextRawPart()
-		must(t, err)
-		if !strings.HasPrefix(p.Header.Get("Content-Type"), "text/plain") {
-			continue
-		}
-		var r io.Reader = p
-		if strings.EqualFold(p.Header.Get("Content-Transfer-Encoding"), "quoted-printable") {
-			r = quotedprintable.NewReader(p)
-		}
-		b, err := io.ReadAll(r)
-		must(t, err)
-		return string(b)
-	}
 }
 
 var sixDigits = regexp.MustCompile(`\b[0-9]{6}\b`)

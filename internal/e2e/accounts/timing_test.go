@@ -225,7 +225,7 @@ func TestRefreshTiming(t *testing.T) {
 			_, _, known := d.user(t)
 			d.mustCall(t, 0, http.MethodPost, "/api/auth/logout", known, nil, http.StatusNoContent)
 			gone, _, unknown := d.user(t)
-			db, err := sql.Open("sqlite", d.file)
+			db, err := sql.Open("sqlite", "file:"+d.file+"?_pragma=busy_timeout(20000)")
 			must(t, err)
 			defer db.Close()
 			_, err = db.ExecContext(t.Context(), `DELETE FROM accounts WHERE username = $1`, gone)

@@ -63,6 +63,7 @@ func TestUnixUpstream(t *testing.T) {
 		t.Errorf("%s", resp.Status)
 	}
 	c := g.WebSocket(path, tok)
+	c.Echo("hello") // the upstream's server has let go of the connection
 	r.CloseClientConnections()
 	c.SendFrame(gatetest.Frame{Fin: true, Op: 8, Payload: []byte{3, 232}})
 	c.ExpectClose(1000)

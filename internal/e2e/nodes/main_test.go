@@ -33,7 +33,7 @@ const (
 	feedGrace = 3 * time.Second
 
 	patience = 40 * time.Second // how long anything may take on a machine that is busy
-	prompt   = 3 * time.Second  // within which every call is answered, whatever is broken: one second, with slack
+	prompt   = 6 * time.Second  // within which every call is answered, whatever is broken: one second, with slack
 	recovery = 20 * time.Second // within which all is well again after a fault: ten seconds, with slack
 )
 

@@ -192,18 +192,24 @@ func (p *pump) flush() {
 		p.mu.Lock()
 		p.over = true
 		p.mu.Unlock()
-		_ = p.dst.CloseWrite()
+		breakOff(p.dst)
 	}
 }
 
 func (p *pump) sendFinalLocked() {
 	final := p.final.Swap(nil)
-	if final != nil && !p.over && !p.frames.closed { // else it would land inside a frame, or behind the peer's own close frame
-		_, _ = p.dst.Write(*final)
+	deaf := p.over                                 // a write to dst has failed
+	if final != nil && !deaf && !p.frames.closed { // else it would land inside a frame, or behind the peer's own close frame
+		_, err := p.dst.Write(*final)
+		deaf = err != nil
 	}
 	p.over = true
 	// Half-closed rather than closed, so that the kernel's reset cannot overtake the frame.
-	_ = p.dst.CloseWrite()
+	if deaf {
+		breakOff(p.dst)
+	} else {
+		_ = p.dst.CloseWrite()
+	}
 	if p.flushed != nil {
 		close(p.flushed)
 		p.flushed = nil

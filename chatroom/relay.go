@@ -1,6 +1,7 @@
 package chatroom
 
 import (
+	"crypto/tls"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -156,13 +157,34 @@ func (r *Relay) leave() {
 		return
 	}
 	if down := r.toUp.src; down != nil {
-		_ = down.Close()
+		hangUp(down)
 	}
-	_ = r.toUp.dst.Close()
+	hangUp(r.toUp.dst)
 	if r.opts.OnClose != nil {
 		r.opts.OnClose()
 	}
 	if r.done != nil {
 		close(r.done)
 	}
+}
+
+// breakOff half-closes c, whose peer takes nothing, without another word. Over TLS, CloseWrite would send an alert, for
+// which crypto/tls takes five seconds whatever deadline was set.
+func breakOff(c Conn) {
+	if t, ok := c.(*tls.Conn); ok {
+		if half, ok := t.NetConn().(interface{ CloseWrite() error }); ok {
+			_ = half.CloseWrite()
+			return
+		}
+	}
+	_ = c.CloseWrite()
+}
+
+// hangUp closes c at once. What TLS has to say at the end was said when c was half-closed, or cannot be said.
+func hangUp(c Conn) {
+	if t, ok := c.(*tls.Conn); ok {
+		_ = t.NetConn().Close()
+		return
+	}
+	_ = c.Close()
 }

@@ -23,10 +23,10 @@ import (
 )
 
 // patience is for what should happen at once, on a machine that has other things to do.
-const patience = 30 * time.Second
+const patience = 10 * time.Second
 
 // closing bounds an end that a peer holds up: the flush, the last while, and some patience.
-const closing = flushTimeout + closeTimeout + patience
+const closing = flushTimeout + closeTimeout + time.Second
 
 // lookAgain is checkEvery, where there is one.
 const lookAgain = 5 * time.Second

@@ -180,20 +180,12 @@ func (d *deployment) mixedRacers(t testing.TB, socketPath string) (all []racer) 
 	return all
 }
 
-// outcomes are the answers of a race: who got what was raced for, and who was told that it is not decided, since a store of
-// the tests' own was late on a busy machine.
-type outcomes struct{ won, undecided []int }
-
-// succeeded sorts answers. One that is neither a success, nor a refusal that the test allows, nor "unavailable", fails it.
-func succeeded(t testing.TB, answers []answer, refusals ...string) (o outcomes) {
+// succeeded counts successes. An answer that is neither that nor a refusal that the test allows fails it.
+func succeeded(t testing.TB, answers []answer, refusals ...string) (winners []int) {
 	t.Helper()
 	for i, a := range answers {
 		if a.status >= 200 && a.status < 300 && !strings.Contains(a.body, `"success":false`) {
-			o.won = append(o.won, i)
-			continue
-		}
-		if strings.Contains(strings.ToLower(a.body), "unavailable") {
-			o.undecided = append(o.undecided, i)
+			winners = append(winners, i)
 			continue
 		}
 		allowed := false
@@ -204,10 +196,5 @@ func succeeded(t testing.TB, answers []answer, refusals ...string) (o outcomes) 
 			t.Fatalf("racer %d: %v", i, a)
 		}
 	}
-	return o
-}
-
-// are reports whether n racers got what they raced for; some of the undecided may be among them.
-func (o outcomes) are(n int) bool {
-	return len(o.won) <= n && len(o.won)+len(o.undecided) >= n
+	return winners
 }

@@ -75,7 +75,7 @@ func (f fault) test(t *testing.T, c *cluster) {
 		c.wantAlive(t, token)
 	}
 	ofAlive, ofSpare := c.everywhere(t, alive), c.everywhere(t, spare)
-	if a := served(func() answer { return c.nodes[0].logout(gone) }); !a.ok() {
+	if a := c.nodes[0].logout(gone); !a.ok() {
 		t.Fatalf("logout: %v", a)
 	}
 	c.wantOver(t, gone)

@@ -33,7 +33,7 @@ const (
 	feedGrace = 3 * time.Second
 
 	patience = 40 * time.Second // how long anything may take on a machine that is busy
-	prompt   = 6 * time.Second  // within which every call is answered, whatever is broken: one second, with slack
+	prompt   = 3 * time.Second  // within which every call is answered, whatever is broken: one second, with slack
 	recovery = 20 * time.Second // within which all is well again after a fault: ten seconds, with slack
 )
 
@@ -302,27 +302,15 @@ func (c *cluster) user(t testing.TB) string {
 	t.Helper()
 	c.names++
 	name := fmt.Sprintf("user%d", c.names)
-	if a := served(func() answer { return c.nodes[0].register(name) }); a.status != http.StatusCreated {
+	if a := c.nodes[0].register(name); a.status != http.StatusCreated {
 		t.Fatalf("registering %s: %v", name, a)
 	}
 	return name
 }
 
-// served calls again while the answer is 503: on a machine that is busy, servers of the tests' own can be late, too.
-func served(call func() answer) (a answer) {
-	for deadline := time.Now().Add(recovery); ; {
-		if a = call(); a.status != http.StatusServiceUnavailable || time.Now().After(deadline) {
-			return a
-		}
-	}
-}
-
 func (n *node) mustLogin(t testing.TB, name string) (token string) {
 	t.Helper()
-	a := served(func() (a answer) {
-		token, a = n.login(name)
-		return a
-	})
+	token, a := n.login(name)
 	if token == "" {
 		t.Fatalf("%s: logging %s in: %v", n.name, name, a)
 	}
@@ -333,8 +321,7 @@ func (n *node) mustLogin(t testing.TB, name string) (token string) {
 func (c *cluster) wantAlive(t testing.TB, token string) {
 	t.Helper()
 	for _, n := range c.nodes {
-		a, h := served(func() answer { return n.use(token) }), served(func() answer { return n.handshake(token) })
-		if !a.ok() || !h.ok() {
+		if a, h := n.use(token), n.handshake(token); !a.ok() || !h.ok() {
 			t.Fatalf("%s: a live session: %v; its handshake: %v", n.name, a, h)
 		}
 	}
@@ -344,8 +331,7 @@ func (c *cluster) wantAlive(t testing.TB, token string) {
 func (c *cluster) wantOver(t testing.TB, token string) {
 	t.Helper()
 	for _, n := range c.nodes {
-		a, h := served(func() answer { return n.use(token) }), served(func() answer { return n.handshake(token) })
-		if a.status != http.StatusUnauthorized || h.status != http.StatusUnauthorized {
+		if a, h := n.use(token), n.handshake(token); a.status != http.StatusUnauthorized || h.status != http.StatusUnauthorized {
 			t.Fatalf("%s: a session that is over: %v; its handshake: %v", n.name, a, h)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -60,8 +61,11 @@ type Options struct {
 	Env []string // more environment, as KEY=value
 }
 
-// FreePort returns a port that nobody listens on. It lies below those that the system gives to outgoing connections,
-// which under load would take it before a gateway does.
+// taken are the marks of ports that this process was given.
+var taken sync.Map
+
+// FreePort returns a port that nobody listens on, and no other test was given. It lies below those that the system gives
+// to outgoing connections, which under load would take it before a gateway does.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	for range 1000 {
@@ -70,7 +74,14 @@ func FreePort(t testing.TB) int {
 		if err != nil {
 			continue
 		}
-		defer l.Close()
+		l.Close()
+		if runtime.GOOS == "linux" { // a name in the abstract namespace keeps other tests off until this process ends
+			mark, err := net.Listen("unix", fmt.Sprintf("@chatgate-test-port-%d", port))
+			if err != nil {
+				continue
+			}
+			taken.Store(port, mark) // or it would be closed as garbage
+		}
 		return port
 	}
 	t.Fatal("there is no free port")

@@ -17,6 +17,8 @@ type Account struct {
 	EmailHash    []byte // keyed hash of the canonical address; nil when there is none
 	PasswordHash PasswordHash
 	Disabled     bool
+	PhonePending bool      // of one made with a phone number: that is yet to be validated
+	EmailPending bool      // likewise of its address
 	Epoch        int64     // of its sessions; one that was begun in an earlier epoch is over. The first is 0
 	Kept         SessionID // the session of an earlier epoch that is not over all the same, if any
 	CreatedAt    time.Time // UTC, whole milliseconds

@@ -4,7 +4,8 @@
 // It owns every decision about who somebody is and whether they still are. It knows no Caddy, no database driver, no
 // net/http and no SMTP; dialects decode a request, make one call on [Service] and encode what comes back, or translate
 // the error's [Kind]. Stores implement the interfaces of stores.go, [LimitStore] and [Feed], whose comments are the
-// contract and whose suite is package storetest; a [Mailer] takes the [Notice] values that owners of accounts are to get.
+// contract and whose suite is package storetest; a [Mailer] takes the [Notice] values that owners of accounts are to get,
+// and a [Texter] the codes for phone numbers.
 //
 // Invariants:
 //   - A username is canonicalised in one place, [ParseUsername]; stores, counters and tokens see only its result.
@@ -16,6 +17,9 @@
 //     [Service.Refresh]; whoever brings an older one to a refresh ends the session.
 //   - What is good once (a code, a use of an invite) is used up by the write that it is good for, in the accounts'
 //     database. Tries of codes are counted before they are judged.
+//   - A phone number is kept as a keyed hash, apart from accounts. Only the record of a code that waits for it knows both,
+//     and goes with it. An account that was made with a number, or over the dialect that asks for one with an address, is
+//     of no use until those are validated, whatever dialect it logs in over; one without a validated number goes after a day.
 //   - Where accounts are concealed, nothing is waited for that only happens for an account, and nobody is answered like
 //     somebody.
 //   - Errors that leave the package are [Error] values; their Msg may be shown, what they wrap may not. Passwords, codes,

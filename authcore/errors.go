@@ -32,6 +32,10 @@ const (
 	KindBadCode                        // not the code that was sent, or one that is used, superseded or expired
 	KindNoEmail                        // the account has no address that could be written to
 	KindMailFailed                     // a message could not be sent
+	KindInvalidPhone                   // not a number that could be written to, or (of a code) one that none was sent to
+	KindPhoneTaken                     // the number was validated already
+	KindUnverifiedPhone                // the password is right; the phone number is yet to be validated
+	KindUnverifiedEmail                // the password is right; the e-mail address is yet to be validated
 
 	numKinds
 )
@@ -40,6 +44,7 @@ var kindNames = [numKinds]string{
 	"internal", "unavailable", "invalid_input", "invalid_username", "username_taken", "invalid_email", "email_taken",
 	"weak_password", "unknown_account", "wrong_password", "account_disabled", "registration_closed", "bad_token",
 	"session_over", "rate_limited", "not_found", "invite_required", "bad_invite", "bad_code", "no_email", "mail_failed",
+	"invalid_phone", "phone_taken", "unverified_phone", "unverified_email",
 }
 
 // String returns the kind's stable name, as logs show it.

@@ -234,7 +234,7 @@ func TestRestartKeepsKeys(t *testing.T) {
 	for _, k := range emailKeys {
 		want(t, "the key of e-mail addresses", k == emailKeys[0], true)
 	}
-	want(t, "keys", len(m.keys), 4) // a signing key, and three that never rotate
+	want(t, "keys", len(m.keys), 5) // a signing key, and four that never rotate
 }
 
 // JWT-11: what nobody may guess is long, random, and made by crypto/rand.

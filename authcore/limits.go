@@ -41,6 +41,9 @@ const (
 	LimitName    LimitClass = "name"    // keyed by a canonical name that is no account's
 	LimitLogin   LimitClass = "login"   // attempts to prove something, by client address
 	LimitSignup  LimitClass = "signup"  // new accounts, by client address
+	LimitText    LimitClass = "text"    // text messages, by client address
+	LimitBudget  LimitClass = "budget"  // what there is of something in all, by a name of ours
+	LimitTarget  LimitClass = "target"  // what is sent to, and tried for, a number or an address that no account is known to have, by its hash
 )
 
 // LimitStore counts attempts. All methods are atomic: of N callers at once no more than the limit get through.

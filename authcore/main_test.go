@@ -44,6 +44,8 @@ type memory struct {
 	codes    map[codePlace]Code
 	invites  []Invite
 	devices  map[AccountID]map[string]time.Time
+	phones   map[string]bool
+	pending  map[AccountID]PhoneCode
 
 	hook  atomic.Pointer[func(ctx context.Context, op string) error] // before an operation
 	after atomic.Pointer[func(op string) error]                      // after it was done
@@ -53,7 +55,7 @@ type memory struct {
 func newMemory() *memory {
 	return &memory{
 		sessions: make(map[SessionID]Session), revoked: make(map[[2]string]bool), codes: make(map[codePlace]Code),
-		devices: make(map[AccountID]map[string]time.Time),
+		devices: make(map[AccountID]map[string]time.Time), phones: make(map[string]bool), pending: make(map[AccountID]PhoneCode),
 	}
 }
 
@@ -351,6 +353,7 @@ type house struct {
 	store *memory
 	clock *clock
 	mail  *mailbox
+	texts *outbox
 }
 
 type setting func(*StateOptions, *Policy)
@@ -386,7 +389,8 @@ func newHouseOn(t testing.TB, m *memory, c *clock, settings ...setting) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &house{s, m, c, mail}
+	texts := &outbox{}
+	return &house{s.WithTexter(texts), m, c, mail, texts}
 }
 
 const rightPassword = "Lantern-Quarry-71"

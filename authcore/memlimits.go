@@ -11,7 +11,10 @@ import (
 
 // How many keys of a class are kept; the longest unused go first. Accounts cannot be invented, so theirs are not
 // pushed out by somebody who tries random names.
-var classSizes = map[LimitClass]int{LimitAccount: 1 << 18, LimitName: 1 << 16, LimitLogin: 1 << 16, LimitSignup: 1 << 16}
+var classSizes = map[LimitClass]int{
+	LimitAccount: 1 << 18, LimitName: 1 << 16, LimitLogin: 1 << 16, LimitSignup: 1 << 16,
+	LimitText: 1 << 16, LimitTarget: 1 << 16, LimitBudget: 16,
+}
 
 const forgetFailures = 24 * time.Hour
 

@@ -28,6 +28,9 @@ type Policy struct {
 	LoginRate  Rate    // attempts a client address has
 	SignupRate Rate    // accounts that a client address may make
 	Backoff    Backoff // how failed logins slow an account down
+
+	Countries  []string // ISO 3166 codes of the countries whose phone numbers are accepted; none: all
+	TextBudget Rate     // text messages to all numbers together
 }
 
 // Registering says who may make an account.
@@ -49,6 +52,7 @@ func DefaultPolicy() Policy {
 		LoginRate:  Rate{Burst: 60, Per: time.Minute},
 		SignupRate: Rate{Burst: 20, Per: time.Hour},
 		Backoff:    Backoff{Free: 5, Base: time.Second, Max: 15 * time.Minute},
+		TextBudget: Rate{Burst: 500, Per: 24 * time.Hour},
 	}
 }
 
@@ -68,7 +72,10 @@ func (p Policy) Validate() error {
 	case p.Backoff.Free < 1 || p.Backoff.Free > 100 || p.Backoff.Base <= 0 || p.Backoff.Max < p.Backoff.Base:
 		return errors.New("login_backoff needs 1 to 100 free attempts and a positive, growing delay")
 	}
-	for _, r := range []Rate{p.LoginRate, p.SignupRate} {
+	if err := checkCountries(p.Countries); err != nil {
+		return err
+	}
+	for _, r := range []Rate{p.LoginRate, p.SignupRate, p.TextBudget} {
 		if r.Burst < 1 || r.Per <= 0 || r.Per/time.Duration(r.Burst) <= 0 {
 			return fmt.Errorf("rate %d/%s is not usable; write it as <count>/<duration>, such as 60/1m", r.Burst, r.Per)
 		}
@@ -83,6 +90,7 @@ type Service struct {
 	policy Policy
 	tokens *tokens
 	mailer Mailer
+	texter Texter
 }
 
 // NewService checks the policy. A nil mailer means that there is no mail.
@@ -101,7 +109,7 @@ func NewService(st *State, p Policy, mailer Mailer) (*Service, error) {
 	if mailer == nil {
 		mailer = noMail{}
 	}
-	return &Service{State: st, Hasher: hasher, policy: p, tokens: t, mailer: mailer}, err
+	return &Service{State: st, Hasher: hasher, policy: p, tokens: t, mailer: mailer, texter: noTexts{}}, err
 }
 
 // Registration is a request for an account.
@@ -229,7 +237,8 @@ type Grant struct {
 	Session Session
 }
 
-// Login begins a session. Kinds: RateLimited, UnknownAccount, WrongPassword, AccountDisabled, Unavailable. An unknown
+// Login begins a session. Kinds: RateLimited, UnknownAccount, WrongPassword, AccountDisabled, UnverifiedPhone,
+// UnverifiedEmail, Unavailable; who does not know the password gets none that tells more of an account. An unknown
 // name costs as much time and as many attempts as a wrong password, and is answered like one where accounts are
 // concealed.
 func (s *Service) Login(ctx context.Context, c Credentials) (Grant, error) {
@@ -313,6 +322,9 @@ func (s *Service) login(ctx context.Context, c Credentials) (Grant, error) {
 		return Grant{}, err
 	}
 	err = tell(ctx, "clearing login attempts", func(ctx context.Context) error { return s.Limits.Clear(ctx, class, key) })
+	if err == nil {
+		err = a.pending()
+	}
 	if err != nil {
 		return Grant{}, err
 	}

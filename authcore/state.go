@@ -15,6 +15,7 @@ type StateOptions struct {
 	Revocations RevocationStore
 	Codes       CodeStore
 	Invites     InviteStore
+	Phones      PhoneStore // nil: Accounts, where that is one; else there are no accounts with phone numbers
 	Devices     DeviceStore
 	Keys        KeyStore
 	Limits      LimitStore
@@ -42,6 +43,7 @@ type State struct {
 	emailKey []byte
 	userKey  []byte
 	codeKey  []byte
+	phoneKey []byte
 	workers  chan struct{} // has an element for each task in the background
 
 	doubts chan struct{} // has an element after a Reset, until its sessions are looked up again
@@ -55,6 +57,7 @@ const (
 	touchEvery    = 30 * time.Second
 	purgeEvery    = time.Hour
 	tellEvery     = time.Second      // what concerns other processes
+	phonesEvery   = time.Minute      // a record that knows both a number and an account is not to be there for long
 	presenceEvery = 10 * time.Minute // the whole of it; a PresenceStore keeps it three times as long
 	keepDevices   = 400 * 24 * time.Hour
 )
@@ -67,6 +70,9 @@ func OpenState(ctx context.Context, o StateOptions) (*State, error) {
 	}
 	if o.KeyRotate <= 0 || o.MaxTokens <= 0 || o.Feed != nil && (o.FeedGrace <= 0 || o.LiveGrace <= 0) {
 		return nil, errors.New("authcore: a state needs a positive key rotation age and token lifetime, and with a feed also graces")
+	}
+	if o.Phones == nil {
+		o.Phones, _ = o.Accounts.(PhoneStore)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -90,7 +96,7 @@ func OpenState(ctx context.Context, o StateOptions) (*State, error) {
 	for _, of := range []struct {
 		purpose KeyPurpose
 		key     *[]byte
-	}{{KeyEmailHash, &st.emailKey}, {KeyUserHash, &st.userKey}, {KeyCodeHash, &st.codeKey}} {
+	}{{KeyEmailHash, &st.emailKey}, {KeyUserHash, &st.userKey}, {KeyCodeHash, &st.codeKey}, {KeyPhoneHash, &st.phoneKey}} {
 		if *of.key, err = sharedSecret(ctx, o.Keys, of.purpose, o.Now()); err != nil {
 			return nil, err
 		}
@@ -176,8 +182,12 @@ func (st *State) Run(ctx context.Context) {
 	defer touch.Stop()
 	purge := time.NewTicker(purgeEvery)
 	defer purge.Stop()
+	phones := time.NewTicker(phonesEvery)
+	defer phones.Stop()
 	for {
 		select {
+		case <-phones.C:
+			st.forgetPhones(ctx)
 		case <-touch.C:
 			st.flush(ctx)
 		case <-purge.C:
@@ -216,6 +226,7 @@ func (st *State) purge(ctx context.Context) {
 	if err := errors.Join(st.Codes.DeleteCodes(ctx, st.Now()), st.Devices.DeleteDevices(ctx, st.Now().Add(-keepDevices))); err != nil {
 		st.Log.Error("forgetting old codes and devices failed; will try again", "error", err)
 	}
+	st.deleteUnvalidated(ctx)
 	switch made, err := st.keyring.refresh(ctx, st.MaxTokens); {
 	case err != nil:
 		st.Log.Error("rotating the signing keys failed; will try again", "error", err)

@@ -57,6 +57,12 @@ type CodeStore interface {
 	// it is gone; then the code is as it was.
 	ResetPassword(ctx context.Context, request RequestID, code []byte, hash PasswordHash, now time.Time) (Account, error)
 
+	// ConfirmEmail uses up the code of a request for [CodeEmail], and takes EmailPending from its account, as one
+	// transaction. Of two callers with the same code exactly one wins; the other gets KindBadCode, as does whoever has
+	// another hash than the code's, or comes when it was used, superseded, or expires by now, or when the account has
+	// another address than the one with that hash, or none that is pending, or is gone.
+	ConfirmEmail(ctx context.Context, request RequestID, code, emailHash []byte, now time.Time) error
+
 	// DeleteCodes forgets codes that expired before now.
 	DeleteCodes(ctx context.Context, now time.Time) error
 }
@@ -75,6 +81,44 @@ type InviteStore interface {
 
 	// RevokeInvite ends an invite; ending it again is no error, and changes nothing. KindNotFound if there is none.
 	RevokeInvite(ctx context.Context, id InviteID, now time.Time) error
+}
+
+// PhoneStore keeps, in the database of the accounts, which phone numbers were validated, and what is needed until an
+// account has validated one. Numbers are keyed hashes. What says that a number was validated says nothing else: neither
+// by whom nor when.
+type PhoneStore interface {
+	// PhoneValidated reports whether a number was validated.
+	PhoneValidated(ctx context.Context, phone []byte) (bool, error)
+
+	// PutPhoneCode stores a code for a number, in the place of an earlier one of the same account, whatever the number of
+	// that was. KindPhoneTaken if the number was validated, and KindUnknownAccount if there is no such account, or none
+	// whose number is pending; then nothing changed.
+	PutPhoneCode(ctx context.Context, c PhoneCode) error
+
+	// TryPhoneCodes counts a try of every code that is stored for a number, and returns those, as of N callers at once no
+	// more than [CodeTries] get one. KindInvalidPhone if none is stored that does not expire by now, KindBadCode if none of
+	// those has tries left.
+	TryPhoneCodes(ctx context.Context, phone []byte, now time.Time) ([]PhoneCode, error)
+
+	// ValidatePhone uses up a code of an account, records that its number was validated, takes PhonePending from the
+	// account, and forgets all codes for the number, as one transaction. Of N callers with codes for one number exactly
+	// one wins, whichever accounts they are of. KindBadCode for the others, and for whoever has another hash than the
+	// code's, or comes when it was used, superseded, or expires by now, or when the account is not pending or gone.
+	ValidatePhone(ctx context.Context, c PhoneCode, now time.Time) error
+
+	// SetPendingEmail gives an account another address, of which only the hash is kept, or none (nil), and says whether it
+	// is pending: it is unless there is none. KindEmailTaken if it belongs to another account; of two callers with one
+	// address exactly one wins. KindUnknownAccount if there is no such account, or none that is pending, or one whose
+	// address is not pending.
+	SetPendingEmail(ctx context.Context, account AccountID, emailHash []byte) error
+
+	// DeletePhoneCodes forgets codes that expired before now or have no tries left.
+	DeletePhoneCodes(ctx context.Context, now time.Time) error
+
+	// DeleteUnvalidated deletes the accounts that were made before a time and have not validated a number yet, with their
+	// codes, and says how many. One that is disabled stays, as does one that has a code for a number which does not expire
+	// by now.
+	DeleteUnvalidated(ctx context.Context, before, now time.Time) (int, error)
 }
 
 // DeviceStore remembers, in the database of the accounts, what accounts were used from.
@@ -170,6 +214,7 @@ const (
 	KeyEmailHash KeyPurpose = "email-hash" // 32 bytes; HMAC-SHA-256 of e-mail addresses. Never rotates, as those below.
 	KeyUserHash  KeyPurpose = "user-hash"  // 32 bytes; HMAC-SHA-256 of usernames
 	KeyCodeHash  KeyPurpose = "code-hash"  // 32 bytes; HMAC-SHA-256 of one-time codes, invites and devices
+	KeyPhoneHash KeyPurpose = "phone-hash" // 32 bytes; HMAC-SHA-256 of phone numbers
 )
 
 // Key is a secret that chatgate made for itself.

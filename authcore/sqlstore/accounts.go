@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	accountColumns = `number, id, username, display_name, avatar_url, bot, email, email_hash, password_hash, disabled, epoch,
-	kept, created_at`
+	accountColumns = `number, id, username, display_name, avatar_url, bot, email, email_hash, password_hash, disabled,
+	phone_pending, email_pending, epoch, kept, created_at`
 	selectAccount = `SELECT ` + accountColumns + ` FROM accounts`
 )
 
@@ -30,11 +30,11 @@ func (s *Store) CreateAccount(ctx context.Context, a authcore.Account, invite []
 		}
 		err := tx.QueryRowContext(ctx, `
 			INSERT INTO accounts (id, username, skeleton, display_name, avatar_url, bot, email, email_hash, password_hash,
-				disabled, epoch, kept, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+				disabled, phone_pending, email_pending, epoch, kept, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 			ON CONFLICT DO NOTHING RETURNING number`,
 			string(a.ID), string(a.Username), skeleton, a.DisplayName, a.AvatarURL, a.Bot, a.Email, a.EmailHash,
-			string(a.PasswordHash), a.Disabled, a.Epoch, string(a.Kept), a.CreatedAt.UnixMilli()).Scan(&a.Number)
+			string(a.PasswordHash), a.Disabled, a.PhonePending, a.EmailPending, a.Epoch, string(a.Kept), a.CreatedAt.UnixMilli()).Scan(&a.Number)
 		if !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
@@ -90,7 +90,7 @@ func scanAccount(ctx context.Context, r row, more ...any) (a authcore.Account, e
 	var created int64
 	err = r.Scan(append([]any{
 		&a.Number, &a.ID, &a.Username, &a.DisplayName, &a.AvatarURL, &a.Bot, &a.Email, &a.EmailHash, &a.PasswordHash,
-		&a.Disabled, &a.Epoch, &a.Kept, &created,
+		&a.Disabled, &a.PhonePending, &a.EmailPending, &a.Epoch, &a.Kept, &created,
 	}, more...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = unknownAccount()

@@ -1,6 +1,7 @@
-// Package sqlstore keeps accounts, sessions, revocations, codes, invites, devices and keys in SQL. A [Store] implements
+// Package sqlstore keeps accounts, sessions, revocations, codes, invites, phone numbers, devices and keys in SQL. A [Store] implements
 // [authcore.AccountStore], [authcore.SessionStore], [authcore.RevocationStore], [authcore.CodeStore],
-// [authcore.InviteStore], [authcore.DeviceStore] and [authcore.KeyStore]; package storetest holds it to their contracts.
+// [authcore.InviteStore], [authcore.PhoneStore], [authcore.DeviceStore] and [authcore.KeyStore]; package storetest holds it
+// to their contracts.
 //
 // The queries are the same for every database: $1 placeholders, ON CONFLICT, RETURNING, partial indexes, and nothing
 // that only one of them knows. What differs stands in the file named after the database and in its migrations.
@@ -20,6 +21,8 @@
 //	          email_hash     bytes, unique, NULL when there is none
 //	          password_hash  text
 //	          disabled       boolean
+//	          phone_pending  boolean: its phone number is yet to be validated; indexed by created_at while it is
+//	          email_pending  boolean: its address is
 //	          epoch          integer, of its sessions; it only grows
 //	          kept           text, the session of an earlier epoch that lives on; empty when there is none
 //	          created_at     time
@@ -57,6 +60,17 @@
 //	          expires_at     time
 //	          revoked_at     time, NULL while it is not
 //
+//	phones    phone          bytes, primary key: a keyed hash. That is all: no account, no time, no number of a row. (How a
+//	                         database stores rows may still tell, to whoever reads its files, what was written together.)
+//
+//	phone_codes
+//	          account        text, primary key: a new code takes the place of the one before it. A row is there while a
+//	                         validation is pending: it goes with it, or a minute after it expired.
+//	          phone          bytes, indexed
+//	          hash           bytes
+//	          tries          integer, so far
+//	          expires_at     time, indexed
+//
 //	devices   account        text    primary key (account, device)
 //	          device         bytes, a hash
 //	          seen_at        time, indexed; it only grows
@@ -88,6 +102,10 @@
 // by a conditional UPDATE, and read in the same transaction. Of the devices of an account, those that are new at once
 // come one after the other, by a lock on the account, so that each sees the ones before it.
 //
+// A phone number is validated by the row that records it, which there can be one of: of several accounts that wait for one
+// number, the first to record it wins, and in the same transaction stops waiting and deletes every code for the number.
+// What that transaction, and the one that stores a code, lock first is the account.
+//
 // Where a commit was cut off, trying again tells: a code that was used is a bad one, and so is an invite of one use, or the
 // name is taken; a rotation returns the generation that it made.
 //
@@ -103,6 +121,7 @@
 //	1  accounts, sessions, keys
 //	2  revoked_sessions; epoch and kept of accounts, epoch of sessions
 //	3  codes, invites, devices
+//	4  phones, phone_codes; phone_pending and email_pending of accounts
 //
 // # SQLite
 //

@@ -165,6 +165,7 @@ var (
 	_ authcore.RevocationStore = (*Store)(nil)
 	_ authcore.CodeStore       = (*Store)(nil)
 	_ authcore.InviteStore     = (*Store)(nil)
+	_ authcore.PhoneStore      = (*Store)(nil)
 	_ authcore.DeviceStore     = (*Store)(nil)
 	_ authcore.KeyStore        = (*Store)(nil)
 )

@@ -207,8 +207,12 @@ func postgresCode(err error) string {
 }
 
 // postgresLostRace reports whether the server undid a transaction for the sake of another: a deadlock, which statements
-// over several sessions can come to, a lock that did not come free, or a conflict.
+// over several sessions can come to, a lock that did not come free, or a conflict. Two accounts that are given one address
+// at once come to one as well: the second finds it taken when it tries again.
 func postgresLostRace(err error) bool {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.ConstraintName == "accounts_email_hash_key" {
+		return true
+	}
 	code := postgresCode(err)
 	return code == "40P01" || code == "55P03" || code == "40001"
 }

@@ -269,7 +269,7 @@ func init() {
 }
 
 func postgresUpgrade(t *testing.T, server *pgtest.Server) {
-	for _, version := range []int64{1, 2} {
+	for _, version := range []int64{1, 2, 3} {
 		dsn := server.NewDatabase(t)
 		old := rawPostgres(t, dsn)
 		o := makeOlder(t, old, goose.DialectPostgres, filepath.Join("migrations", "postgres"), version)

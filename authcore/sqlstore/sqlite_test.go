@@ -58,7 +58,7 @@ func TestSQLite(t *testing.T) {
 }
 
 func allOf(s *sqlstore.Store) storetest.Stores {
-	return storetest.Stores{Accounts: s, Sessions: s, Revocations: s, Codes: s, Invites: s, Devices: s, Keys: s}
+	return storetest.Stores{Accounts: s, Sessions: s, Revocations: s, Codes: s, Invites: s, Phones: s, Devices: s, Keys: s}
 }
 
 // Two stores on one file are what an upgrade without downtime looks like.

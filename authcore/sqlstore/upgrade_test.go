@@ -152,6 +152,24 @@ func (o *older) check(t *testing.T, s *sqlstore.Store) {
 	if known, others, err := s.NoteDevice(t.Context(), bob.ID, []byte("device"), bob.CreatedAt); err != nil || known || others {
 		t.Errorf("device: %v, %v, %v", known, others, err)
 	}
+
+	// As does what the fourth added.
+	dave := newAccount("dave")
+	dave.PhonePending, dave.CreatedAt = true, bob.CreatedAt.Add(-48*time.Hour)
+	dave, err = s.CreateAccount(t.Context(), dave, nil)
+	must(t, err)
+	phone := authcore.PhoneCode{Account: dave.ID, Phone: []byte("phone"), Hash: []byte("code"), ExpiresAt: bob.CreatedAt.Add(time.Hour)}
+	must(t, s.PutPhoneCode(t.Context(), phone))
+	must(t, s.ValidatePhone(t.Context(), phone, bob.CreatedAt))
+	if got, err := s.AccountByID(t.Context(), dave.ID); err != nil || got.PhonePending {
+		t.Errorf("a number that was validated: %+v, %v", got, err)
+	}
+	if err := s.PutPhoneCode(t.Context(), authcore.PhoneCode{Account: o.alice.ID, Phone: []byte("other")}); authcore.KindOf(err) != authcore.KindUnknownAccount {
+		t.Errorf("a code for an account of before: %v", err)
+	}
+	if n, err := s.DeleteUnvalidated(t.Context(), bob.CreatedAt.Add(time.Hour), bob.CreatedAt); err != nil || n != 0 {
+		t.Errorf("%d accounts of before were deleted, %v", n, err)
+	}
 	if n, err := s.RotateSession(t.Context(), late.Account, late.ID, 0); err != nil || n.Generation != 1 {
 		t.Errorf("rotation: %d, %v", n.Generation, err)
 	}
@@ -170,7 +188,7 @@ func newOlderSQLite(t *testing.T, version int64) (path string, o *older) {
 }
 
 func TestSQLiteUpgrade(t *testing.T) {
-	for _, version := range []int64{1, 2} {
+	for _, version := range []int64{1, 2, 3} {
 		t.Run(fmt.Sprint("from ", version), func(t *testing.T) {
 			path, o := newOlderSQLite(t, version)
 			s := o.upgrade(t, func() (*sqlstore.Store, error) { return sqlstore.OpenSQLite(t.Context(), path) })

@@ -27,8 +27,9 @@ func TestMemory(t *testing.T) {
 	storetest.Run(t, func(*testing.T) storetest.Stores {
 		m := &memory{
 			revoked: make(map[sessionKey]int64), codes: make(map[codeKey]authcore.Code), devices: make(map[deviceKey]int64),
+			phones: make(map[string]bool), pending: make(map[authcore.AccountID]authcore.PhoneCode),
 		}
-		return storetest.Stores{Accounts: m, Revocations: m, Codes: m, Invites: m, Devices: m}
+		return storetest.Stores{Accounts: m, Revocations: m, Codes: m, Invites: m, Phones: m, Devices: m}
 	})
 }
 
@@ -36,10 +37,13 @@ func TestMemory(t *testing.T) {
 type memory struct {
 	mu       sync.Mutex
 	accounts []authcore.Account
+	numbers  int64
 	revoked  map[sessionKey]int64
 	codes    map[codeKey]authcore.Code
 	invites  []authcore.Invite
 	devices  map[deviceKey]int64
+	phones   map[string]bool
+	pending  map[authcore.AccountID]authcore.PhoneCode
 }
 
 type sessionKey struct {
@@ -76,7 +80,8 @@ func (m *memory) CreateAccount(ctx context.Context, a authcore.Account, invite [
 	if redeemed != nil {
 		redeemed.Used++
 	}
-	a.Number = int64(len(m.accounts)) + 1
+	m.numbers++
+	a.Number = m.numbers
 	a.CreatedAt = kept(a.CreatedAt)
 	m.accounts = append(m.accounts, a)
 	return a, nil

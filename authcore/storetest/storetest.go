@@ -26,8 +26,9 @@ type Stores struct {
 	Accounts    authcore.AccountStore
 	Sessions    authcore.SessionStore
 	Revocations authcore.RevocationStore // of the Accounts
-	Codes       authcore.CodeStore       // of the Accounts, too, as the next two
+	Codes       authcore.CodeStore       // of the Accounts, too, as the next three
 	Invites     authcore.InviteStore
+	Phones      authcore.PhoneStore
 	Devices     authcore.DeviceStore
 	Keys        authcore.KeyStore
 
@@ -77,6 +78,14 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 			each(t, inviteTests, func(t *testing.T) invites {
 				s := open(t)
 				return invites{s.Invites, s.Accounts}
+			})
+		})
+	}
+	if probe.Phones != nil {
+		t.Run("phones", func(t *testing.T) {
+			each(t, phoneTests, func(t *testing.T) phones {
+				s := open(t)
+				return phones{s.Phones, s.Accounts, s.Codes}
 			})
 		})
 	}

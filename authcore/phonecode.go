@@ -1,0 +1,126 @@
+package authcore
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"time"
+)
+
+// PhoneCode is a one-time code for a number as it is stored while a validation is pending: the one record that knows both
+// the number, as its hash, and the account.
+type PhoneCode struct {
+	Account   AccountID
+	Phone     []byte // [PhoneHash]
+	Hash      []byte // keyed, of the code
+	Tries     int    // so far
+	ExpiresAt time.Time
+}
+
+// keepUnvalidated is how long an account may be without a validated number. Then its name and address are free again.
+const keepUnvalidated = 24 * time.Hour
+
+func (st *State) phoneCodeHash(c *PhoneCode, code OneTimeCode) []byte {
+	return hashFields(st.codeKey, "phone", string(c.Account), string(c.Phone), string(code))
+}
+
+// phoneKey is what messages to a number, and tries of codes for it, are counted under.
+func phoneKey(hash []byte) string { return "phone:" + hex.EncodeToString(hash) }
+
+// pending returns what keeps an account from being used.
+func (a *Account) pending() error {
+	switch {
+	case a.PhonePending:
+		return Errorf(KindUnverifiedPhone, "the phone number is yet to be validated")
+	case a.EmailPending:
+		return Errorf(KindUnverifiedEmail, "the e-mail address is yet to be validated")
+	default:
+		return nil
+	}
+}
+
+// emailRequest names the one request that there can be for a code to an address of an account. Nobody is told it: whoever
+// has the code names the address.
+func (st *State) emailRequest(account AccountID, emailHash []byte) RequestID {
+	return RequestID(hex.EncodeToString(hashFields(st.codeKey, "request", string(CodeEmail), string(account), string(emailHash))))
+}
+
+// sendEmailCode stores a code to prove that an address is read, and queues it.
+func (s *Service) sendEmailCode(ctx context.Context, a Account, to Email, c Client) error {
+	code, err := newOneTimeCode()
+	if err != nil {
+		return err
+	}
+	now := s.wholeNow()
+	stored := Code{
+		Request: s.emailRequest(a.ID, EmailHash(s.emailKey, to)), Account: a.ID, Purpose: CodeEmail, ExpiresAt: now.Add(CodeLifetime),
+	}
+	stored.Hash = s.codeHash(&stored, code)
+	if err := tell(ctx, "storing a code", func(ctx context.Context) error { return s.Codes.PutCode(ctx, stored) }); err != nil {
+		return err
+	}
+	err = s.mailer.Queue(Notice{
+		Kind: NoticeConfirmCode, To: to, Username: a.Username, Code: code, Lifetime: CodeLifetime, Device: DeviceLabel(c.UserAgent),
+		Addr: c.Addr, At: now,
+	})
+	if err != nil {
+		return unavailable("queueing a code", err)
+	}
+	return nil
+}
+
+// sendPhoneCode stores a code for a number and sends it. Where accounts are concealed, whoever owns a number that was
+// validated already is sent as much, without a code.
+func (s *Service) sendPhoneCode(ctx context.Context, a Account, to Phone, c Client) error {
+	code, err := newOneTimeCode()
+	if err != nil {
+		return err
+	}
+	stored := PhoneCode{Account: a.ID, Phone: PhoneHash(s.phoneKey, to), ExpiresAt: s.wholeNow().Add(CodeLifetime)}
+	stored.Hash = s.phoneCodeHash(&stored, code)
+	err = tell(ctx, "storing a code", func(ctx context.Context) error { return s.Phones.PutPhoneCode(ctx, stored) })
+	template := codeText
+	switch {
+	case s.policy.Conceal && KindOf(err) == KindPhoneTaken:
+		template = takenText
+	case KindOf(err) == KindUnknownAccount: // validated meanwhile, or so old that it is gone
+		return errUsernameTaken
+	case err != nil:
+		return err
+	}
+	text, err := s.text(template, code)
+	if err != nil {
+		return err
+	}
+	if err := s.sendText(ctx, to, text); err != nil {
+		return err
+	}
+	s.Log.Info("text sent", "account", a.ID, "dialect", c.Dialect, "client_ip", c.Addr)
+	return nil
+}
+
+// forgetPhones forgets the codes that are of no use any more, and with them whose number is whose.
+func (st *State) forgetPhones(ctx context.Context) {
+	if st.Phones == nil {
+		return
+	}
+	if err := st.Phones.DeletePhoneCodes(ctx, st.Now()); err != nil {
+		st.Log.Error("forgetting the codes for phone numbers failed; will try again", "error", err)
+	}
+}
+
+// deleteUnvalidated deletes accounts that nobody finished making.
+func (st *State) deleteUnvalidated(ctx context.Context) {
+	if st.Phones == nil {
+		return
+	}
+	now := st.Now()
+	switch n, err := st.Phones.DeleteUnvalidated(ctx, now.Add(-keepUnvalidated), now); {
+	case err != nil:
+		st.Log.Error("deleting accounts that were never validated failed; will try again", "error", err)
+	case n > 0:
+		st.Log.Info("deleted accounts that were never validated", "count", n)
+	}
+}
+
+var errNoPhones = &Error{Kind: KindUnavailable, Msg: "accounts with phone numbers are not available here", Err: errors.New("text messages are off")}

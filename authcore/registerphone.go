@@ -1,0 +1,208 @@
+package authcore
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+)
+
+// PhoneRegistration is a request for an account whose phone number is to be validated.
+type PhoneRegistration struct {
+	ClaimedName  string
+	Password     Password
+	ClaimedPhone string
+	ClaimedEmail string // optional; only its hash is kept
+	Client       Client
+
+	// The bounds of the dialect, in code points, beside those that hold for all; 0: none.
+	MinUsername, MaxUsername int
+	MinPassword, MaxPassword int
+}
+
+var errUsernameTaken = &Error{Kind: KindUsernameTaken, Msg: "this username is taken"}
+
+// phoneClaims are the fields of a [PhoneRegistration] that passed.
+type phoneClaims struct {
+	name      Username
+	phone     Phone
+	phoneHash []byte
+	email     Email
+	emailHash []byte // nil without one
+}
+
+// RegisterByPhone makes an account that can be used once its number is validated, and its address if there is one, and
+// sends a code to each. Repeated with the same name and password before that, it sends codes again for what is not
+// validated yet, also to another number or address. Kinds: RegistrationClosed, InviteRequired, RateLimited,
+// InvalidUsername, WeakPassword, InvalidPhone, InvalidEmail, UsernameTaken, PhoneTaken, EmailTaken, AccountDisabled,
+// Unavailable; after the last, the account may have been made, and repeating it helps. Where accounts are concealed,
+// PhoneTaken is no error: whoever has the number is told.
+func (s *Service) RegisterByPhone(ctx context.Context, r PhoneRegistration) error {
+	switch s.policy.Registration {
+	case RegistrationOpen:
+	case RegistrationInvited:
+		return Errorf(KindInviteRequired, "an invite is needed")
+	default:
+		return Errorf(KindRegistrationClosed, "new accounts are not accepted here")
+	}
+	if s.Phones == nil || s.texter == (noTexts{}) || r.ClaimedEmail != "" && s.mailer == (noMail{}) {
+		return errNoPhones
+	}
+	c, err := s.judgePhoneRegistration(r)
+	if err != nil {
+		return err
+	}
+	if err := s.take(ctx, LimitSignup, r.Client, s.policy.SignupRate); err != nil {
+		return err
+	}
+	a, err := s.accountByUsername(ctx, c.name)
+	if fresh := KindOf(err) == KindUnknownAccount; fresh {
+		a = Account{
+			ID: AccountID(uuid.NewString()), Username: c.name, EmailHash: c.emailHash, PhonePending: true, EmailPending: c.emailHash != nil,
+			CreatedAt: s.wholeNow(),
+		}
+		if err := s.takeMessages(ctx, a, c, r.Client); err != nil {
+			return err
+		}
+		if a.PasswordHash, err = s.Hasher.hash(ctx, r.Password); err != nil {
+			return err
+		}
+		if a, err = s.createAccount(ctx, a, nil, r.Client); err != nil {
+			return err
+		}
+	} else {
+		if err != nil {
+			return err
+		}
+		if a, err = s.resumeRegistration(ctx, a, c, r); err != nil {
+			return err
+		}
+	}
+	if a.EmailPending { // first, as it costs nothing
+		if err := s.sendEmailCode(ctx, a, c.email, r.Client); err != nil {
+			return err
+		}
+	}
+	if a.PhonePending {
+		return s.sendPhoneCode(ctx, a, c.phone, r.Client)
+	}
+	return nil
+}
+
+// judgePhoneRegistration looks at what can be judged without a store.
+func (s *Service) judgePhoneRegistration(r PhoneRegistration) (c phoneClaims, err error) {
+	if c.name, err = ParseUsername(r.ClaimedName); err != nil {
+		return c, err
+	}
+	if n := utf8.RuneCountInString(string(c.name)); n < r.MinUsername || r.MaxUsername > 0 && n > r.MaxUsername {
+		return c, Errorf(KindInvalidUsername, "a username has %d to %d characters here", r.MinUsername, r.MaxUsername)
+	}
+	if err := r.Password.check(max(s.policy.MinPassword, r.MinPassword), c.name); err != nil {
+		return c, err
+	}
+	if n, _ := r.Password.normal(); r.MaxPassword > 0 && utf8.RuneCount(n) > r.MaxPassword {
+		return c, Errorf(KindWeakPassword, "a password has up to %d characters here", r.MaxPassword)
+	}
+	if c.phone, err = ParsePhone(r.ClaimedPhone); err != nil {
+		return c, err
+	}
+	if !s.policy.texts(c.phone) {
+		return c, errBadPhone
+	}
+	c.phoneHash = PhoneHash(s.phoneKey, c.phone)
+	if r.ClaimedEmail != "" {
+		if c.email, err = ParseEmail(r.ClaimedEmail); err != nil {
+			return c, err
+		}
+		c.emailHash = EmailHash(s.emailKey, c.email)
+	}
+	return c, nil
+}
+
+// takeMessages counts what is to be sent for an account before anything is sent or paid for. A number that was validated
+// is told here, too.
+func (s *Service) takeMessages(ctx context.Context, a Account, c phoneClaims, client Client) error {
+	if a.PhonePending {
+		if err := s.take(ctx, LimitText, client, textsAnHour); err != nil {
+			return err
+		}
+		if !s.policy.Conceal {
+			taken, err := ask(ctx, "looking up a number", func(ctx context.Context) (bool, error) {
+				return s.Phones.PhoneValidated(ctx, c.phoneHash)
+			})
+			if err != nil {
+				return err
+			}
+			if taken {
+				return Errorf(KindPhoneTaken, "this phone number was validated already")
+			}
+		}
+	}
+	if a.EmailPending {
+		if err := s.takeSend(ctx, LimitTarget, "email:"+hex.EncodeToString(c.emailHash)); err != nil {
+			return err
+		}
+	}
+	if a.PhonePending { // last, as what is counted here is scarce
+		return s.takeText(ctx, c.phoneHash)
+	}
+	return nil
+}
+
+// resumeRegistration returns an account that is not validated yet, as it is to be, to who knows its password.
+func (s *Service) resumeRegistration(ctx context.Context, a Account, c phoneClaims, r PhoneRegistration) (Account, error) {
+	if a.pending() == nil {
+		return Account{}, errUsernameTaken
+	}
+	wait, err := ask(ctx, "counting a login attempt", func(ctx context.Context) (time.Duration, error) {
+		return s.Limits.Attempt(ctx, LimitAccount, string(a.ID), s.policy.Backoff)
+	})
+	if err != nil {
+		return Account{}, err
+	}
+	if wait > 0 {
+		return Account{}, rateLimited(wait)
+	}
+	right, _, err := s.Hasher.verify(ctx, r.Password, a.PasswordHash)
+	switch {
+	case err != nil:
+		// Never decided, so it counts for nothing.
+		ferr := tell(context.WithoutCancel(ctx), "forgiving", func(ctx context.Context) error {
+			return s.Limits.Forgive(ctx, LimitAccount, string(a.ID), s.policy.Backoff)
+		})
+		if ferr != nil {
+			s.Log.Warn("forgiving an undecided attempt failed", "error", ferr)
+		}
+		return Account{}, err
+	case !right:
+		s.Log.Info("login failed", "reason", "registered again with another password", "account", a.ID, "dialect", r.Client.Dialect, "client_ip", r.Client.Addr)
+		return Account{}, errUsernameTaken
+	}
+	if err := tell(ctx, "clearing attempts", func(ctx context.Context) error { return s.Limits.Clear(ctx, LimitAccount, string(a.ID)) }); err != nil {
+		return Account{}, err
+	}
+	if a.Disabled {
+		return Account{}, Errorf(KindAccountDisabled, "this account is closed")
+	}
+	changed := false
+	if a.EmailPending || a.EmailHash == nil { // one that was validated stays
+		changed = !bytes.Equal(a.EmailHash, c.emailHash)
+		a.EmailHash, a.EmailPending = c.emailHash, c.emailHash != nil
+	}
+	if err := s.takeMessages(ctx, a, c, r.Client); err != nil {
+		return Account{}, err
+	}
+	if changed {
+		err := tell(ctx, "changing an address", func(ctx context.Context) error { return s.Phones.SetPendingEmail(ctx, a.ID, a.EmailHash) })
+		if KindOf(err) == KindUnknownAccount { // validated meanwhile
+			err = errUsernameTaken
+		}
+		if err != nil {
+			return Account{}, err
+		}
+	}
+	return a, nil
+}

@@ -1,0 +1,194 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/chatgate/chatgate/authcore"
+)
+
+// PhoneValidated implements [authcore.PhoneStore].
+func (s *Store) PhoneValidated(ctx context.Context, phone []byte) (bool, error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	var is bool
+	err := s.read.QueryRowContext(ctx, selectPhone, phone).Scan(&is)
+	return err == nil && is, fail(ctx, "read phone", err)
+}
+
+const selectPhone = `SELECT EXISTS (SELECT 1 FROM phones WHERE phone = $1)`
+
+// PutPhoneCode implements [authcore.PhoneStore]. The account comes first, as in ValidatePhone: of the two, one waits for
+// the other there.
+func (s *Store) PutPhoneCode(ctx context.Context, c authcore.PhoneCode) error {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	return s.tx(ctx, "store phone code", func(tx *sql.Tx) error {
+		n, err := affected(tx.ExecContext(ctx, `UPDATE accounts SET phone_pending = phone_pending WHERE id = $1 AND phone_pending`,
+			string(c.Account)))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return unknownAccount()
+		}
+		var taken bool
+		if err := tx.QueryRowContext(ctx, selectPhone, c.Phone).Scan(&taken); err != nil {
+			return err
+		}
+		if taken {
+			return authcore.Errorf(authcore.KindPhoneTaken, "this phone number was validated already")
+		}
+		_, err = tx.ExecContext(ctx, `
+			INSERT INTO phone_codes (account, phone, hash, tries, expires_at) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (account) DO UPDATE SET phone = excluded.phone, hash = excluded.hash, tries = excluded.tries,
+				expires_at = excluded.expires_at`,
+			string(c.Account), c.Phone, c.Hash, c.Tries, c.ExpiresAt.UnixMilli())
+		return err
+	})
+}
+
+// TryPhoneCodes implements [authcore.PhoneStore].
+func (s *Store) TryPhoneCodes(ctx context.Context, phone []byte, now time.Time) ([]authcore.PhoneCode, error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	var all []authcore.PhoneCode
+	err := s.tx(ctx, "try phone codes", func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, `UPDATE phone_codes SET tries = tries + 1
+			WHERE phone = $1 AND tries < $2 AND expires_at > $3
+			RETURNING account, phone, hash, tries, expires_at`, phone, authcore.CodeTries, now.UnixMilli())
+		if err != nil {
+			return err
+		}
+		all, err = collect(rows, func(r row) (c authcore.PhoneCode, err error) {
+			var expires int64
+			err = r.Scan(&c.Account, &c.Phone, &c.Hash, &c.Tries, &expires)
+			c.ExpiresAt = fromMillis(expires)
+			return c, err
+		})
+		if err != nil || len(all) > 0 {
+			return err
+		}
+		var spent bool
+		err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM phone_codes WHERE phone = $1 AND expires_at > $2)`,
+			phone, now.UnixMilli()).Scan(&spent)
+		switch {
+		case err != nil:
+			return err
+		case spent:
+			return orBadCode(sql.ErrNoRows)
+		default:
+			return authcore.Errorf(authcore.KindInvalidPhone, "no code was sent to this number, or none that is still good")
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// ValidatePhone implements [authcore.PhoneStore]. Of several accounts with one number, the one that is first to record
+// the number wins; the others wait for it there, and hold nothing that it needs.
+func (s *Store) ValidatePhone(ctx context.Context, c authcore.PhoneCode, now time.Time) error {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	return s.tx(ctx, "validate phone", func(tx *sql.Tx) error {
+		if err := one(tx.ExecContext(ctx, `UPDATE accounts SET phone_pending = false WHERE id = $1 AND phone_pending`,
+			string(c.Account))); err != nil {
+			return orBadCode(err)
+		}
+		if err := one(tx.ExecContext(ctx, `INSERT INTO phones (phone) VALUES ($1) ON CONFLICT DO NOTHING`, c.Phone)); err != nil {
+			return orBadCode(err)
+		}
+		if err := one(tx.ExecContext(ctx, `DELETE FROM phone_codes WHERE account = $1 AND phone = $2 AND hash = $3 AND expires_at > $4`,
+			string(c.Account), c.Phone, c.Hash, now.UnixMilli())); err != nil {
+			return orBadCode(err)
+		}
+		_, err := tx.ExecContext(ctx, `DELETE FROM phone_codes WHERE phone = $1`, c.Phone)
+		return err
+	})
+}
+
+// one is sql.ErrNoRows for a statement that changed none.
+func one(r sql.Result, err error) error {
+	n, err := affected(r, err)
+	if err == nil && n == 0 {
+		err = sql.ErrNoRows
+	}
+	return err
+}
+
+// ConfirmEmail implements [authcore.CodeStore].
+func (s *Store) ConfirmEmail(ctx context.Context, request authcore.RequestID, code, emailHash []byte, now time.Time) error {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	return s.tx(ctx, "confirm e-mail", func(tx *sql.Tx) error {
+		var id string
+		err := tx.QueryRowContext(ctx, `DELETE FROM codes WHERE request = $1 AND purpose = $2 AND hash = $3 AND expires_at > $4
+			RETURNING account`, string(request), string(authcore.CodeEmail), code, now.UnixMilli()).Scan(&id)
+		if err != nil {
+			return orBadCode(err)
+		}
+		return orBadCode(one(tx.ExecContext(ctx, `UPDATE accounts SET email_pending = false
+			WHERE id = $1 AND email_hash = $2 AND email_pending`, id, emailHash)))
+	})
+}
+
+// What SetPendingEmail may change.
+const emailIsPending = `(phone_pending OR email_pending) AND (email_pending OR email_hash IS NULL)`
+
+// SetPendingEmail implements [authcore.PhoneStore]. Of two accounts that are given one address at once, the second to come
+// breaks a unique index where the database does not let one wait for the other before; it is tried again then.
+func (s *Store) SetPendingEmail(ctx context.Context, account authcore.AccountID, emailHash []byte) error {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	emailHash = append([]byte(nil), emailHash...) // an empty one is none
+	return s.tx(ctx, "set pending e-mail", func(tx *sql.Tx) error {
+		err := one(tx.ExecContext(ctx, `UPDATE accounts SET email_hash = $2, email_pending = $3
+			WHERE id = $1 AND `+emailIsPending+`
+			AND NOT EXISTS (SELECT 1 FROM accounts AS other WHERE other.email_hash = $2 AND other.id <> $1)`,
+			string(account), emailHash, len(emailHash) > 0))
+		if !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		var able bool
+		err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND `+emailIsPending+`)`, string(account)).Scan(&able)
+		switch {
+		case err != nil:
+			return err
+		case able:
+			return authcore.Errorf(authcore.KindEmailTaken, "this e-mail address belongs to another account")
+		default:
+			return unknownAccount()
+		}
+	})
+}
+
+// DeletePhoneCodes implements [authcore.PhoneStore].
+func (s *Store) DeletePhoneCodes(ctx context.Context, now time.Time) error {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	return s.tx(ctx, "delete phone codes", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM phone_codes WHERE expires_at < $1 OR tries >= $2`, now.UnixMilli(), authcore.CodeTries)
+		return err
+	})
+}
+
+// DeleteUnvalidated implements [authcore.PhoneStore].
+func (s *Store) DeleteUnvalidated(ctx context.Context, before, now time.Time) (int, error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	var n int64
+	err := s.tx(ctx, "delete unvalidated accounts", func(tx *sql.Tx) (err error) {
+		n, err = affected(tx.ExecContext(ctx, `DELETE FROM accounts WHERE phone_pending AND NOT disabled AND created_at < $1
+			AND NOT EXISTS (SELECT 1 FROM phone_codes WHERE phone_codes.account = accounts.id AND expires_at > $2)`,
+			before.UnixMilli(), now.UnixMilli()))
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return int(n), nil
+}

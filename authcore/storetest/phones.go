@@ -1,0 +1,671 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chatgate/chatgate/authcore"
+)
+
+// phones are a store with what is in the same database.
+type phones struct {
+	authcore.PhoneStore
+	accounts authcore.AccountStore
+	codes    authcore.CodeStore
+}
+
+var phoneTests = []group[phones]{
+	{"pending", phonePending},
+	{"codes", phoneCodes},
+	{"codes/replacing", phoneReplacing},
+	{"codes/expiry", phoneExpiry},
+	{"codes/tries", phoneTries},
+	{"codes/tries at once", phoneTriesRace},
+	{"validation", phoneValidation},
+	{"validation/wrong", phoneValidationWrong},
+	{"validation/one code at once", phoneValidationRace},
+	{"validation/one number at once", phoneNumberRace},
+	{"validation/while a code is stored", phoneStoringRace},
+	{"validation/while old accounts go", phoneDeletingRace},
+	{"address", phoneEmail},
+	{"address/at once", phoneEmailRace},
+	{"confirming", emailConfirming},
+	{"confirming/wrong", emailConfirmingWrong},
+	{"confirming/at once", emailConfirmingRace},
+	{"deleting codes", phoneDeletingCodes},
+	{"deleting accounts", phoneDeletingAccounts},
+	{"hostile bytes", phoneHostile},
+	{"cancellation", phoneCanceled},
+	{"cancellation/halfway", phoneCanceledHalfway},
+}
+
+// newPending returns an account as it is before anything was validated.
+func newPending(name string) authcore.Account {
+	a := newAccount(name)
+	a.Email, a.PhonePending, a.EmailPending = "", true, true
+	return a
+}
+
+func newPhoneCode(a authcore.Account, phone []byte) authcore.PhoneCode {
+	return authcore.PhoneCode{Account: a.ID, Phone: phone, Hash: newHash(), ExpiresAt: now().Add(authcore.CodeLifetime)}
+}
+
+func (s phones) put(t *testing.T, c authcore.PhoneCode) authcore.PhoneCode {
+	t.Helper()
+	must(t, s.PutPhoneCode(t.Context(), c))
+	return c
+}
+
+// wantTry checks which codes a try for a number returns, in any order.
+func (s phones) wantTry(t *testing.T, what string, phone []byte, all ...authcore.PhoneCode) {
+	t.Helper()
+	got, err := s.TryPhoneCodes(t.Context(), phone, now())
+	must(t, err)
+	order := func(a, b authcore.PhoneCode) int { return bytes.Compare(a.Hash, b.Hash) }
+	slices.SortFunc(got, order)
+	slices.SortFunc(all, order)
+	want(t, what, got, all)
+	for _, c := range got {
+		wantUTC(t, what, c.ExpiresAt)
+	}
+}
+
+func (s phones) wantNoTry(t *testing.T, what string, phone []byte, at time.Time, kind authcore.Kind) {
+	t.Helper()
+	got, err := s.TryPhoneCodes(t.Context(), phone, at)
+	wantKind(t, what, err, kind)
+	want(t, what+": what comes with the error", len(got), 0)
+}
+
+func (s phones) wantValid(t *testing.T, what string, phone []byte, is bool) {
+	t.Helper()
+	got, err := s.PhoneValidated(t.Context(), phone)
+	must(t, err)
+	want(t, what, got, is)
+}
+
+func tried(c authcore.PhoneCode, n int) authcore.PhoneCode {
+	c.Tries += n
+	return c
+}
+
+func phonePending(t *testing.T, s phones) {
+	for _, pending := range [][2]bool{{false, false}, {true, false}, {false, true}, {true, true}} {
+		a := newAccount(fmt.Sprintf("user%v%v", pending[0], pending[1]))
+		a.PhonePending, a.EmailPending = pending[0], pending[1]
+		got := create(t, s.accounts, a)
+		a.Number = got.Number
+		wantSame(t, "as created", got, a)
+		wantAccount(t, s.accounts, a)
+		got, err := s.accounts.SetProfile(t.Context(), a.ID, nil, nil)
+		must(t, err)
+		wantSame(t, "as changed", got, a)
+	}
+}
+
+func phoneCodes(t *testing.T, s phones) {
+	alice, bob := create(t, s.accounts, newPending("alice")), create(t, s.accounts, newPending("bob"))
+	one, two := newHash(), newHash()
+	s.wantNoTry(t, "nothing stored", one, now(), authcore.KindInvalidPhone)
+	a := s.put(t, newPhoneCode(alice, one))
+	s.wantTry(t, "alice's", one, tried(a, 1))
+	b := newPhoneCode(bob, one)
+	b.Tries = 2 // stored as it is
+	s.put(t, b)
+	s.wantTry(t, "both", one, tried(a, 2), tried(b, 1))
+	for _, other := range [][]byte{two, nil, {}, one[:31], append(one[:32:32], 0), []byte("%")} {
+		s.wantNoTry(t, fmt.Sprintf("another number, %x", other), other, now(), authcore.KindInvalidPhone)
+	}
+	s.wantTry(t, "none of that counted", one, tried(a, 3), tried(b, 2))
+
+	complete := create(t, s.accounts, newAccount("carol"))
+	for what, account := range map[string]authcore.Account{"one that is not pending": complete, "nobody": newPending("dave"), "none": {}} {
+		wantKind(t, "a code for "+what, s.PutPhoneCode(t.Context(), newPhoneCode(account, two)), authcore.KindUnknownAccount)
+	}
+	s.wantNoTry(t, "codes that were not stored", two, now(), authcore.KindInvalidPhone)
+	wantAccount(t, s.accounts, alice)
+	wantAccount(t, s.accounts, complete)
+}
+
+func phoneReplacing(t *testing.T, s phones) {
+	alice := create(t, s.accounts, newPending("alice"))
+	one, two := newHash(), newHash()
+	first := s.put(t, newPhoneCode(alice, one))
+	s.wantTry(t, "the first", one, tried(first, 1))
+	second := s.put(t, newPhoneCode(alice, one))
+	s.wantTry(t, "the second", one, tried(second, 1))
+	wantKind(t, "the first, after the second", s.ValidatePhone(t.Context(), first, now()), authcore.KindBadCode)
+	third := s.put(t, newPhoneCode(alice, two)) // for another number
+	s.wantNoTry(t, "the number before", one, now(), authcore.KindInvalidPhone)
+	wantKind(t, "the second, after the third", s.ValidatePhone(t.Context(), second, now()), authcore.KindBadCode)
+	mixed := third
+	mixed.Phone = one
+	wantKind(t, "the third for another number", s.ValidatePhone(t.Context(), mixed, now()), authcore.KindBadCode)
+	s.wantValid(t, "the number before", one, false)
+	must(t, s.ValidatePhone(t.Context(), third, now()))
+	s.wantValid(t, "the number before", one, false)
+	s.wantValid(t, "the number", two, true)
+}
+
+func phoneExpiry(t *testing.T, s phones) {
+	at := now()
+	for i, left := range []time.Duration{-time.Hour, -time.Millisecond, 0, time.Millisecond, time.Hour} {
+		a := create(t, s.accounts, newPending(fmt.Sprintf("user%d", i)))
+		c := newPhoneCode(a, newHash())
+		c.ExpiresAt = at.Add(left)
+		s.put(t, c)
+		if left <= 0 {
+			s.wantNoTry(t, left.String(), c.Phone, at, authcore.KindInvalidPhone)
+			wantKind(t, left.String(), s.ValidatePhone(t.Context(), c, at), authcore.KindBadCode)
+			s.wantValid(t, left.String(), c.Phone, false)
+			wantAccount(t, s.accounts, a)
+			continue
+		}
+		got, err := s.TryPhoneCodes(t.Context(), c.Phone, at)
+		must(t, err)
+		want(t, left.String(), got, []authcore.PhoneCode{tried(c, 1)})
+		must(t, s.ValidatePhone(t.Context(), c, at))
+	}
+}
+
+func phoneTries(t *testing.T, s phones) {
+	alice, bob := create(t, s.accounts, newPending("alice")), create(t, s.accounts, newPending("bob"))
+	phone := newHash()
+	a := s.put(t, newPhoneCode(alice, phone))
+	for i := range authcore.CodeTries {
+		s.wantTry(t, fmt.Sprintf("try %d", i+1), phone, tried(a, i+1))
+	}
+	for range 3 {
+		s.wantNoTry(t, "one too many", phone, now(), authcore.KindBadCode)
+	}
+	b := s.put(t, newPhoneCode(bob, phone)) // a new one for the same number has tries of its own, and gives none to the old one
+	s.wantTry(t, "bob's", phone, tried(b, 1))
+	// Whoever had the last try may still use what it got.
+	must(t, s.ValidatePhone(t.Context(), a, now()))
+	s.wantNoTry(t, "used", phone, now(), authcore.KindInvalidPhone)
+}
+
+func phoneTriesRace(t *testing.T, s phones) {
+	alice, bob := create(t, s.accounts, newPending("alice")), create(t, s.accounts, newPending("bob"))
+	for range fewRounds {
+		phone := newHash()
+		s.put(t, newPhoneCode(alice, phone))
+		s.put(t, newPhoneCode(bob, phone))
+		var through [2]atomic.Int32
+		parallel(racers, func(int) {
+			got, err := s.TryPhoneCodes(t.Context(), phone, now())
+			if err != nil {
+				wantKind(t, "one too many", err, authcore.KindBadCode)
+			}
+			for _, c := range got {
+				if c.Account == alice.ID {
+					through[0].Add(1)
+				} else {
+					through[1].Add(1)
+				}
+			}
+		})
+		for i := range through {
+			want(t, "tries that got through", through[i].Load(), int32(authcore.CodeTries))
+		}
+	}
+}
+
+func phoneValidation(t *testing.T, s phones) {
+	alice, bob := create(t, s.accounts, newPending("alice")), create(t, s.accounts, newPending("bob"))
+	phone, other := newHash(), newHash()
+	a, b := s.put(t, newPhoneCode(alice, phone)), s.put(t, newPhoneCode(bob, phone))
+	must(t, s.ValidatePhone(t.Context(), a, now()))
+	alice.PhonePending = false // and nothing else
+	wantAccount(t, s.accounts, alice)
+	wantAccount(t, s.accounts, bob)
+	s.wantValid(t, "the number", phone, true)
+	s.wantValid(t, "another", other, false)
+	s.wantNoTry(t, "all codes for it are gone", phone, now(), authcore.KindInvalidPhone)
+	for range 2 {
+		wantKind(t, "again", s.ValidatePhone(t.Context(), a, now()), authcore.KindBadCode)
+		wantKind(t, "another's code", s.ValidatePhone(t.Context(), b, now()), authcore.KindBadCode)
+		wantKind(t, "a new code for it", s.PutPhoneCode(t.Context(), newPhoneCode(bob, phone)), authcore.KindPhoneTaken)
+		wantKind(t, "a new code of it", s.PutPhoneCode(t.Context(), newPhoneCode(alice, other)), authcore.KindUnknownAccount)
+	}
+	wantAccount(t, s.accounts, bob)
+	c := s.put(t, newPhoneCode(bob, other))
+	wantKind(t, "a taken number, refused, takes none away", s.PutPhoneCode(t.Context(), newPhoneCode(bob, phone)), authcore.KindPhoneTaken)
+	s.wantTry(t, "bob's", other, tried(c, 1))
+	must(t, s.ValidatePhone(t.Context(), c, now()))
+	bob.PhonePending = false
+	wantAccount(t, s.accounts, bob)
+}
+
+func phoneValidationWrong(t *testing.T, s phones) {
+	alice, bob := create(t, s.accounts, newPending("alice")), create(t, s.accounts, newPending("bob"))
+	a, b := s.put(t, newPhoneCode(alice, newHash())), s.put(t, newPhoneCode(bob, newHash()))
+	for what, change := range map[string]func(*authcore.PhoneCode){
+		"another hash": func(c *authcore.PhoneCode) { c.Hash = newHash() }, "another's hash": func(c *authcore.PhoneCode) { c.Hash = b.Hash },
+		"no hash": func(c *authcore.PhoneCode) { c.Hash = nil }, "part of the hash": func(c *authcore.PhoneCode) { c.Hash = c.Hash[:31] },
+		"another number": func(c *authcore.PhoneCode) { c.Phone = newHash() }, "another's number": func(c *authcore.PhoneCode) { c.Phone = b.Phone },
+		"another account": func(c *authcore.PhoneCode) { c.Account = bob.ID }, "nobody": func(c *authcore.PhoneCode) { c.Account = "" },
+	} {
+		wrong := a
+		change(&wrong)
+		wantKind(t, what, s.ValidatePhone(t.Context(), wrong, now()), authcore.KindBadCode)
+		s.wantValid(t, what, wrong.Phone, false)
+	}
+	wantAccount(t, s.accounts, alice)
+	wantAccount(t, s.accounts, bob)
+	s.wantTry(t, "after all of that", a.Phone, tried(a, 1))
+	must(t, s.ValidatePhone(t.Context(), a, now()))
+}
+
+func phoneValidationRace(t *testing.T, s phones) {
+	for r := range fewRounds {
+		a := create(t, s.accounts, newPending(fmt.Sprintf("user%d", r)))
+		c := s.put(t, newPhoneCode(a, newHash()))
+		wins := s.race(t, func(int) authcore.PhoneCode { return c })
+		want(t, "callers that used the same code", wins, 1)
+		a.PhonePending = false
+		wantAccount(t, s.accounts, a)
+	}
+}
+
+// race validates with the code of each racer, and returns how many did.
+func (s phones) race(t *testing.T, code func(i int) authcore.PhoneCode) int {
+	var wins atomic.Int32
+	parallel(racers, func(i int) {
+		if err := s.ValidatePhone(t.Context(), code(i), now()); err != nil {
+			wantKind(t, "a loser", err, authcore.KindBadCode)
+			return
+		}
+		wins.Add(1)
+	})
+	return int(wins.Load())
+}
+
+// phoneNumberRace has many accounts wait for one number: one gets it, and no other is freed with it.
+func phoneNumberRace(t *testing.T, s phones) {
+	for r := range fewRounds {
+		phone := newHash()
+		accounts, codes := make([]authcore.Account, racers), make([]authcore.PhoneCode, racers)
+		for i := range accounts {
+			accounts[i] = create(t, s.accounts, newPending(fmt.Sprintf("u%dx%d", r, i)))
+			codes[i] = s.put(t, newPhoneCode(accounts[i], phone))
+		}
+		wins := s.race(t, func(i int) authcore.PhoneCode { return codes[i] })
+		want(t, "accounts that validated the same number", wins, 1)
+		free := 0
+		for _, a := range accounts {
+			got, err := s.accounts.AccountByID(t.Context(), a.ID)
+			must(t, err)
+			if !got.PhonePending {
+				free++
+			}
+		}
+		want(t, "accounts that wait no longer", free, 1)
+		s.wantValid(t, "the number", phone, true)
+		s.wantNoTry(t, "afterwards", phone, now(), authcore.KindInvalidPhone)
+	}
+}
+
+// phoneStoringRace stores another code while one is used: either comes first, and the account is free only by the code
+// that it had.
+func phoneStoringRace(t *testing.T, s phones) {
+	for r := range 2 * fewRounds {
+		a := create(t, s.accounts, newPending(fmt.Sprintf("user%d", r)))
+		first, second := s.put(t, newPhoneCode(a, newHash())), newPhoneCode(a, newHash())
+		var errValidate, errPut error
+		parallel(2, func(i int) {
+			if i == 0 {
+				errValidate = s.ValidatePhone(t.Context(), first, now())
+			} else {
+				errPut = s.PutPhoneCode(t.Context(), second)
+			}
+		})
+		if errValidate == nil {
+			wantKind(t, "a code of an account that is not pending", errPut, authcore.KindUnknownAccount)
+			s.wantNoTry(t, "that code", second.Phone, now(), authcore.KindInvalidPhone)
+		} else {
+			wantKind(t, "a code that was replaced", errValidate, authcore.KindBadCode)
+			must(t, errPut)
+			s.wantTry(t, "the new code", second.Phone, tried(second, 1))
+		}
+		a.PhonePending = errValidate != nil
+		wantAccount(t, s.accounts, a)
+		s.wantValid(t, "the first number", first.Phone, errValidate == nil)
+	}
+}
+
+// phoneDeletingRace deletes old accounts while one of them is validated: it is there and validated, or neither.
+func phoneDeletingRace(t *testing.T, s phones) {
+	for r := range 2 * fewRounds {
+		a := newPending(fmt.Sprintf("user%d", r))
+		a.CreatedAt = now().Add(-time.Hour)
+		a = create(t, s.accounts, a)
+		c := s.put(t, newPhoneCode(a, newHash()))
+		var errValidate error
+		parallel(2, func(i int) {
+			if i == 0 {
+				errValidate = s.ValidatePhone(t.Context(), c, now())
+			} else if _, err := s.DeleteUnvalidated(t.Context(), now(), c.ExpiresAt); err != nil {
+				t.Error(err)
+			}
+		})
+		s.wantValid(t, "the number", c.Phone, errValidate == nil)
+		if errValidate == nil {
+			a.PhonePending = false
+			wantAccount(t, s.accounts, a)
+		} else {
+			wantKind(t, "of an account that is gone", errValidate, authcore.KindBadCode)
+			wantNoAccount(t, s.accounts, a)
+		}
+	}
+}
+
+func phoneEmail(t *testing.T, s phones) {
+	alice, bob := newPending("alice"), create(t, s.accounts, newAccount("bob"))
+	alice.EmailHash, alice.EmailPending = nil, false
+	alice = create(t, s.accounts, alice)
+	set := func(what string, hash []byte) {
+		t.Helper()
+		must(t, s.SetPendingEmail(t.Context(), alice.ID, hash))
+		alice.EmailHash, alice.EmailPending = hash, hash != nil
+		wantAccount(t, s.accounts, alice)
+		wantAccount(t, s.accounts, bob)
+	}
+	set("none to none", nil)
+	first := newHash()
+	set("one", first)
+	set("the same", first)
+	second := newHash()
+	set("another", second)
+	_, err := s.accounts.AccountByEmailHash(t.Context(), first)
+	wantKind(t, "the one before", err, authcore.KindUnknownAccount)
+	wantKind(t, "another's", s.SetPendingEmail(t.Context(), alice.ID, bob.EmailHash), authcore.KindEmailTaken)
+	wantAccount(t, s.accounts, alice)
+	set("none", nil)
+	set("the first, which is free", first)
+	must(t, s.SetPendingEmail(t.Context(), alice.ID, []byte{}))
+	alice.EmailHash, alice.EmailPending = nil, false
+	wantAccount(t, s.accounts, alice)
+	set("one", second)
+
+	// The address may wait longer than the number.
+	must(t, s.ValidatePhone(t.Context(), s.put(t, newPhoneCode(alice, newHash())), now()))
+	alice.PhonePending = false
+	set("another, after the number", first)
+	set("none, after the number", nil)
+	for _, hash := range [][]byte{newHash(), nil, bob.EmailHash} {
+		wantKind(t, "when nothing is pending", s.SetPendingEmail(t.Context(), alice.ID, hash), authcore.KindUnknownAccount)
+		wantKind(t, "another's account", s.SetPendingEmail(t.Context(), bob.ID, hash), authcore.KindUnknownAccount)
+		wantKind(t, "nobody's account", s.SetPendingEmail(t.Context(), authcore.AccountID(newID()), hash), authcore.KindUnknownAccount)
+	}
+	carol := newPending("carol")
+	carol.EmailPending = false // validated before the number
+	carol = create(t, s.accounts, carol)
+	wantKind(t, "one that was validated", s.SetPendingEmail(t.Context(), carol.ID, newHash()), authcore.KindUnknownAccount)
+	for _, a := range []authcore.Account{alice, bob, carol} {
+		wantAccount(t, s.accounts, a)
+	}
+}
+
+func phoneEmailRace(t *testing.T, s phones) {
+	accounts := make([]authcore.Account, racers)
+	for i := range accounts {
+		accounts[i] = create(t, s.accounts, newPending(fmt.Sprintf("user%d", i)))
+	}
+	for range fewRounds {
+		hash := newHash()
+		wins := make([]bool, racers)
+		parallel(racers, func(i int) {
+			err := s.SetPendingEmail(t.Context(), accounts[i].ID, hash)
+			if wins[i] = err == nil; !wins[i] {
+				wantKind(t, "a loser", err, authcore.KindEmailTaken)
+			}
+		})
+		count := 0
+		for i, won := range wins {
+			if won {
+				count++
+				accounts[i].EmailHash = hash
+			}
+			wantAccount(t, s.accounts, accounts[i])
+		}
+		want(t, "accounts with the same address", count, 1)
+	}
+}
+
+// emailCode stores a code for the address of an account.
+func (s phones) emailCode(t *testing.T, a authcore.Account) authcore.Code {
+	t.Helper()
+	c := newCode(a)
+	c.Purpose = authcore.CodeEmail
+	must(t, s.codes.PutCode(t.Context(), c))
+	return c
+}
+
+func (s phones) confirm(t *testing.T, c authcore.Code, emailHash []byte) error {
+	return s.codes.ConfirmEmail(t.Context(), c.Request, c.Hash, emailHash, now())
+}
+
+func emailConfirming(t *testing.T, s phones) {
+	alice, bob := create(t, s.accounts, newPending("alice")), create(t, s.accounts, newPending("bob"))
+	c, others := s.emailCode(t, alice), s.emailCode(t, bob)
+	reset := newCode(alice)
+	must(t, s.codes.PutCode(t.Context(), reset))
+	must(t, s.confirm(t, c, alice.EmailHash))
+	alice.EmailPending = false // and nothing else
+	wantAccount(t, s.accounts, alice)
+	wantAccount(t, s.accounts, bob)
+	for range 2 {
+		wantKind(t, "again", s.confirm(t, c, alice.EmailHash), authcore.KindBadCode)
+	}
+	_, err := s.codes.TryCode(t.Context(), c.Purpose, c.Request, now())
+	wantKind(t, "a try of one that was used", err, authcore.KindBadCode)
+	_, err = s.codes.TryCode(t.Context(), reset.Purpose, reset.Request, now())
+	must(t, err)
+	must(t, s.confirm(t, others, bob.EmailHash))
+}
+
+func emailConfirmingWrong(t *testing.T, s phones) {
+	alice, bob := create(t, s.accounts, newPending("alice")), create(t, s.accounts, newPending("bob"))
+	c, others := s.emailCode(t, alice), s.emailCode(t, bob)
+	reset := newCode(alice)
+	must(t, s.codes.PutCode(t.Context(), reset))
+	wantKind(t, "a code of another purpose", s.confirm(t, reset, alice.EmailHash), authcore.KindBadCode)
+	wantKind(t, "another address", s.confirm(t, c, bob.EmailHash), authcore.KindBadCode)
+	wantKind(t, "no address", s.confirm(t, c, nil), authcore.KindBadCode)
+	for _, hash := range [][]byte{nil, {}, newHash(), others.Hash, reset.Hash, c.Hash[:31]} {
+		wrong := c
+		wrong.Hash = hash
+		wantKind(t, fmt.Sprintf("hash %x", hash), s.confirm(t, wrong, alice.EmailHash), authcore.KindBadCode)
+	}
+	wrong := c
+	wrong.Request = others.Request
+	wantKind(t, "another's request", s.confirm(t, wrong, alice.EmailHash), authcore.KindBadCode)
+	wantKind(t, "too late", s.codes.ConfirmEmail(t.Context(), c.Request, c.Hash, alice.EmailHash, c.ExpiresAt), authcore.KindBadCode)
+	wantKind(t, "of nobody", s.confirm(t, s.emailCode(t, newPending("carol")), newHash()), authcore.KindBadCode)
+	must(t, s.SetPendingEmail(t.Context(), alice.ID, newHash()))
+	wantKind(t, "the address before", s.confirm(t, c, alice.EmailHash), authcore.KindBadCode)
+	must(t, s.SetPendingEmail(t.Context(), alice.ID, alice.EmailHash))
+	wantAccount(t, s.accounts, alice)
+	wantAccount(t, s.accounts, bob)
+	must(t, s.confirm(t, c, alice.EmailHash))
+
+	// One that waits for nothing has no use for a code.
+	carol := create(t, s.accounts, newAccount("carol"))
+	wantKind(t, "not pending", s.confirm(t, s.emailCode(t, carol), carol.EmailHash), authcore.KindBadCode)
+}
+
+func emailConfirmingRace(t *testing.T, s phones) {
+	for r := range fewRounds {
+		a := create(t, s.accounts, newPending(fmt.Sprintf("user%d", r)))
+		c := s.emailCode(t, a)
+		var wins atomic.Int32
+		parallel(racers, func(int) {
+			if err := s.confirm(t, c, a.EmailHash); err != nil {
+				wantKind(t, "a loser", err, authcore.KindBadCode)
+				return
+			}
+			wins.Add(1)
+		})
+		want(t, "callers that used the same code", wins.Load(), 1)
+		a.EmailPending = false
+		wantAccount(t, s.accounts, a)
+	}
+}
+
+func phoneDeletingCodes(t *testing.T, s phones) {
+	at := now()
+	for i, c := range []struct {
+		what  string
+		left  time.Duration
+		tries int
+		stays bool
+	}{
+		{"long over", -time.Hour, 0, false},
+		{"over", -time.Millisecond, 0, false},
+		{"now", 0, 0, true},
+		{"alive", time.Millisecond, authcore.CodeTries - 1, true},
+		{"without tries", time.Hour, authcore.CodeTries, false},
+	} {
+		a := create(t, s.accounts, newPending(fmt.Sprintf("user%d", i)))
+		n := newPhoneCode(a, newHash())
+		n.ExpiresAt, n.Tries = at.Add(c.left), c.tries
+		s.put(t, n)
+		must(t, s.DeletePhoneCodes(t.Context(), at))
+		// By an earlier clock, what is there would be good.
+		early := at.Add(-2 * time.Hour)
+		if _, err := s.TryPhoneCodes(t.Context(), n.Phone, early); c.stays != (err == nil) || err != nil && authcore.KindOf(err) != authcore.KindInvalidPhone {
+			t.Errorf("%s: %v", c.what, err)
+		}
+		if err := s.ValidatePhone(t.Context(), n, early); c.stays != (err == nil) {
+			t.Errorf("%s: %v", c.what, err)
+		}
+		a.PhonePending = !c.stays
+		wantAccount(t, s.accounts, a)
+	}
+}
+
+func phoneDeletingAccounts(t *testing.T, s phones) {
+	at := now()
+	before := at.Add(-24 * time.Hour)
+	type account struct {
+		authcore.Account
+		goes bool
+	}
+	var all []account
+	add := func(name string, goes bool, change func(*authcore.Account)) {
+		a := newPending(name)
+		a.CreatedAt = before.Add(-time.Millisecond)
+		change(&a)
+		all = append(all, account{create(t, s.accounts, a), goes})
+	}
+	same := func(*authcore.Account) {}
+	add("old", true, same)
+	add("spent", true, same)
+	add("nomail", true, func(a *authcore.Account) { a.EmailHash, a.EmailPending = nil, false })
+	add("proven", true, func(a *authcore.Account) { a.EmailPending = false })
+	add("young", false, func(a *authcore.Account) { a.CreatedAt = before })
+	add("complete", false, func(a *authcore.Account) { a.PhonePending, a.EmailPending = false, false })
+	add("emailpending", false, func(a *authcore.Account) { a.PhonePending = false })
+	add("closed", false, func(a *authcore.Account) { a.Disabled = true })
+	add("trying", false, same)
+	over := newPhoneCode(all[1].Account, newHash())
+	over.ExpiresAt = at
+	s.put(t, over)
+	s.put(t, newPhoneCode(all[len(all)-1].Account, newHash()))
+	n, err := s.DeleteUnvalidated(t.Context(), before, at)
+	must(t, err)
+	want(t, "how many went", n, 4)
+	for _, a := range all {
+		if !a.goes {
+			wantAccount(t, s.accounts, a.Account)
+			continue
+		}
+		wantNoAccount(t, s.accounts, a.Account)
+		again := newPending(string(a.Username)) // the name and the address are free again
+		again.EmailHash = a.EmailHash
+		if got := create(t, s.accounts, again); got.Number <= all[len(all)-1].Number {
+			t.Errorf("%s: the number %d was used before", a.Username, got.Number)
+		}
+	}
+	n, err = s.DeleteUnvalidated(t.Context(), before, at)
+	must(t, err)
+	want(t, "how many went then", n, 0)
+}
+
+func phoneHostile(t *testing.T, s phones) {
+	for i, phone := range binary {
+		a := create(t, s.accounts, newPending(fmt.Sprintf("user%d", i)))
+		c := newPhoneCode(a, phone)
+		c.Hash = binary[len(binary)-1-i]
+		s.put(t, c)
+		s.wantTry(t, "as stored", phone, tried(c, 1))
+		must(t, s.ValidatePhone(t.Context(), c, now()))
+		s.wantValid(t, "as stored", phone, true)
+		hash := append([]byte("mail"), phone...)
+		b := newPending(fmt.Sprintf("other%d", i))
+		b.EmailHash, b.EmailPending = nil, false
+		b = create(t, s.accounts, b)
+		must(t, s.SetPendingEmail(t.Context(), b.ID, hash))
+		b.EmailHash, b.EmailPending = hash, true
+		wantAccount(t, s.accounts, b)
+		must(t, s.confirm(t, s.emailCode(t, b), hash))
+	}
+}
+
+func phoneCanceled(t *testing.T, s phones) {
+	a := create(t, s.accounts, newPending("alice"))
+	c, e := s.put(t, newPhoneCode(a, newHash())), s.emailCode(t, a)
+	ctx := canceled()
+	is, err := s.PhoneValidated(ctx, c.Phone)
+	wantCanceled(t, "PhoneValidated", err)
+	want(t, "PhoneValidated", is, false)
+	wantCanceled(t, "PutPhoneCode", s.PutPhoneCode(ctx, newPhoneCode(a, newHash())))
+	got, err := s.TryPhoneCodes(ctx, c.Phone, now())
+	wantCanceled(t, "TryPhoneCodes", err)
+	want(t, "TryPhoneCodes", len(got), 0)
+	wantCanceled(t, "ValidatePhone", s.ValidatePhone(ctx, c, now()))
+	wantCanceled(t, "SetPendingEmail", s.SetPendingEmail(ctx, a.ID, newHash()))
+	wantCanceled(t, "ConfirmEmail", s.codes.ConfirmEmail(ctx, e.Request, e.Hash, a.EmailHash, now()))
+	wantCanceled(t, "DeletePhoneCodes", s.DeletePhoneCodes(ctx, c.ExpiresAt.Add(time.Hour)))
+	_, err = s.DeleteUnvalidated(ctx, now().Add(time.Hour), c.ExpiresAt)
+	wantCanceled(t, "DeleteUnvalidated", err)
+	wantAccount(t, s.accounts, a)
+	s.wantTry(t, "the code", c.Phone, tried(c, 1))
+	must(t, s.confirm(t, e, a.EmailHash))
+	must(t, s.ValidatePhone(t.Context(), c, now()))
+}
+
+// phoneCanceledHalfway cuts validations off at any moment: the number, the account and the code go together.
+func phoneCanceledHalfway(t *testing.T, s phones) {
+	start := time.Now()
+	first := create(t, s.accounts, newPending("first"))
+	must(t, s.ValidatePhone(t.Context(), s.put(t, newPhoneCode(first, newHash())), now()))
+	usual := max(time.Since(start), time.Millisecond)
+	for r := range rounds {
+		a := create(t, s.accounts, newPending(fmt.Sprintf("u%d", r)))
+		c := s.put(t, newPhoneCode(a, newHash()))
+		ctx, cancel := context.WithTimeout(t.Context(), rand.N(2*usual))
+		err := s.ValidatePhone(ctx, c, now())
+		cancel()
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("cut off: %v", err)
+		}
+		if err != nil { // what was cut off while it was being committed may still come, and then this does not
+			if again := s.ValidatePhone(t.Context(), c, now()); again != nil {
+				wantKind(t, "after it was cut off", again, authcore.KindBadCode)
+			}
+		}
+		a.PhonePending = false
+		wantAccount(t, s.accounts, a)
+		s.wantValid(t, "the number", c.Phone, true)
+		s.wantNoTry(t, "the code", c.Phone, now(), authcore.KindInvalidPhone)
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/authcore/texter"
 )
 
 func init() {
@@ -57,6 +58,12 @@ type App struct {
 	Drain caddy.Duration `json:"drain,omitempty"`
 	// How e-mail leaves. Default: off.
 	Mail *MailConfig `json:"mail,omitempty"`
+	// How text messages leave. Default: off, so that nobody can register with a phone number.
+	SMS *SMSConfig `json:"sms,omitempty"`
+	// The countries whose phone numbers are accepted, by their ISO 3166 codes. Default: all.
+	PhoneCountries []string `json:"phone_countries,omitempty"`
+	// How many text messages may be sent in all. Default: 500/1d.
+	SMSBudget RateConfig `json:"sms_budget,omitempty"`
 	// Whether answers keep to themselves if there is an account. Default: false, as the documented codes tell it.
 	ConcealAccounts bool `json:"conceal_accounts,omitempty"`
 	// An invite that is made when the stores are opened, unless it is or was there.
@@ -65,13 +72,15 @@ type App struct {
 	policy authcore.Policy
 	stores stores
 	mail   mailing
+	sms    *texter.Options // nil where there are no text messages; it holds secrets
 	invite firstInvite
 	logger *zap.Logger
 
 	mu      sync.Mutex
 	holder  *stateHolder
 	mailer  *mailHolder // nil where there is no mail
-	users   int         // of holder and mailer: the configuration until Cleanup, and every request under way
+	texter  *texter.Texter
+	users   int // of holder and mailer: the configuration until Cleanup, and every request under way
 	service *authcore.Service
 }
 
@@ -168,6 +177,10 @@ func (a *App) resolve(repl *caddy.Replacer) error {
 	if p.SignupRate, err = a.SignupRate.rate("signup_rate", p.SignupRate); err != nil {
 		return err
 	}
+	if p.TextBudget, err = a.SMSBudget.rate("sms_budget", p.TextBudget); err != nil {
+		return err
+	}
+	p.Countries = a.PhoneCountries
 	if b := a.LoginBackoff; b != nil {
 		p.Backoff = authcore.Backoff{Free: b.Free, Base: time.Duration(b.Base), Max: time.Duration(b.Max)}
 	}
@@ -198,6 +211,9 @@ func (a *App) resolve(repl *caddy.Replacer) error {
 	if a.mail, err = a.resolveMail(repl, p.Issuer); err != nil {
 		return err
 	}
+	if a.sms, err = a.SMS.resolve(repl); err != nil {
+		return err
+	}
 	a.stores, err = a.resolveStores(repl)
 	return err
 }
@@ -221,6 +237,7 @@ func (a *App) Start() error {
 	case o.Server != nil && !strings.HasPrefix(a.policy.Issuer, "https://"):
 		a.logger.Warn("messages have no link, since the issuer is no https URL", zap.String("issuer", a.policy.Issuer))
 	}
+	a.warnOfTexts()
 	return nil
 }
 
@@ -245,7 +262,9 @@ func (a *App) openLocked(ctx context.Context) error {
 			return fmt.Errorf("making the first invite: %w", err)
 		}
 	}
-	a.service = service
+	if a.service, err = a.texting(service); err != nil {
+		return err
+	}
 	return nil
 }
 
@@ -289,6 +308,7 @@ func (a *App) leaveLocked() error {
 	if a.users--; a.users > 0 {
 		return nil
 	}
+	a.closeTexts()
 	return errors.Join(a.holder.release(), a.mailer.release()) // in this order: what ends with the state may still queue
 }
 
@@ -298,6 +318,17 @@ func (a *App) hold() *stateHolder {
 	defer a.mu.Unlock()
 	a.holder.retain()
 	return a.holder
+}
+
+// Hold keeps the stores open until release, for a connection of another package that outlives its request and this
+// configuration. It is called while a [App.Service] is not done.
+func (a *App) Hold() (release func()) {
+	holder := a.hold()
+	return func() {
+		if err := holder.release(); err != nil {
+			caddy.Log().Named("chatgate").Error("closing the stores", zap.Error(err))
+		}
+	}
 }
 
 // Handle implements caddyevents.Handler for "stopping". When the process is going away, live connections are told to

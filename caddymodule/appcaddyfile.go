@@ -47,6 +47,9 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //	    key_rotation  30d
 //	    drain         3s
 //	    mail          off | file <directory> { … } | smtp <url> { … }
+//	    sms           off | file <directory> | webhook <url> { … }
+//	    phone_countries <code>...
+//	    sms_budget    500/1d
 //	    conceal_accounts
 //	    first_invite  {env.NAME} { … }
 //	    hash {
@@ -59,7 +62,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //	    }
 //	}
 //
-// What is in the blocks of accounts, sessions, mail and first_invite is said where those are read.
+// What is in the blocks of accounts, sessions, mail, sms and first_invite is said where those are read.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the option's name
 	if d.NextArg() {
@@ -132,6 +135,12 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		return durationArg(d, &a.Drain)
 	case "mail":
 		return a.unmarshalMail(d)
+	case "sms":
+		return a.unmarshalSMS(d)
+	case "phone_countries":
+		return a.unmarshalCountries(d)
+	case "sms_budget":
+		return oneArg(d, (*string)(&a.SMSBudget))
 	case "conceal_accounts":
 		return flagOption(d, &a.ConcealAccounts)
 	case "first_invite":
@@ -139,7 +148,7 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "hash":
 		return a.unmarshalHash(d)
 	default:
-		return d.Errf("unknown option %q of chatgate; there are accounts, sessions, feed_grace, live_grace, registration, issuer, audience, min_password, session_idle, session_max, login_rate, signup_rate, login_backoff, key_rotation, drain, mail, conceal_accounts, first_invite and hash", option)
+		return d.Errf("unknown option %q of chatgate; there are accounts, sessions, feed_grace, live_grace, registration, issuer, audience, min_password, session_idle, session_max, login_rate, signup_rate, login_backoff, key_rotation, drain, mail, sms, phone_countries, sms_budget, conceal_accounts, first_invite and hash", option)
 	}
 }
 
@@ -227,6 +236,7 @@ func (a *App) checkOptions() error {
 	probe := &App{
 		MinPassword: a.MinPassword, LoginRate: a.LoginRate, SignupRate: a.SignupRate, LoginBackoff: a.LoginBackoff,
 		Hash: a.Hash, KeyRotation: a.KeyRotation, Drain: a.Drain,
+		PhoneCountries: a.PhoneCountries, SMSBudget: a.SMSBudget,
 	}
 	if !hasPlaceholder(a.Issuer) {
 		probe.Issuer = a.Issuer

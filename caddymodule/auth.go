@@ -167,6 +167,10 @@ var authAnswers = answers{
 	authcore.KindBadCode:            {status: http.StatusUnauthorized, code: "bad_code"},
 	authcore.KindNoEmail:            {status: http.StatusConflict, code: "no_email"},
 	authcore.KindMailFailed:         {status: http.StatusServiceUnavailable, code: "mail_failed"},
+	authcore.KindInvalidPhone:       {status: http.StatusUnprocessableEntity, code: "invalid_number"},
+	authcore.KindPhoneTaken:         {status: http.StatusConflict, code: "number_taken"},
+	authcore.KindUnverifiedPhone:    {status: http.StatusForbidden, code: "unverified_number"},
+	authcore.KindUnverifiedEmail:    {status: http.StatusForbidden, code: "unverified_email"},
 }
 
 // authError is the body of an error.

@@ -45,6 +45,10 @@ var kindAnswers = map[string]map[authcore.Kind]string{
 		authcore.KindBadCode:            `401 {"error":{"type":"CODE_INVALID","Type":"CODE_INVALID","message":"shown"},"data":null}`,
 		authcore.KindNoEmail:            `409 {"error":{"type":"NO_EMAIL","Type":"NO_EMAIL","message":"shown"},"data":null}`,
 		authcore.KindMailFailed:         `503 {"error":{"type":"MAIL_FAILED","Type":"MAIL_FAILED","message":"shown"},"data":null}`,
+		authcore.KindInvalidPhone:       `400 {"error":{"type":"BAD_BINDING","Type":"BAD_BINDING","message":"shown"},"data":null}`,
+		authcore.KindPhoneTaken:         `400 {"error":{"type":"USER_EXISTS","Type":"USER_EXISTS","message":"shown"},"data":null}`,
+		authcore.KindUnverifiedPhone:    `403 {"error":{"type":"UNVERIFIED_NUMBER","Type":"UNVERIFIED_NUMBER","message":"shown"},"data":null}`,
+		authcore.KindUnverifiedEmail:    `403 {"error":{"type":"UNVERIFIED_EMAIL","Type":"UNVERIFIED_EMAIL","message":"shown"},"data":null}`,
 	},
 	"auth": {
 		authcore.KindInternal:           `500 {"error":"internal","message":"internal error"}`,
@@ -68,6 +72,10 @@ var kindAnswers = map[string]map[authcore.Kind]string{
 		authcore.KindBadCode:            `401 {"error":"bad_code","message":"shown"}`,
 		authcore.KindNoEmail:            `409 {"error":"no_email","message":"shown"}`,
 		authcore.KindMailFailed:         `503 {"error":"mail_failed","message":"shown"}`,
+		authcore.KindInvalidPhone:       `422 {"error":"invalid_number","message":"shown"}`,
+		authcore.KindPhoneTaken:         `409 {"error":"number_taken","message":"shown"}`,
+		authcore.KindUnverifiedPhone:    `403 {"error":"unverified_number","message":"shown"}`,
+		authcore.KindUnverifiedEmail:    `403 {"error":"unverified_email","message":"shown"}`,
 	},
 	"users": {
 		authcore.KindInternal:           `500 {"success":false,"data":{"message":"INTERNAL"}}`,
@@ -91,6 +99,10 @@ var kindAnswers = map[string]map[authcore.Kind]string{
 		authcore.KindBadCode:            `401 {"success":false,"data":{"message":"ERROR_INVALID_OTP"}}`,
 		authcore.KindNoEmail:            `200 {"success":false,"data":{"message":"ERROR_NO_EMAIL_SET"}}`,
 		authcore.KindMailFailed:         `500 {"success":false,"data":{"message":"ERROR_EMAIL_SENDING_FAILED"}}`,
+		authcore.KindInvalidPhone:       `422 {"success":false,"data":{"message":"INVALID_INPUT"}}`,
+		authcore.KindPhoneTaken:         `409 {"success":false,"data":{"message":"NUMBER_TAKEN"}}`,
+		authcore.KindUnverifiedPhone:    `403 {"success":false,"data":{"message":"UNVERIFIED_NUMBER"}}`,
+		authcore.KindUnverifiedEmail:    `403 {"success":false,"data":{"message":"UNVERIFIED_EMAIL"}}`,
 	},
 }
 

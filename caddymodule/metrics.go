@@ -9,6 +9,7 @@ import (
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/authcore/mailer"
+	"github.com/chatgate/chatgate/authcore/texter"
 )
 
 // Every configuration has a metrics registry of its own, while what is measured belongs to the process: so the
@@ -25,11 +26,12 @@ var (
 	})
 	measured = new(stateCollector)
 	mailed   = new(mailCollector)
+	texted   = new(textCollector)
 )
 
 // registerMetrics adds the collectors to the registry of a configuration.
 func registerMetrics(registry prometheus.Registerer) error {
-	for _, c := range []prometheus.Collector{revocationSeconds, revocationUnanswered, measured, mailed} {
+	for _, c := range []prometheus.Collector{revocationSeconds, revocationUnanswered, measured, mailed, texted} {
 		if err := registry.Register(c); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
 		}
@@ -173,4 +175,47 @@ func (c *mailCollector) Collect(ch chan<- prometheus.Metric) {
 
 func addMail(a, b mailer.Stats) mailer.Stats {
 	return mailer.Stats{Sent: a.Sent + b.Sent, Failed: a.Failed + b.Failed, Dropped: a.Dropped + b.Dropped, Queued: a.Queued + b.Queued}
+}
+
+// textCollector reads what all texters have to tell when it is asked.
+type textCollector struct {
+	mu     sync.Mutex
+	open   []*texter.Texter
+	closed texter.Stats // sums of those that are, since a counter never falls
+}
+
+func (c *textCollector) add(t *texter.Texter) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open = append(c.open, t)
+}
+
+// remove is for a texter that nobody uses any more.
+func (c *textCollector) remove(t *texter.Texter) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open = slices.DeleteFunc(c.open, func(o *texter.Texter) bool { return o == t })
+	c.closed = addTexts(c.closed, t.Stats())
+}
+
+var textMessages = prometheus.NewDesc("chatgate_sms_messages_total", "Text messages: handed over to the provider, or failed.", []string{"result"}, nil)
+
+// Describe implements prometheus.Collector.
+func (c *textCollector) Describe(ch chan<- *prometheus.Desc) { ch <- textMessages }
+
+// Collect implements prometheus.Collector.
+func (c *textCollector) Collect(ch chan<- prometheus.Metric) {
+	c.mu.Lock()
+	s := c.closed
+	for _, t := range c.open {
+		s = addTexts(s, t.Stats())
+	}
+	c.mu.Unlock()
+	for result, n := range map[string]uint64{"sent": s.Sent, "failed": s.Failed} {
+		ch <- prometheus.MustNewConstMetric(textMessages, prometheus.CounterValue, float64(n), result)
+	}
+}
+
+func addTexts(a, b texter.Stats) texter.Stats {
+	return texter.Stats{Sent: a.Sent + b.Sent, Failed: a.Failed + b.Failed}
 }

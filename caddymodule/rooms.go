@@ -124,6 +124,10 @@ var roomsAnswers = answers{
 	authcore.KindBadCode:            {status: http.StatusUnauthorized, code: "CODE_INVALID"},
 	authcore.KindNoEmail:            {status: http.StatusConflict, code: "NO_EMAIL"},
 	authcore.KindMailFailed:         {status: http.StatusServiceUnavailable, code: "MAIL_FAILED"},
+	authcore.KindInvalidPhone:       {status: http.StatusBadRequest, code: "BAD_BINDING"},
+	authcore.KindPhoneTaken:         {status: http.StatusBadRequest, code: "USER_EXISTS"},
+	authcore.KindUnverifiedPhone:    {status: http.StatusForbidden, code: "UNVERIFIED_NUMBER"},
+	authcore.KindUnverifiedEmail:    {status: http.StatusForbidden, code: "UNVERIFIED_EMAIL"},
 }
 
 func (rooms) wrongMethod() answer {

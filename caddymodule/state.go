@@ -121,7 +121,7 @@ func (h *stateHolder) openLocked(ctx context.Context, t tuning) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	o := authcore.StateOptions{
-		Accounts: db, Sessions: db, Revocations: db, Codes: db, Invites: db, Devices: db, Keys: db,
+		Accounts: db, Sessions: db, Revocations: db, Codes: db, Invites: db, Phones: db, Devices: db, Keys: db,
 		FeedGrace: t.feedGrace, LiveGrace: t.liveGrace,
 		KeyRotate: t.keyRotation, MaxTokens: maxTokens, Observe: observeRevocation, Log: slog.New(processLog{}),
 	}

@@ -74,6 +74,10 @@ var usersAnswers = answers{
 	authcore.KindBadCode:            {status: http.StatusUnauthorized, code: "ERROR_INVALID_OTP"},
 	authcore.KindNoEmail:            {status: http.StatusOK, code: "ERROR_NO_EMAIL_SET"},
 	authcore.KindMailFailed:         {status: http.StatusInternalServerError, code: "ERROR_EMAIL_SENDING_FAILED"},
+	authcore.KindInvalidPhone:       {status: http.StatusUnprocessableEntity, code: "INVALID_INPUT"},
+	authcore.KindPhoneTaken:         {status: http.StatusConflict, code: "NUMBER_TAKEN"},
+	authcore.KindUnverifiedPhone:    {status: http.StatusForbidden, code: "UNVERIFIED_NUMBER"},
+	authcore.KindUnverifiedEmail:    {status: http.StatusForbidden, code: "UNVERIFIED_EMAIL"},
 }
 
 // usersLoginAnswers are those for a name of nobody, which no account is made of: because a login never does that, or

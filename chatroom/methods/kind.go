@@ -26,6 +26,10 @@ var kindCodes = map[authcore.Kind]Code{
 	authcore.KindBadCode:            BadCredentials,
 	authcore.KindNoEmail:            BadRequest,
 	authcore.KindMailFailed:         Unavailable,
+	authcore.KindInvalidPhone:       BadRequest,
+	authcore.KindPhoneTaken:         BadRequest,
+	authcore.KindUnverifiedPhone:    BadCredentials,
+	authcore.KindUnverifiedEmail:    BadCredentials,
 }
 
 // codeOf returns what a client is told of an error.

@@ -112,6 +112,9 @@ func (p *pump) readPass(buf []byte) (int, error) {
 func (p *pump) pass(b []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.relay.raw != nil {
+		return p.passRawLocked(b)
+	}
 	if p.over || p.discard {
 		p.discard, p.nheld = true, 0
 		return nil
@@ -161,6 +164,9 @@ func (p *pump) failLocked(err error) error {
 	p.over, p.nheld = true, 0
 	switch {
 	case p.relay.ended.Load():
+	case !p.frames.fromClient && p.relay.raw != nil:
+		p.relay.abort()
+		return err
 	case !p.frames.fromClient:
 		return err // the downstream is gone
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -228,6 +234,8 @@ func (p *pump) finish(err error) {
 			return
 		}
 		p.relay.abort()
+	case p.relay.raw != nil:
+		p.finishRaw(err)
 	case errors.Is(err, io.EOF):
 		p.mu.Lock()
 		silent := !p.relay.gone.Load() && !p.frames.closed && p.frames.boundary()

@@ -38,7 +38,8 @@ const checkEvery = 5 * time.Second
 // A read that comes back short has emptied the socket, so the usual second read that finds nothing is left out: the
 // poller is edge-triggered and reports what arrives from here on. The one thing that can hide behind a short read is
 // the end of the stream, when it came in the same event as the data. After a close frame, of src or of ours, the end is
-// expected and looked for at once; after anything else a read deadline makes us look again within checkEvery.
+// expected and looked for at once, as it is where there are no frames: the end of such a stream is part of what it says.
+// After anything else a read deadline makes us look again within checkEvery.
 func (p *pump) runRaw(raw syscall.RawConn) error {
 	var result error
 	for {
@@ -80,7 +81,7 @@ func (p *pump) readRaw(fd int) (more bool, err error) {
 	if err := p.pass(buf[:off+n]); err != nil {
 		return false, err
 	}
-	if off+n == largeBuffer || p.frames.closed || p.discard {
+	if off+n == largeBuffer || p.frames.closed || p.discard || p.relay.raw != nil {
 		return true, nil
 	}
 	p.checkLater()

@@ -24,6 +24,7 @@ type RelayOptions struct {
 	MaxMessage uint64 // bytes of a message in either direction; 0 means any
 	Extensions bool   // the peers negotiated some, so the reserved bits are theirs
 	OnClose    func() // called once, when both sides are closed
+	Raw        *Raw   // bytes instead of frames; then MaxMessage and Extensions mean nothing
 }
 
 // The times of a relay.
@@ -34,7 +35,7 @@ const (
 	lingerTimeout = 5 * time.Second  // for one side to finish once the other has
 )
 
-// Relay is a WebSocket between a downstream and an upstream.
+// Relay is a WebSocket between a downstream and an upstream, or any stream of bytes.
 type Relay struct {
 	Lease  authcore.Lease // under the session that the connection hangs on
 	toUp   pump
@@ -46,6 +47,7 @@ type Relay struct {
 	gone   atomic.Bool   // the downstream has ended
 	closes atomic.Int32  // directions that a close frame of a peer has passed
 	left   atomic.Int32  // who still uses the connections: the pumps, and a close under way
+	raw    *rawRelay     // nil for a WebSocket
 }
 
 // NewRelay takes the upstream of a connection that is about to be, and the bytes that it sent early. The relay can be
@@ -55,6 +57,9 @@ func NewRelay(up Conn, early []byte, o RelayOptions) *Relay {
 	r.toUp = pump{relay: r, dst: up, frames: frames{fromClient: true, readOnly: o.ReadOnly, extensions: o.Extensions, maxMessage: o.MaxMessage}}
 	r.toDn = pump{relay: r, src: up, early: early, frames: frames{extensions: o.Extensions, maxMessage: o.MaxMessage}}
 	r.left.Store(2)
+	if o.Raw != nil {
+		r.raw = newRawRelay(*o.Raw)
+	}
 	return r
 }
 
@@ -66,6 +71,7 @@ func (r *Relay) SetDownstream(down Conn, early []byte) {
 
 // Start relays in the background.
 func (r *Relay) Start() {
+	r.watch()
 	close(r.begun)
 	go r.toUp.run()
 	go r.toDn.run()
@@ -83,13 +89,15 @@ func (r *Relay) Abandon() {
 // then.
 func (r *Relay) Run() {
 	r.done = make(chan struct{})
+	r.watch()
 	close(r.begun)
 	go r.toDn.run()
 	r.toUp.run()
 	<-r.done
 }
 
-// End implements [authcore.LiveConn]: both peers get a close frame, between two frames, and a moment to answer.
+// End implements [authcore.LiveConn]: both peers get a close frame, between two frames, and a moment to answer. Where
+// there are no frames there is nothing to be said, and both sides are closed at once.
 func (r *Relay) End(cause authcore.EndCause) {
 	go func() {
 		<-r.begun
@@ -103,6 +111,10 @@ func (r *Relay) close(code CloseCode) {
 		return
 	}
 	defer r.leave()
+	if r.raw != nil {
+		r.abort()
+		return
+	}
 	up := code
 	if code == ClosePolicy || code == CloseProtocol || code == CloseTooBig || code >= 4000 {
 		up = CloseGoingAway // the downstream's fault is none of the upstream's business
@@ -160,6 +172,7 @@ func (r *Relay) leave() {
 		hangUp(down)
 	}
 	hangUp(r.toUp.dst)
+	r.unwatch()
 	if r.opts.OnClose != nil {
 		r.opts.OnClose()
 	}

@@ -5,4 +5,5 @@ package chatgate
 
 import (
 	_ "github.com/chatgate/chatgate/caddymodule" // the app and the HTTP handlers
+	_ "github.com/chatgate/chatgate/tcpproxy"    // the layer4 handlers
 )

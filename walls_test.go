@@ -33,13 +33,19 @@ type wall struct {
 var walls = []wall{
 	{
 		rule: "the domain knows no Caddy, no database driver, no net/http, and nothing else of ours",
-		pkg:  "authcore", except: append(slices.Clone(stores), "authcore/mailer"),
+		pkg:  "authcore", except: append(slices.Clone(stores), "authcore/mailer", "authcore/texter"),
 		forbid: slices.Concat(caddyPaths, driverPaths, []string{"net/http"}),
 	},
 	{
 		rule:   "the mailer knows no Caddy, no database driver, no net/http, and of ours only the domain",
 		pkg:    "authcore/mailer",
 		forbid: slices.Concat(caddyPaths, driverPaths, []string{"net/http"}),
+		ours:   []string{"authcore"},
+	},
+	{
+		rule:   "the texter knows no Caddy, no database driver, and of ours only the domain",
+		pkg:    "authcore/texter",
+		forbid: slices.Concat(caddyPaths, driverPaths),
 		ours:   []string{"authcore"},
 	},
 	{
@@ -65,6 +71,16 @@ var walls = []wall{
 		pkg:  "chatroom", except: []string{"chatroom/demo"},
 		forbid: slices.Concat(caddyPaths, driverPaths),
 		ours:   []string{"authcore"},
+	},
+	{
+		rule: "the TCP side knows of ours only the relay and the domain, and no store; what Caddy brings along is Caddy's",
+		pkg:  "tcpproxy", except: []string{"tcpproxy/line"},
+		ours: []string{"chatroom", "authcore", "tcpproxy/line"},
+	},
+	{
+		rule:   "the line protocol's wire is text, and nothing behind it",
+		pkg:    "tcpproxy/line",
+		forbid: slices.Concat(caddyPaths, driverPaths, []string{"net", "net/http", "context"}),
 	},
 	{
 		rule:   "the demo room stands in for somebody else's chat: no Caddy, no accounts, nothing of ours",
@@ -101,7 +117,7 @@ func TestWalls(t *testing.T) {
 func TestRootImportsTheModules(t *testing.T) {
 	imports, _ := listImports(t)
 
-	for _, pkg := range []string{"caddymodule"} {
+	for _, pkg := range []string{"caddymodule", "tcpproxy"} {
 		if !slices.Contains(imports[root], path(pkg)) {
 			t.Errorf("%s must import %s: it is the one import that brings every module into a Caddy binary", root, path(pkg))
 		}

@@ -1,0 +1,330 @@
+package tcpproxy_test
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chatgate/chatgate/internal/gatetest"
+)
+
+const (
+	patience = 30 * time.Second
+	secret   = "Lantern-Quarry-71"
+)
+
+// gateway is a real one, with a line listener for accounts and another one that is a gate.
+type gateway struct {
+	*gatetest.Gateway
+	t              testing.TB
+	lines, gate    string // their addresses
+	file           string
+	upstreamListen net.Listener
+}
+
+func startGateway(t testing.TB) *gateway {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	g := &gateway{
+		t: t, upstreamListen: ln,
+		lines: fmt.Sprintf("127.0.0.1:%d", gatetest.FreePort(t)), gate: fmt.Sprintf("127.0.0.1:%d", gatetest.FreePort(t)),
+	}
+	g.file = strings.NewReplacer("{{LINES}}", g.lines, "{{GATE}}", g.gate, "{{UPSTREAM}}", ln.Addr().String()).Replace(`{
+	{{GLOBAL}}
+	chatgate {
+		accounts sqlite {{DIR}}/accounts.db
+		login_rate 100000/1s
+	}
+	layer4 {
+		{{LINES}} {
+			route {
+				chatgate_tls {
+					handshake_timeout 10s
+					per_address 3000
+				}
+				chatgate_line {
+					line_timeout 3s
+					per_address 3000
+				}
+			}
+		}
+		{{GATE}} {
+			route {
+				chatgate_tls
+				chatgate_line {
+					upstream {{UPSTREAM}}
+				}
+			}
+		}
+	}
+}
+http://{{HTTP}} {
+	chatgate_accounts rooms
+}
+https://{{HTTPS}} {
+	respond ok
+}
+`)
+	g.Gateway = gatetest.Start(t, g.file)
+	gatetest.Eventually(t, "a certificate", func() bool {
+		c, err := tls.Dial("tcp", g.lines, clientTLS)
+		if err != nil {
+			return false
+		}
+		c.Close()
+		return true
+	})
+	return g
+}
+
+var clientTLS = &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"}
+
+// conn is a client's, or an upstream's.
+type conn struct {
+	net.Conn
+	t  testing.TB
+	br *bufio.Reader
+}
+
+func (g *gateway) dial(addr string) *conn {
+	g.t.Helper()
+	c, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", addr, clientTLS)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return newConn(g.t, c)
+}
+
+func newConn(t testing.TB, c net.Conn) *conn {
+	t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(2 * patience))
+	return &conn{c, t, bufio.NewReader(c)}
+}
+
+func (g *gateway) accept() *conn {
+	g.t.Helper()
+	_ = g.upstreamListen.(*net.TCPListener).SetDeadline(time.Now().Add(patience))
+	c, err := g.upstreamListen.Accept()
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return newConn(g.t, c)
+}
+
+func (c *conn) send(s string) {
+	c.t.Helper()
+	if _, err := io.WriteString(c, s); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *conn) line() string {
+	c.t.Helper()
+	s, err := c.br.ReadString('\n')
+	if err != nil {
+		c.t.Fatalf("got %q, %v; want a line", s, err)
+	}
+	return strings.TrimSuffix(s, "\n")
+}
+
+func (c *conn) expect(want string) {
+	c.t.Helper()
+	got := make([]byte, len(want))
+	if n, err := io.ReadFull(c.br, got); string(got) != want {
+		c.t.Fatalf("got %q, %v; want %q", got[:n], err, want)
+	}
+}
+
+func TestGateway(t *testing.T) {
+	g := startGateway(t)
+	g.Register("alice", secret)
+
+	c := g.dial(g.lines)
+	c.send("login u:alice p:wrong\r\nlogin u:alice p:" + secret + "\r\n")
+	c.expect("nop credentials\n")
+	word := strings.Fields(c.line())
+	if len(word) != 3 || word[0] != "ok" {
+		t.Fatalf("got %q", word)
+	}
+	at, err := time.Parse(time.RFC3339, word[2])
+	if err != nil || !strings.HasSuffix(word[2], "Z") || time.Until(at) > time.Hour || time.Until(at) < 50*time.Minute {
+		t.Errorf("good until %s, %v", word[2], err)
+	}
+
+	d := g.dial(g.gate)
+	d.send("token t:" + word[1] + "\nhello in the same packet")
+	u := g.accept()
+	d.expect("ok\n")
+	u.expect("hello in the same packet")
+
+	// A reload leaves it alone; what it names differently holds for what comes after it.
+	half := g.dial(g.gate)
+	half.send("token ")
+	for i := range 3 {
+		if err := g.Reload(strings.Replace(g.file, "login_rate 100000/1s", fmt.Sprintf("login_rate 1000%d/1s", i), 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.send("still")
+	u.expect("still")
+	u.send("here")
+	d.expect("here")
+	half.send("t:" + word[1] + "\n")
+	half.expect("ok\n")
+	v := g.accept()
+
+	// A logout over HTTP reaches both.
+	if status, _, body := g.Call("POST", "/api/v1/logout", word[1], ""); status != 200 {
+		t.Fatal(status, body)
+	}
+	for _, x := range []*conn{d, u, half, v} {
+		if b, err := io.ReadAll(x.br); len(b) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("got %q, %v", b, err)
+		}
+	}
+	c.send("token t:" + word[1] + "\n")
+	c.expect("nop badtoken\n")
+
+	// What is not TLS, or not enough of it, is not answered with lines; LIN-04.
+	for name, config := range map[string]*tls.Config{
+		"TLS 1.1":     {InsecureSkipVerify: true, ServerName: "localhost", MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11},
+		"weak cipher": {InsecureSkipVerify: true, ServerName: "localhost", MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA}},
+	} {
+		if c, err := tls.Dial("tcp", g.lines, config); err == nil {
+			c.Close()
+			t.Errorf("%s was accepted", name)
+		}
+	}
+	raw, err := net.Dial("tcp", g.lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newConn(t, raw)
+	p.send("login u:alice p:" + secret + "\n")
+	if b, _ := io.ReadAll(p.br); bytes.Contains(b, []byte("ok")) || bytes.Contains(b, []byte("nop")) {
+		t.Errorf("plain text was answered with %q", b)
+	}
+	for _, word := range []string{secret, word[1]} {
+		if strings.Contains(g.Log(), word) {
+			t.Errorf("the log has a secret")
+		}
+	}
+	if log := g.Log(); strings.Contains(log, `"level":"error"`) {
+		t.Errorf("there are errors in the log")
+	}
+}
+
+// TestEndlessLines is LIN-01 and LIN-05: what a thousand strangers send, or do not send, costs no more than their bounded
+// buffers, and they do not stay.
+func TestEndlessLines(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a while")
+	}
+	g := startGateway(t)
+	g.Register("alice", secret)
+	before := g.Usage()
+	const n = 1000
+	junk := bytes.Repeat([]byte("x"), 256<<10)
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	var got [3]int
+	limit := make(chan struct{}, 16) // handshakes at once, of 2 busy cores
+	conns := make(chan *conn, n)
+	for i := range n {
+		all.Go(func() {
+			limit <- struct{}{}
+			var c *conn
+			switch i % 3 {
+			case 0, 1:
+				raw, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", g.lines, clientTLS)
+				<-limit
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				c = newConn(t, raw)
+			default: // not even a handshake
+				raw, err := net.Dial("tcp", g.lines)
+				<-limit
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				c = newConn(t, raw)
+				_, _ = c.Write([]byte("\x16\x03\x01\x02\x00"))
+			}
+			conns <- c
+			if i%3 == 0 {
+				go func() {
+					for range 256 { // 64 MiB, if it were let
+						if _, err := c.Write(junk); err != nil {
+							return
+						}
+					}
+				}()
+			}
+			b, err := io.ReadAll(c.br)
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("kind %d is still open", i%3)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case i%3 == 0 && (string(b) == "nop syntax:\n" || err != nil), i%3 > 0 && !bytes.Contains(b, []byte("nop")):
+				got[i%3]++
+			default:
+				t.Errorf("kind %d got %q, %v", i%3, b, err)
+			}
+		})
+	}
+	peak := before
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		all.Wait()
+	}()
+	for open := true; open; {
+		select {
+		case <-done:
+			open = false
+		case <-time.After(100 * time.Millisecond):
+			if u := g.Usage(); u.RSS > peak.RSS {
+				peak = u
+			}
+		}
+	}
+	close(conns)
+	for c := range conns {
+		c.Close()
+	}
+	t.Logf("%d, %d and %d ended as they should; RSS %d MiB, at most %d MiB; goroutines %d, at most %d",
+		got[0], got[1], got[2], before.RSS>>20, peak.RSS>>20, before.Goroutines, peak.Goroutines)
+	// A TLS connection of Go's own has buffers for a record; what is to be seen is that 64 MiB a client are not kept.
+	if grown := peak.RSS - before.RSS; grown > n*200<<10 {
+		t.Errorf("memory grew by %d MiB", grown>>20)
+	}
+	gatetest.Eventually(t, "the end of every connection", func() bool {
+		u := g.Usage()
+		return u.Goroutines < before.Goroutines+20 && u.FDs < before.FDs+20
+	})
+	c := g.dial(g.lines)
+	c.send("login u:alice p:" + secret + "\n")
+	if got := c.line(); !strings.HasPrefix(got, "ok ") {
+		t.Errorf("then, a login gets %q", got)
+	}
+}

@@ -1,0 +1,234 @@
+package tcpproxy
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/mholt/caddy-l4/layer4"
+	"github.com/mholt/caddy-l4/modules/l4proxy"
+
+	"github.com/chatgate/chatgate/authcore"
+)
+
+func init() {
+	caddy.RegisterModule(new(Line))
+}
+
+// Line is the layer4 handler chatgate_line: account requests, one a line, and, with an upstream, the gate before a legacy
+// TCP chat. It ends a chain of handlers, behind chatgate_tls. All fields are optional.
+type Line struct {
+	// The upstreams, how one is chosen, their health checks, and whether they speak the PROXY protocol: the
+	// configuration of caddy-l4's proxy. Of proxy_protocol v2, chatgate adds who is there as TLVs: 0xE0 the username, 0xE1
+	// the account's UUID, 0xE2 "read-write" or "read-only". Default: none, and the connection stays for more requests.
+	Proxy *l4proxy.Handler `json:"proxy,omitempty"`
+	// Lines that the upstream is sent first, such as "NICK {user.name}". There are {user.name}, {user.id},
+	// {user.display_name}, {user.access}, {client.ip}, and what Caddy knows at the start, such as {env.PASSWORD}. A line
+	// with a field that has no value, such as a visitor's name, is not sent.
+	FirstLines []string `json:"first_lines,omitempty"`
+	// Whether the request "visit" lets in who has no account, to read along: "refuse" (the default), "drop" what such a
+	// client sends, or "cut" the connection at the first byte of it.
+	Anonymous string `json:"anonymous,omitempty"`
+	// What a connection hangs on: its "session" (the default), or also its "token".
+	Expiry string `json:"expiry,omitempty"`
+	// How long the tokens are good that a login gives. Default: 1h.
+	TokenLifetime caddy.Duration `json:"token_lifetime,omitempty"`
+	// How long a line may take, all in all. Default: 15s.
+	LineTimeout caddy.Duration `json:"line_timeout,omitempty"`
+	// How long dialling an upstream may take. Default: 10s.
+	DialTimeout caddy.Duration `json:"dial_timeout,omitempty"`
+	// A connection that was handed over ends after so long without a byte in either direction. Default: never; but a peer
+	// that is gone is noticed by TCP keep-alive.
+	IdleTimeout caddy.Duration `json:"idle_timeout,omitempty"`
+	// How many requests of a connection may come to nothing. Default: 3.
+	Tries int `json:"tries,omitempty"`
+	// How many requests a connection may make. Default: 16.
+	Requests int `json:"requests,omitempty"`
+	// How many connections without a login one client address may have. Default: 256.
+	PerAddress int `json:"per_address,omitempty"`
+	// How many connections one account may have. Default: 256.
+	PerAccount int `json:"per_account,omitempty"`
+	// Whether connections without TLS are served: behind something else that ends it. Default: false.
+	Plaintext bool `json:"plaintext,omitempty"`
+
+	app         app
+	upstreams   *upstreams
+	provisioned bool // the proxy
+}
+
+// app is what is needed of the chatgate app.
+type app interface {
+	// Service returns the operations, for a request that calls done when it is over.
+	Service(context.Context) (service *authcore.Service, done func(), err error)
+	// Hold keeps the stores open until release, for a connection that outlives its request and its configuration.
+	Hold() (release func())
+}
+
+// Values of options.
+const (
+	anonymousRefuse = "refuse"
+	anonymousDrop   = "drop"
+	anonymousCut    = "cut"
+
+	expirySession = "session"
+	expiryToken   = "token"
+)
+
+// CaddyModule returns the Caddy module information.
+func (*Line) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "layer4.handlers.chatgate_line", New: func() caddy.Module { return new(Line) }}
+}
+
+// Provision finds the app and makes the upstreams ready. Nothing is dialled, except by active health checks.
+func (l *Line) Provision(ctx caddy.Context) error {
+	a, err := ctx.App("chatgate")
+	if err != nil {
+		return fmt.Errorf("getting the chatgate app: %w", err)
+	}
+	var ok bool
+	if l.app, ok = a.(app); !ok {
+		return fmt.Errorf("the chatgate app is a %T, which is not of this version", a)
+	}
+	return l.provision(ctx)
+}
+
+// provision does the rest, for which there need be no app.
+func (l *Line) provision(ctx caddy.Context) error {
+	if err := l.check(); err != nil {
+		return err
+	}
+	l.setDefaults()
+	if l.Proxy == nil {
+		return nil
+	}
+	s := &upstreams{proxy: l.Proxy, timeout: time.Duration(l.DialTimeout)}
+	for i, text := range l.FirstLines {
+		t, err := parseTemplate(text)
+		if err != nil {
+			return fmt.Errorf("first_line %d: %w", i+1, err)
+		}
+		s.first = append(s.first, t)
+	}
+	switch l.Proxy.ProxyProtocol {
+	case "v1":
+		s.version = 1
+	case "v2":
+		s.version = 2
+	}
+	if err := s.provisionTLS(ctx); err != nil {
+		return err
+	}
+	l.provisioned = true // what it took hold of before it failed is to be let go of, too
+	if err := l.Proxy.Provision(ctx); err != nil {
+		return err
+	}
+	if _, ok := l.Proxy.LoadBalancing.SelectionPolicy.(*l4proxy.LeastConnSelection); ok {
+		l.Proxy.LoadBalancing.SelectionPolicy = leastConn{}
+	}
+	l.upstreams = s
+	return nil
+}
+
+func (l *Line) setDefaults() {
+	def := func(d *caddy.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = caddy.Duration(v)
+		}
+	}
+	def(&l.TokenLifetime, time.Hour)
+	def(&l.LineTimeout, 15*time.Second)
+	def(&l.DialTimeout, 10*time.Second)
+	for _, n := range []struct {
+		field *int
+		value int
+	}{{&l.Tries, 3}, {&l.Requests, 16}, {&l.PerAddress, 256}, {&l.PerAccount, 256}} {
+		if *n.field == 0 {
+			*n.field = n.value
+		}
+	}
+}
+
+// check says what is wrong with the fields, in the words of their options.
+func (l *Line) check() error {
+	switch l.Anonymous {
+	case "", anonymousRefuse, anonymousDrop, anonymousCut:
+	default:
+		return fmt.Errorf("anonymous is %q; it is refuse, drop or cut", l.Anonymous)
+	}
+	switch l.Expiry {
+	case "", expirySession, expiryToken:
+	default:
+		return fmt.Errorf("expiry is %q; it is session or token", l.Expiry)
+	}
+	for _, d := range []struct {
+		option    string
+		value     caddy.Duration
+		low, high time.Duration
+	}{
+		{"token_lifetime", l.TokenLifetime, time.Minute, 400 * 24 * time.Hour},
+		{"line_timeout", l.LineTimeout, time.Second, time.Minute},
+		{"dial_timeout", l.DialTimeout, time.Millisecond, callTimeout},
+		{"idle_timeout", l.IdleTimeout, time.Second, 400 * 24 * time.Hour},
+	} {
+		if v := time.Duration(d.value); v != 0 && (v < d.low || v > d.high) {
+			return fmt.Errorf("%s is %s; it must be between %s and %s", d.option, v, d.low, d.high)
+		}
+	}
+	for _, n := range []struct {
+		option string
+		value  int
+		high   int
+	}{
+		{"tries", l.Tries, 100},
+		{"requests", l.Requests, 10_000},
+		{"per_address", l.PerAddress, 1_000_000},
+		{"per_account", l.PerAccount, 1_000_000},
+	} {
+		if n.value < 0 || n.value > n.high {
+			return fmt.Errorf("%s is %d; it must be between 1 and %d", n.option, n.value, n.high)
+		}
+	}
+	return l.checkGate()
+}
+
+// checkGate says what is wrong with what is for an upstream.
+func (l *Line) checkGate() error {
+	if l.Proxy != nil {
+		return checkUpstreams(l.Proxy)
+	}
+	for _, set := range []struct {
+		option string
+		is     bool
+	}{
+		{"first_line", len(l.FirstLines) > 0},
+		{"anonymous", l.visitors()},
+		{"expiry", l.Expiry != ""},
+		{"idle_timeout", l.IdleTimeout != 0},
+		{"dial_timeout", l.DialTimeout != 0},
+		{"per_account", l.PerAccount != 0},
+	} {
+		if set.is {
+			return fmt.Errorf("%s only matters with an upstream; name one with the upstream option", set.option)
+		}
+	}
+	return nil
+}
+
+// visitors reports whether somebody without an account is let in.
+func (l *Line) visitors() bool { return l.Anonymous == anonymousDrop || l.Anonymous == anonymousCut }
+
+// Cleanup lets go of the upstreams. Connections that were handed over stay.
+func (l *Line) Cleanup() error {
+	if !l.provisioned {
+		return nil
+	}
+	return l.Proxy.Cleanup()
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner  = (*Line)(nil)
+	_ caddy.CleanerUpper = (*Line)(nil)
+	_ layer4.NextHandler = (*Line)(nil)
+)

@@ -1,0 +1,149 @@
+package tcpproxy
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime/debug"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/mholt/caddy-l4/layer4"
+	"github.com/mholt/caddy-l4/modules/l4tls"
+	"go.uber.org/zap"
+
+	"github.com/chatgate/chatgate/authcore"
+)
+
+func init() {
+	caddy.RegisterModule(new(TLS))
+}
+
+// tlsVar marks a connection whose handshake had a deadline.
+const tlsVar = "chatgate_tls"
+
+// TLS is the layer4 handler chatgate_tls: caddy-l4's tls, with Caddy's certificates, and with what that lacks where
+// strangers connect: a deadline of the handshake, a limit on how many of them an address has under way, and a recover.
+type TLS struct {
+	l4tls.Handler
+
+	// How long the handshake may take, all in all. Default: 10s.
+	HandshakeTimeout caddy.Duration `json:"handshake_timeout,omitempty"`
+	// How many handshakes one client address may have under way. Default: 64.
+	PerAddress int `json:"per_address,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*TLS) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "layer4.handlers.chatgate_tls", New: func() caddy.Module { return new(TLS) }}
+}
+
+// Provision sets up the certificates.
+func (t *TLS) Provision(ctx caddy.Context) error {
+	if err := t.check(); err != nil {
+		return err
+	}
+	if t.HandshakeTimeout == 0 {
+		t.HandshakeTimeout = caddy.Duration(10 * time.Second)
+	}
+	if t.PerAddress == 0 {
+		t.PerAddress = 64
+	}
+	return t.Handler.Provision(ctx)
+}
+
+func (t *TLS) check() error {
+	if d := time.Duration(t.HandshakeTimeout); d != 0 && (d < 100*time.Millisecond || d > time.Minute) {
+		return fmt.Errorf("handshake_timeout is %s; it must be between 100ms and 1m", d)
+	}
+	if t.PerAddress < 0 || t.PerAddress > 1_000_000 {
+		return errors.New("per_address must be between 1 and 1000000")
+	}
+	return nil
+}
+
+// Handle implements layer4.NextHandler.
+func (t *TLS) Handle(cx *layer4.Connection, next layer4.Handler) (err error) {
+	log := func() *zap.Logger {
+		return caddy.Log().Named("chatgate.tls").With(zap.Stringer("remote", cx.RemoteAddr()))
+	}
+	var key string
+	if at, err := netip.ParseAddrPort(cx.RemoteAddr().String()); err == nil {
+		key = authcore.AddrKey(at.Addr())
+	}
+	if !handshakes.take(key, t.PerAddress) {
+		log().Debug("too many TLS handshakes under way from this address")
+		return nil
+	}
+	underWay := true
+	over := func() {
+		if underWay {
+			underWay = false
+			handshakes.done(key)
+		}
+	}
+	defer func() {
+		over()
+		if p := recover(); p != nil {
+			log().Error("panic while handling a connection", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+			err = nil
+		}
+	}()
+	if err := cx.SetDeadline(time.Now().Add(time.Duration(t.HandshakeTimeout))); err != nil {
+		return nil //nolint:nilerr // the client is gone
+	}
+	err = t.Handler.Handle(cx, layer4.HandlerFunc(func(inner *layer4.Connection) error {
+		over()
+		inner.SetVar(tlsVar, true)
+		if err := inner.SetDeadline(time.Time{}); err != nil {
+			return nil //nolint:nilerr // as above
+		}
+		return next.Handle(inner)
+	}))
+	if err != nil && underWay { // what strangers send is no error of ours; caddy-l4 would log it as one
+		log().Debug("TLS handshake failed", zap.Error(err))
+		return nil
+	}
+	return err
+}
+
+// UnmarshalCaddyfile reads the handler. Syntax, with the defaults:
+//
+//	chatgate_tls {
+//	    handshake_timeout 10s
+//	    per_address       64
+//	    # and whatever caddy-l4's tls takes: connection_policy { ... }
+//	}
+func (t *TLS) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	rest, err := takeOut(d, tlsOptions, func(d *caddyfile.Dispenser, option string) error {
+		var err error
+		if option == "per_address" {
+			err = countArg(d, &t.PerAddress)
+		} else {
+			err = durationArg(d, &t.HandshakeTimeout)
+		}
+		if err != nil {
+			return err
+		}
+		if err := t.check(); err != nil {
+			return d.WrapErr(err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := t.Handler.UnmarshalCaddyfile(caddyfile.NewDispenser(rest)); err != nil {
+		return notOurs("chatgate_tls", tlsOptions, "tls", err)
+	}
+	return nil
+}
+
+var tlsOptions = []string{"handshake_timeout", "per_address"}
+
+// Interface guards
+var (
+	_ caddy.Provisioner  = (*TLS)(nil)
+	_ layer4.NextHandler = (*TLS)(nil)
+)

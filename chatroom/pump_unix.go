@@ -30,16 +30,19 @@ func rawConn(c Conn) syscall.RawConn {
 	return raw
 }
 
-// checkEvery bounds how long an end of src that raised no event of its own goes unnoticed.
-const checkEvery = 5 * time.Second
+// What bounds how long an end of src that raised no event of its own goes unnoticed. Where there are frames, it is rare and
+// not waited for; the end of any other stream is part of what it says.
+const (
+	checkEvery    = 5 * time.Second
+	checkRawEvery = 50 * time.Millisecond
+)
 
 // runRaw reads when there is something to read, into a pooled buffer that is given back before the next wait.
 //
 // A read that comes back short has emptied the socket, so the usual second read that finds nothing is left out: the
 // poller is edge-triggered and reports what arrives from here on. The one thing that can hide behind a short read is
 // the end of the stream, when it came in the same event as the data. After a close frame, of src or of ours, the end is
-// expected and looked for at once, as it is where there are no frames: the end of such a stream is part of what it says.
-// After anything else a read deadline makes us look again within checkEvery.
+// expected and looked for at once. After anything else a read deadline makes us look again within checkEvery or checkRawEvery.
 func (p *pump) runRaw(raw syscall.RawConn) error {
 	var result error
 	for {
@@ -81,7 +84,7 @@ func (p *pump) readRaw(fd int) (more bool, err error) {
 	if err := p.pass(buf[:off+n]); err != nil {
 		return false, err
 	}
-	if off+n == largeBuffer || p.frames.closed || p.discard || p.relay.raw != nil {
+	if off+n == largeBuffer || p.frames.closed || p.discard {
 		return true, nil
 	}
 	p.checkLater()
@@ -106,7 +109,11 @@ func (p *pump) checkLater() {
 	p.dl.Lock()
 	defer p.dl.Unlock()
 	if !p.pinned {
-		p.checkAt = now.Add(checkEvery)
+		every := checkEvery
+		if p.relay.raw != nil {
+			every = checkRawEvery
+		}
+		p.checkAt = now.Add(every)
 		_ = p.src.SetReadDeadline(p.checkAt)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/chatgate/chatgate/internal/syntax"
 )
 
 func init() {
@@ -42,9 +44,9 @@ func (a *Accounts) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("unexpected %q; chatgate_accounts takes one dialect, and a directive of its own for each", d.Val())
 	}
-	seen := make(once)
+	seen := make(syntax.Once)
 	for d.NextBlock(0) {
-		if err := seen.see(d); err != nil {
+		if err := seen.See(d); err != nil {
 			return err
 		}
 		if !slices.Contains(there, d.Val()) {
@@ -63,9 +65,9 @@ func (a *Accounts) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (a *Accounts) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	switch option {
 	case "prefix":
-		return oneArg(d, &a.Prefix)
+		return syntax.One(d, &a.Prefix)
 	case "token_lifetime":
-		return durationArg(d, &a.TokenLifetime)
+		return syntax.Duration(d, &a.TokenLifetime)
 	case "require_invites":
 		a.RequireInvites = new(bool)
 		return onOff(d, a.RequireInvites)
@@ -86,7 +88,7 @@ func (a *Accounts) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 
 func onOff(d *caddyfile.Dispenser, dst *bool) error {
 	var v string
-	err := oneOf(d, &v, "on", "off")
+	err := syntax.OneOf(d, &v, "on", "off")
 	*dst = v == "on"
 	return err
 }

@@ -1,15 +1,15 @@
 package caddymodule
 
 import (
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/chatgate/chatgate/internal/syntax"
 )
 
 func init() {
@@ -68,12 +68,12 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("unexpected %q; chatgate takes its options in a block", d.Val())
 	}
-	seen := make(once)
+	seen := make(syntax.Once)
 	at := make(map[string]caddyfile.Token)
 	var session caddyfile.Token // the last option about the time of sessions, which are judged together
 	for d.NextBlock(0) {
 		option := d.Val()
-		if err := seen.see(d); err != nil {
+		if err := seen.See(d); err != nil {
 			return err
 		}
 		at[option] = d.Token()
@@ -89,14 +89,14 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 	}
 	if option, err := a.checkStores(); err != nil {
-		return wrapAt(at[option], err)
+		return syntax.At(at[option], err)
 	}
 	if a.SessionIdle == 0 && a.SessionMax == 0 {
 		return nil
 	}
 	probe := &App{SessionIdle: a.SessionIdle, SessionMax: a.SessionMax}
 	if err := probe.resolve(caddy.NewReplacer()); err != nil {
-		return wrapAt(session, err)
+		return syntax.At(session, err)
 	}
 	return nil
 }
@@ -108,31 +108,31 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "sessions":
 		return a.unmarshalSessions(d)
 	case "feed_grace":
-		return durationArg(d, &a.FeedGrace)
+		return syntax.Duration(d, &a.FeedGrace)
 	case "live_grace":
-		return durationArg(d, &a.LiveGrace)
+		return syntax.Duration(d, &a.LiveGrace)
 	case "registration":
-		return oneOf(d, &a.Registration, "open", "invite", "closed")
+		return syntax.OneOf(d, &a.Registration, "open", "invite", "closed")
 	case "issuer":
-		return oneArg(d, &a.Issuer)
+		return syntax.One(d, &a.Issuer)
 	case "audience":
-		return oneArg(d, &a.Audience)
+		return syntax.One(d, &a.Audience)
 	case "min_password":
 		return a.unmarshalMinPassword(d)
 	case "session_idle":
-		return durationArg(d, &a.SessionIdle)
+		return syntax.Duration(d, &a.SessionIdle)
 	case "session_max":
-		return durationArg(d, &a.SessionMax)
+		return syntax.Duration(d, &a.SessionMax)
 	case "login_rate":
-		return oneArg(d, (*string)(&a.LoginRate))
+		return syntax.One(d, (*string)(&a.LoginRate))
 	case "signup_rate":
-		return oneArg(d, (*string)(&a.SignupRate))
+		return syntax.One(d, (*string)(&a.SignupRate))
 	case "login_backoff":
 		return a.unmarshalBackoff(d)
 	case "key_rotation":
-		return durationArg(d, &a.KeyRotation)
+		return syntax.Duration(d, &a.KeyRotation)
 	case "drain":
-		return durationArg(d, &a.Drain)
+		return syntax.Duration(d, &a.Drain)
 	case "mail":
 		return a.unmarshalMail(d)
 	case "sms":
@@ -140,7 +140,7 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "phone_countries":
 		return a.unmarshalCountries(d)
 	case "sms_budget":
-		return oneArg(d, (*string)(&a.SMSBudget))
+		return syntax.One(d, (*string)(&a.SMSBudget))
 	case "conceal_accounts":
 		return flagOption(d, &a.ConcealAccounts)
 	case "first_invite":
@@ -153,7 +153,7 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 }
 
 func (a *App) unmarshalMinPassword(d *caddyfile.Dispenser) error {
-	if err := intArg(d, &a.MinPassword); err != nil {
+	if err := syntax.Int(d, &a.MinPassword); err != nil {
 		return err
 	}
 	if a.MinPassword == 0 { // which means the default in JSON
@@ -181,12 +181,12 @@ func (a *App) unmarshalHash(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("unexpected %q; hash takes its options in a block", d.Val())
 	}
-	seen := make(once)
+	seen := make(syntax.Once)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if a.Hash == nil {
 			a.Hash = new(HashConfig)
 		}
-		if err := seen.see(d); err != nil {
+		if err := seen.See(d); err != nil {
 			return err
 		}
 		if err := a.Hash.unmarshalOption(d, d.Val()); err != nil {
@@ -204,7 +204,7 @@ func (a *App) unmarshalHash(d *caddyfile.Dispenser) error {
 
 func (c *HashConfig) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	if option == "wait" {
-		return durationArg(d, &c.Wait)
+		return syntax.Duration(d, &c.Wait)
 	}
 	known, ok := map[string]struct {
 		least, most int
@@ -220,7 +220,7 @@ func (c *HashConfig) unmarshalOption(d *caddyfile.Dispenser, option string) erro
 		return d.Errf("unknown option %q of hash; there are memory_kib, time, threads, parallel, queue and wait", option)
 	}
 	var n int
-	if err := intArg(d, &n); err != nil {
+	if err := syntax.Int(d, &n); err != nil {
 		return err
 	}
 	if n < known.least || n > known.most {
@@ -248,76 +248,3 @@ func (a *App) checkOptions() error {
 }
 
 func hasPlaceholder(s string) bool { return strings.Contains(s, "{") }
-
-// once holds the options of a block that were there.
-type once map[string]bool
-
-// see refuses the option at d if it was there before.
-func (o once) see(d *caddyfile.Dispenser) error {
-	option := d.Val()
-	if o[option] {
-		return d.Errf("%s is there twice; keep one of them", option)
-	}
-	o[option] = true
-	return nil
-}
-
-// wrapAt says where in the Caddyfile err comes from, for an error that shows later than at its token.
-func wrapAt(t caddyfile.Token, err error) error {
-	d := caddyfile.NewDispenser([]caddyfile.Token{t})
-	d.Next()
-	return d.WrapErr(err)
-}
-
-func oneArg(d *caddyfile.Dispenser, dst *string) error {
-	option := d.Val()
-	args := d.RemainingArgs()
-	switch {
-	case len(args) == 0:
-		return d.Errf("%s needs a value", option)
-	case len(args) > 1:
-		return d.Errf("%s takes one value, not %d; one with spaces goes into quotes", option, len(args))
-	case args[0] == "":
-		return d.Errf("%s is empty; give it a value, or leave it out", option)
-	}
-	*dst = args[0]
-	return nil
-}
-
-func oneOf(d *caddyfile.Dispenser, dst *string, values ...string) error {
-	option := d.Val()
-	args := d.RemainingArgs()
-	if len(args) != 1 || !slices.Contains(values, args[0]) {
-		return d.Errf("%s is %q; it is one of %q", option, strings.Join(args, " "), values)
-	}
-	*dst = args[0]
-	return nil
-}
-
-func intArg(d *caddyfile.Dispenser, dst *int) error {
-	option := d.Val()
-	var v string
-	if err := oneArg(d, &v); err != nil {
-		return err
-	}
-	n, err := strconv.Atoi(v)
-	if err != nil {
-		return d.Errf("%s is %q; it is a whole number, without a unit", option, v)
-	}
-	*dst = n
-	return nil
-}
-
-func durationArg(d *caddyfile.Dispenser, dst *caddy.Duration) error {
-	option := d.Val()
-	var v string
-	if err := oneArg(d, &v); err != nil {
-		return err
-	}
-	dur, err := caddy.ParseDuration(v)
-	if err != nil || dur <= 0 || dur > 10*365*24*time.Hour {
-		return d.Errf("%s is %q, which is no positive duration such as 10s, 15m or 30d", option, v)
-	}
-	*dst = caddy.Duration(dur)
-	return nil
-}

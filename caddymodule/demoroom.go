@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/chatgate/chatgate/chatroom/demo"
+	"github.com/chatgate/chatgate/internal/syntax"
 )
 
 func init() {
@@ -85,15 +86,15 @@ func (h *DemoRoom) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("unexpected %q; chatgate_demo_room takes a matcher and nothing else on its line", d.Val())
 	}
-	seen := make(once)
+	seen := make(syntax.Once)
 	for d.NextBlock(0) {
 		if d.Val() != "title" {
 			return d.Errf("unknown option %q of chatgate_demo_room; there is: title", d.Val())
 		}
-		if err := seen.see(d); err != nil {
+		if err := seen.See(d); err != nil {
 			return err
 		}
-		if err := oneArg(d, &h.Title); err != nil {
+		if err := syntax.One(d, &h.Title); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/chatgate/chatgate/internal/syntax"
 )
 
 // unmarshalMail reads how e-mail leaves. Syntax, with the defaults:
@@ -49,12 +51,12 @@ func (a *App) unmarshalMail(d *caddyfile.Dispenser) error {
 	c.Transport = args[0]
 	a.Mail = c
 	return unmarshalStore(d, line, c.check, map[string]func() error{
-		"from":      func() error { return oneArg(d, &c.From) },
-		"tls":       func() error { return oneOf(d, &c.TLS, "starttls", "implicit", "off") },
-		"ca":        func() error { return oneArg(d, &c.CA) },
-		"hello":     func() error { return oneArg(d, &c.Hello) },
-		"templates": func() error { return oneArg(d, &c.Templates) },
-		"queue":     func() error { return countArg(d, &c.Queue) },
+		"from":      func() error { return syntax.One(d, &c.From) },
+		"tls":       func() error { return syntax.OneOf(d, &c.TLS, "starttls", "implicit", "off") },
+		"ca":        func() error { return syntax.One(d, &c.CA) },
+		"hello":     func() error { return syntax.One(d, &c.Hello) },
+		"templates": func() error { return syntax.One(d, &c.Templates) },
+		"queue":     func() error { return syntax.Count(d, &c.Queue) },
 	}, "mail", "from, tls, ca, hello, templates and queue")
 }
 
@@ -73,8 +75,8 @@ func (a *App) unmarshalFirstInvite(d *caddyfile.Dispenser) error {
 	c := &InviteConfig{Code: args[0]}
 	a.FirstInvite = c
 	return unmarshalStore(d, line, c.check, map[string]func() error{
-		"uses":     func() error { return countArg(d, &c.Uses) },
-		"lifetime": func() error { return durationArg(d, &c.Lifetime) },
+		"uses":     func() error { return syntax.Count(d, &c.Uses) },
+		"lifetime": func() error { return syntax.Duration(d, &c.Lifetime) },
 	}, "first_invite", "uses and lifetime")
 }
 

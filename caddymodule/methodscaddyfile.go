@@ -8,6 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/dustin/go-humanize"
+
+	"github.com/chatgate/chatgate/internal/syntax"
 )
 
 func init() {
@@ -64,12 +66,12 @@ func (m *Methods) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("unexpected %q; chatgate_methods takes a matcher and nothing else on its line", d.Val())
 	}
-	seen := make(once)
+	seen := make(syntax.Once)
 	at := make(map[string]caddyfile.Token)
 	for d.NextBlock(0) {
 		option := d.Val()
 		at[option] = d.Token()
-		if err := seen.see(d); err != nil {
+		if err := seen.See(d); err != nil {
 			return err
 		}
 		if err := m.unmarshalOption(d, option); err != nil {
@@ -84,7 +86,7 @@ func (m *Methods) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 	}
 	if option, err := m.needUpstream(); err != nil {
-		return wrapAt(at[option], err)
+		return syntax.At(at[option], err)
 	}
 	return nil
 }
@@ -103,23 +105,23 @@ func (m *Methods) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "max_reply":
 		return sizeArg(d, &m.MaxReply)
 	case "rate":
-		return oneArg(d, (*string)(&m.Rate))
+		return syntax.One(d, (*string)(&m.Rate))
 	case "upstream_rate":
-		return oneArg(d, (*string)(&m.UpstreamRate))
+		return syntax.One(d, (*string)(&m.UpstreamRate))
 	case "in_flight":
-		return countArg(d, &m.InFlight)
+		return syntax.Count(d, &m.InFlight)
 	case "per_address":
-		return countArg(d, &m.PerAddress)
+		return syntax.Count(d, &m.PerAddress)
 	case "per_account":
-		return countArg(d, &m.PerAccount)
+		return syntax.Count(d, &m.PerAccount)
 	case "login_timeout":
 		return orOffArg(d, &m.LoginTimeout)
 	case "handshake_timeout":
-		return durationArg(d, &m.HandshakeTimeout)
+		return syntax.Duration(d, &m.HandshakeTimeout)
 	case "upstream":
-		return oneArg(d, &m.Upstream)
+		return syntax.One(d, &m.Upstream)
 	case "upstream_ca":
-		return oneArg(d, &m.UpstreamCA)
+		return syntax.One(d, &m.UpstreamCA)
 	case "identity":
 		return identityBlock(d, &m.Identity)
 	}
@@ -131,7 +133,7 @@ func (m *Methods) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 func sizeArg(d *caddyfile.Dispenser, dst *int) error {
 	option := d.Val()
 	var v string
-	if err := oneArg(d, &v); err != nil {
+	if err := syntax.One(d, &v); err != nil {
 		return err
 	}
 	n, err := humanize.ParseBytes(v)
@@ -151,5 +153,5 @@ func orOffArg(d *caddyfile.Dispenser, dst *caddy.Duration) error {
 		}
 		d.Prev()
 	}
-	return durationArg(d, dst)
+	return syntax.Duration(d, dst)
 }

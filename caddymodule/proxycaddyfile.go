@@ -3,7 +3,6 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/chatgate/chatgate/chatroom"
+	"github.com/chatgate/chatgate/internal/syntax"
 )
 
 func init() {
@@ -27,7 +27,7 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		return nil, err
 	}
 	if err := p.ReverseProxy.FinalizeUnmarshalCaddyfile(h); err != nil {
-		return nil, notOurs(err)
+		return nil, syntax.NotOurs("chatgate_proxy", ownOptions, "reverse_proxy", err)
 	}
 	return p, nil
 }
@@ -55,29 +55,10 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //
 // Options of ours are taken out, and reverse_proxy's own parser reads what remains.
 func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // the directive's name
-	directive := d.Token()
-	// The braces handed on are those of the file: made from a quoted neighbour, one would be quoted and thus no brace.
-	all := d.NextSegment()
-	d = caddyfile.NewDispenser(all)
-	d.Next()
-	var rest caddyfile.Segment
-	for rest = append(rest, d.Token()); d.NextArg(); {
-		rest = append(rest, d.Token())
-	}
-	head := len(rest)
-	seen := make(once)
+	seen := make(syntax.Once)
 	var origins caddyfile.Token
-	for d.NextBlock(0) {
-		option := d.Val()
-		if !slices.Contains(ownOptions, option) {
-			if len(rest) == head {
-				rest = append(rest, all[head]) // the opening brace
-			}
-			rest = append(rest, d.NextSegment()...)
-			continue
-		}
-		if err := seen.see(d); err != nil {
+	rest, err := syntax.TakeOut(d, ownOptions, func(d *caddyfile.Dispenser, option string) error {
+		if err := seen.See(d); err != nil {
 			return err
 		}
 		if option == "origins" {
@@ -91,20 +72,21 @@ func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if err := probe.check(); err != nil {
 			return d.WrapErr(err)
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	probe := *p
 	if err := probe.check(); err != nil {
-		return wrapAt(origins, err)
-	}
-	if len(rest) > head {
-		rest = append(rest, all[len(all)-1])
+		return syntax.At(origins, err)
 	}
 	p.ReverseProxy = new(reverseproxy.Handler)
 	if err := p.ReverseProxy.UnmarshalCaddyfile(caddyfile.NewDispenser(rest)); err != nil {
-		return notOurs(err)
+		return syntax.NotOurs("chatgate_proxy", ownOptions, "reverse_proxy", err)
 	}
 	if len(p.ReverseProxy.Upstreams) == 0 && p.ReverseProxy.DynamicUpstreamsRaw == nil {
-		return wrapAt(directive, errors.New("chatgate_proxy needs an upstream, such as: chatgate_proxy 127.0.0.1:9000"))
+		return syntax.At(rest[0], errors.New("chatgate_proxy needs an upstream, such as: chatgate_proxy 127.0.0.1:9000"))
 	}
 	return nil
 }
@@ -112,31 +94,26 @@ func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // ownOptions are ours; every other one is reverse_proxy's.
 var ownOptions = []string{"anonymous", "bad_token", "expiry", "cookie", "origins", "query", "max_message", "handshake_timeout", "identity"}
 
-// notOurs says whose an option is that reverse_proxy does not understand: it may be one of ours, misspelt.
-func notOurs(err error) error {
-	return fmt.Errorf("chatgate_proxy has the options %s; of the others reverse_proxy says: %w", strings.Join(ownOptions, ", "), err)
-}
-
 func (p *Proxy) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	switch option {
 	case "anonymous":
-		return oneOf(d, &p.Anonymous, anonymousReadOnly, anonymousRefuse, anonymousAllow)
+		return syntax.OneOf(d, &p.Anonymous, anonymousReadOnly, anonymousRefuse, anonymousAllow)
 	case "bad_token":
-		return oneOf(d, &p.BadToken, badTokenRefuse, badTokenClose)
+		return syntax.OneOf(d, &p.BadToken, badTokenRefuse, badTokenClose)
 	case "expiry":
-		return oneOf(d, &p.Expiry, expirySession, expiryToken)
+		return syntax.OneOf(d, &p.Expiry, expirySession, expiryToken)
 	case "cookie":
-		return oneArg(d, &p.Cookie)
+		return syntax.One(d, &p.Cookie)
 	case "origins":
 		if p.Origins = d.RemainingArgs(); len(p.Origins) == 0 {
 			return d.Err("origins takes at least one origin, such as https://chat.example.com")
 		}
 	case "query":
-		return oneArg(d, &p.Query)
+		return syntax.One(d, &p.Query)
 	case "max_message":
 		return p.unmarshalMaxMessage(d)
 	case "handshake_timeout":
-		return durationArg(d, &p.HandshakeTimeout)
+		return syntax.Duration(d, &p.HandshakeTimeout)
 	case "identity":
 		return identityBlock(d, &p.Identity)
 	}
@@ -145,7 +122,7 @@ func (p *Proxy) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 
 func (p *Proxy) unmarshalMaxMessage(d *caddyfile.Dispenser) error {
 	var v string
-	if err := oneArg(d, &v); err != nil {
+	if err := syntax.One(d, &v); err != nil {
 		return err
 	}
 	if v == "unlimited" {
@@ -170,17 +147,17 @@ func identityBlock(d *caddyfile.Dispenser, dst **chatroom.IdentityHeaders) error
 		"user": &names.User, "display_name": &names.DisplayName, "email": &names.Email,
 		"id": &names.ID, "access": &names.Access,
 	}
-	seen := make(once)
+	seen := make(syntax.Once)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		option := d.Val()
 		field, ok := fields[option]
 		if !ok {
 			return d.Errf("unknown field %q of identity; there are user, display_name, email, id and access", option)
 		}
-		if err := seen.see(d); err != nil {
+		if err := seen.See(d); err != nil {
 			return err
 		}
-		if err := oneArg(d, field); err != nil {
+		if err := syntax.One(d, field); err != nil {
 			return err
 		}
 		if err := checkIdentityHeader(option, *field); err != nil {
@@ -188,10 +165,10 @@ func identityBlock(d *caddyfile.Dispenser, dst **chatroom.IdentityHeaders) error
 		}
 	}
 	if len(seen) == 0 {
-		return wrapAt(start, errors.New("identity takes its names in a block: user, display_name, email, id and access"))
+		return syntax.At(start, errors.New("identity takes its names in a block: user, display_name, email, id and access"))
 	}
 	if _, err := identityHeaders(names); err != nil {
-		return wrapAt(start, err)
+		return syntax.At(start, err)
 	}
 	*dst = names
 	return nil

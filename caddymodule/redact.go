@@ -11,6 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/logging"
 	"go.uber.org/zap/buffer"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/chatgate/chatgate/internal/syntax"
 )
 
 func init() {
@@ -59,12 +61,12 @@ func (e *RedactEncoder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("unexpected %q; chatgate_redact names its encoder in a block: wrap %s", d.Val(), d.Val())
 	}
-	seen := make(once)
+	seen := make(syntax.Once)
 	for d.NextBlock(0) {
 		if d.Val() != "wrap" {
 			return d.Errf("unknown option %q of chatgate_redact; there is: wrap", d.Val())
 		}
-		if err := seen.see(d); err != nil {
+		if err := seen.See(d); err != nil {
 			return err
 		}
 		if !d.NextArg() {

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/chatgate/chatgate/internal/syntax"
 )
 
 // unmarshalSMS reads how text messages leave. Syntax, with the defaults:
@@ -48,11 +50,11 @@ func (a *App) unmarshalSMS(d *caddyfile.Dispenser) error {
 	c.Transport = args[0]
 	a.SMS = c
 	at := make(map[string]caddyfile.Token)
-	seen := make(once)
+	seen := make(syntax.Once)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		option := d.Val()
 		if option != "header" { // of which there may be several
-			if err := seen.see(d); err != nil {
+			if err := seen.See(d); err != nil {
 				return err
 			}
 		}
@@ -70,7 +72,7 @@ func (a *App) unmarshalSMS(d *caddyfile.Dispenser) error {
 		}
 	}
 	if err != nil {
-		return wrapAt(line, err)
+		return syntax.At(line, err)
 	}
 	return nil
 }
@@ -79,7 +81,7 @@ func (a *App) unmarshalSMS(d *caddyfile.Dispenser) error {
 func (c *SMSConfig) unmarshalOption(d *caddyfile.Dispenser, option string) (string, error) {
 	switch option {
 	case "method":
-		return option, oneArg(d, &c.Method)
+		return option, syntax.One(d, &c.Method)
 	case "header":
 		args := d.RemainingArgs()
 		if len(args) != 2 || strings.TrimSpace(args[0]) == "" {
@@ -95,14 +97,14 @@ func (c *SMSConfig) unmarshalOption(d *caddyfile.Dispenser, option string) (stri
 		c.Headers[name] = append(c.Headers[name], args[1])
 		return "header " + name, nil
 	case "content_type":
-		return option, oneArg(d, &c.ContentType)
+		return option, syntax.One(d, &c.ContentType)
 	case "body":
-		return option, oneArg(d, &c.Body)
+		return option, syntax.One(d, &c.Body)
 	case "timeout":
-		return option, durationArg(d, &c.Timeout)
+		return option, syntax.Duration(d, &c.Timeout)
 	case "retries":
 		c.Retries = new(int)
-		return option, intArg(d, c.Retries)
+		return option, syntax.Int(d, c.Retries)
 	}
 	const names = "method, header, content_type, body, timeout and retries"
 	if strings.ContainsAny(option, ":=@") { // something out of place, perhaps with a secret

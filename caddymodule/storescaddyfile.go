@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/chatgate/chatgate/internal/syntax"
 )
 
 // unmarshalAccounts reads where accounts are. Syntax, with the defaults:
@@ -42,9 +44,9 @@ func (a *App) unmarshalAccounts(d *caddyfile.Dispenser) error {
 	c.Store = args[0]
 	a.Accounts = c
 	return unmarshalStore(d, line, c.check, map[string]func() error{
-		"max_conns":         func() error { return countArg(d, &c.MaxConns) },
-		"connect_timeout":   func() error { return durationArg(d, &c.ConnectTimeout) },
-		"statement_timeout": func() error { return durationArg(d, &c.StatementTimeout) },
+		"max_conns":         func() error { return syntax.Count(d, &c.MaxConns) },
+		"connect_timeout":   func() error { return syntax.Duration(d, &c.ConnectTimeout) },
+		"statement_timeout": func() error { return syntax.Duration(d, &c.StatementTimeout) },
 	}, "accounts", "max_conns, connect_timeout and statement_timeout")
 }
 
@@ -83,22 +85,22 @@ func (a *App) unmarshalSessions(d *caddyfile.Dispenser) error {
 	c.Store = args[0]
 	a.Sessions = c
 	return unmarshalStore(d, line, c.check, map[string]func() error{
-		"mode":            func() error { return oneOf(d, &c.Mode, "single", "sentinel", "cluster") },
-		"master":          func() error { return oneArg(d, &c.Master) },
-		"prefix":          func() error { return oneArg(d, &c.Prefix) },
-		"ca":              func() error { return oneArg(d, &c.CA) },
+		"mode":            func() error { return syntax.OneOf(d, &c.Mode, "single", "sentinel", "cluster") },
+		"master":          func() error { return syntax.One(d, &c.Master) },
+		"prefix":          func() error { return syntax.One(d, &c.Prefix) },
+		"ca":              func() error { return syntax.One(d, &c.CA) },
 		"cert":            func() error { return certArgs(d, c) },
-		"max_conns":       func() error { return countArg(d, &c.MaxConns) },
-		"connect_timeout": func() error { return durationArg(d, &c.ConnectTimeout) },
-		"command_timeout": func() error { return durationArg(d, &c.CommandTimeout) },
-		"answer_timeout":  func() error { return durationArg(d, &c.AnswerTimeout) },
+		"max_conns":       func() error { return syntax.Count(d, &c.MaxConns) },
+		"connect_timeout": func() error { return syntax.Duration(d, &c.ConnectTimeout) },
+		"command_timeout": func() error { return syntax.Duration(d, &c.CommandTimeout) },
+		"answer_timeout":  func() error { return syntax.Duration(d, &c.AnswerTimeout) },
 	}, "sessions", "mode, master, prefix, ca, cert, max_conns, connect_timeout, command_timeout and answer_timeout")
 }
 
 // unmarshalStore reads the block of a store, if there is one, and reports what check finds where it is written.
 func unmarshalStore(d *caddyfile.Dispenser, line caddyfile.Token, check func() error, options map[string]func() error, what, names string) error {
 	at := make(map[string]caddyfile.Token)
-	seen := make(once)
+	seen := make(syntax.Once)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		option := d.Val()
 		read, ok := options[option]
@@ -107,7 +109,7 @@ func unmarshalStore(d *caddyfile.Dispenser, line caddyfile.Token, check func() e
 		} else if !ok {
 			return d.Errf("unknown option %q of %s; there are %s", option, what, names)
 		}
-		if err := seen.see(d); err != nil {
+		if err := seen.See(d); err != nil {
 			return err
 		}
 		at[option] = d.Token()
@@ -124,7 +126,7 @@ func unmarshalStore(d *caddyfile.Dispenser, line caddyfile.Token, check func() e
 			line = t
 		}
 	}
-	return wrapAt(line, err)
+	return syntax.At(line, err)
 }
 
 func certArgs(d *caddyfile.Dispenser, c *SessionsConfig) error {
@@ -133,17 +135,5 @@ func certArgs(d *caddyfile.Dispenser, c *SessionsConfig) error {
 		return d.Err("cert is written as: cert <file> <key file>")
 	}
 	c.Cert, c.Key = args[0], args[1]
-	return nil
-}
-
-// countArg reads a number that 0 cannot be, since that means the default in JSON.
-func countArg(d *caddyfile.Dispenser, dst *int) error {
-	option := d.Val()
-	if err := intArg(d, dst); err != nil {
-		return err
-	}
-	if *dst == 0 {
-		return d.Errf("%s is 0; leave it out for the default", option)
-	}
 	return nil
 }

@@ -1,0 +1,139 @@
+// Package syntax reads the options of our Caddyfile blocks. Its errors have file and line and say what to do.
+package syntax
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// Once holds the options of a block that were there.
+type Once map[string]bool
+
+// See refuses the option at d if it was there before.
+func (o Once) See(d *caddyfile.Dispenser) error {
+	option := d.Val()
+	if o[option] {
+		return d.Errf("%s is there twice; keep one of them", option)
+	}
+	o[option] = true
+	return nil
+}
+
+// At says where in the Caddyfile err comes from, for an error that shows later than at its token.
+func At(t caddyfile.Token, err error) error {
+	d := caddyfile.NewDispenser([]caddyfile.Token{t})
+	d.Next()
+	return d.WrapErr(err)
+}
+
+// TakeOut hands the options of own to read, with d at their names, and returns what remains of the segment at d for the
+// parser of another handler, the segment's name first.
+func TakeOut(d *caddyfile.Dispenser, own []string, read func(d *caddyfile.Dispenser, option string) error) (caddyfile.Segment, error) {
+	d.Next() // the segment's name
+	// The braces handed on are those of the file: made from a quoted neighbour, one would be quoted and thus no brace.
+	all := d.NextSegment()
+	d = caddyfile.NewDispenser(all)
+	d.Next()
+	var rest caddyfile.Segment
+	for rest = append(rest, d.Token()); d.NextArg(); {
+		rest = append(rest, d.Token())
+	}
+	head := len(rest)
+	for d.NextBlock(0) {
+		option := d.Val()
+		if !slices.Contains(own, option) {
+			if len(rest) == head {
+				rest = append(rest, all[head]) // the opening brace
+			}
+			rest = append(rest, d.NextSegment()...)
+			continue
+		}
+		if err := read(d, option); err != nil {
+			return nil, err
+		}
+	}
+	if len(rest) > head {
+		rest = append(rest, all[len(all)-1])
+	}
+	return rest, nil
+}
+
+// NotOurs says whose an option is that the other handler does not understand: it may be one of ours, misspelt.
+func NotOurs(name string, own []string, other string, err error) error {
+	return fmt.Errorf("%s has the options %s; of the others %s says: %w", name, strings.Join(own, ", "), other, err)
+}
+
+// One reads the one value of the option at d.
+func One(d *caddyfile.Dispenser, dst *string) error {
+	option := d.Val()
+	args := d.RemainingArgs()
+	switch {
+	case len(args) == 0:
+		return d.Errf("%s needs a value", option)
+	case len(args) > 1:
+		return d.Errf("%s takes one value, not %d; one with spaces goes into quotes", option, len(args))
+	case args[0] == "":
+		return d.Errf("%s is empty; give it a value, or leave it out", option)
+	}
+	*dst = args[0]
+	return nil
+}
+
+// OneOf reads a value that is one of some.
+func OneOf(d *caddyfile.Dispenser, dst *string, values ...string) error {
+	option := d.Val()
+	args := d.RemainingArgs()
+	if len(args) != 1 || !slices.Contains(values, args[0]) {
+		return d.Errf("%s is %q; it is one of %q", option, strings.Join(args, " "), values)
+	}
+	*dst = args[0]
+	return nil
+}
+
+// Int reads a whole number.
+func Int(d *caddyfile.Dispenser, dst *int) error {
+	option := d.Val()
+	var v string
+	if err := One(d, &v); err != nil {
+		return err
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil {
+		return d.Errf("%s is %q; it is a whole number, without a unit", option, v)
+	}
+	*dst = n
+	return nil
+}
+
+// Count reads a whole number that 0 cannot be, since that means the default in JSON.
+func Count(d *caddyfile.Dispenser, dst *int) error {
+	option := d.Val()
+	if err := Int(d, dst); err != nil {
+		return err
+	}
+	if *dst == 0 {
+		return d.Errf("%s is 0; leave it out for the default", option)
+	}
+	return nil
+}
+
+// Duration reads a positive duration.
+func Duration(d *caddyfile.Dispenser, dst *caddy.Duration) error {
+	option := d.Val()
+	var v string
+	if err := One(d, &v); err != nil {
+		return err
+	}
+	dur, err := caddy.ParseDuration(v)
+	if err != nil || dur <= 0 || dur > 10*365*24*time.Hour {
+		return d.Errf("%s is %q, which is no positive duration such as 10s, 15m or 30d", option, v)
+	}
+	*dst = caddy.Duration(dur)
+	return nil
+}

@@ -67,7 +67,7 @@ type Methods struct {
 }
 
 // methodsCounts are of the process: connections outlive the configuration that they were made under.
-var methodsCounts methods.Counts
+var methodsCounts chatroom.Counts
 
 // CaddyModule returns the Caddy module information.
 func (Methods) CaddyModule() caddy.ModuleInfo {

@@ -117,7 +117,7 @@ func (c call) enter(ctx context.Context, token authcore.UnverifiedToken, d any) 
 		return c.failed(err)
 	}
 	s.id, s.seat = &id, accountKey(id.Account)
-	if !c.e.o.Counts.take(s.seat, c.e.o.PerAccount) {
+	if !c.e.o.Counts.Take(s.seat, c.e.o.PerAccount) {
 		c.accounts.Live().Release(&s.lease)
 		return RateLimited
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/chatroom"
 )
 
 const login = `{"m":"user_login","r":1,"d":{"username":"alice","password":"` + password + `"}}`
@@ -150,7 +151,7 @@ func TestWhatIsNoRequest(t *testing.T) {
 }
 
 func TestRate(t *testing.T) {
-	s := newSite(t, newService(t), Options{Rate: authcore.Rate{Burst: 3, Per: time.Hour}, Counts: new(Counts)})
+	s := newSite(t, newService(t), Options{Rate: authcore.Rate{Burst: 3, Per: time.Hour}, Counts: new(chatroom.Counts)})
 	c := s.dial()
 	for i := range 3 {
 		c.ask(fmt.Sprintf(`{"m":"user_logout","r":%d}`, i), fmt.Sprintf(`{"r":%d,"err":"not_logged_in"}`, i))

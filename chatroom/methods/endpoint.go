@@ -36,7 +36,7 @@ type Options struct {
 	HandshakeTimeout time.Duration // of the upstream; default 10 s
 	Identity         chatroom.IdentityHeaders
 
-	Counts *Counts // shared by the endpoints of a process; nil: one of its own
+	Counts *chatroom.Counts // shared by the endpoints of a process; nil: one of its own
 	Log    *slog.Logger
 
 	times times
@@ -87,7 +87,7 @@ func New(o Options) (*Endpoint, error) {
 	orElse(&o.HandshakeTimeout, 10*time.Second)
 	orElse(&o.times, defaultTimes)
 	if o.Counts == nil {
-		o.Counts = new(Counts)
+		o.Counts = new(chatroom.Counts)
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -158,11 +158,11 @@ func (e *Endpoint) MayConnect(r *http.Request) bool {
 // Admit takes a place for a connection from an address, or reports that it has enough of them. The place belongs to the
 // connection that [Endpoint.Open] makes; where none comes about, [Endpoint.Dismiss] gives it back.
 func (e *Endpoint) Admit(addr netip.Addr) bool {
-	return e.o.Counts.take(addressKey(addr), e.limitOf(addr))
+	return e.o.Counts.Take(addressKey(addr), e.limitOf(addr))
 }
 
 // Dismiss gives a place back.
-func (e *Endpoint) Dismiss(addr netip.Addr) { e.o.Counts.done(addressKey(addr)) }
+func (e *Endpoint) Dismiss(addr netip.Addr) { e.o.Counts.Done(addressKey(addr)) }
 
 // limitOf is none for who comes over a Unix socket: they all have the same address.
 func (e *Endpoint) limitOf(addr netip.Addr) int {

@@ -120,8 +120,8 @@ func newSite(t testing.TB, accounts Accounts, o Options) *site {
 		accounts.Live().EndAll(context.Background(), 0)
 		eventually(t, "no connection is left", func() bool { return s.connections() == 0 })
 		eventually(t, "no connection is live", func() bool { return accounts.Live().Connections() == 0 })
-		if n := len(e.o.Counts.n); n != 0 {
-			t.Errorf("something is still counted: %v", e.o.Counts.n)
+		if n := e.o.Counts.Len(); n != 0 {
+			t.Errorf("%d keys are still counted", n)
 		}
 	})
 	return s

@@ -26,11 +26,11 @@ type state struct {
 func (c *conn) newVisitor(admitted bool) (*state, error) {
 	s := &state{c: c, seat: addressKey(c.peer.Client.Addr)}
 	if !admitted {
-		c.e.o.Counts.take(s.seat, 0)
+		c.e.o.Counts.Take(s.seat, 0)
 	}
 	if err := c.accounts.HoldVisitor(s, &s.lease); err != nil {
 		if !admitted {
-			c.e.o.Counts.done(s.seat)
+			c.e.o.Counts.Done(s.seat)
 		}
 		return nil, err
 	}
@@ -144,7 +144,7 @@ func (s *state) release() {
 		s.timer.Stop()
 	}
 	s.c.accounts.Live().Release(&s.lease)
-	s.c.e.o.Counts.done(s.seat)
+	s.c.e.o.Counts.Done(s.seat)
 }
 
 // currentLeg returns the connection to the upstream, if the client's is somebody's whose session lives.

@@ -3,7 +3,6 @@ package authcore
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"time"
 )
 
@@ -123,4 +122,8 @@ func (st *State) deleteUnvalidated(ctx context.Context) {
 	}
 }
 
-var errNoPhones = &Error{Kind: KindUnavailable, Msg: "accounts with phone numbers are not available here", Err: errors.New("text messages are off")}
+// What an operator has to know of a request that cannot be served as it is configured.
+var (
+	errNoPhones    = &Error{Kind: KindUnavailable, Msg: "accounts with phone numbers are not available here", Err: errNoTexts}
+	errNoAddresses = &Error{Kind: KindUnavailable, Msg: "an address cannot be validated here", Err: errNoMail}
+)

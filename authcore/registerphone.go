@@ -48,8 +48,11 @@ func (s *Service) RegisterByPhone(ctx context.Context, r PhoneRegistration) erro
 	default:
 		return Errorf(KindRegistrationClosed, "new accounts are not accepted here")
 	}
-	if s.Phones == nil || s.texter == (noTexts{}) || r.ClaimedEmail != "" && s.mailer == (noMail{}) {
+	switch {
+	case s.Phones == nil || s.texter == (noTexts{}):
 		return errNoPhones
+	case r.ClaimedEmail != "" && s.mailer == (noMail{}):
+		return errNoAddresses
 	}
 	c, err := s.judgePhoneRegistration(r)
 	if err != nil {

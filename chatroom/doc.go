@@ -1,6 +1,10 @@
 // Package chatroom is the WebSocket side of the gate: it decides what is a clean handshake, speaks the handshake to an
 // upstream, and relays frames between the two until either side, or the session that the connection hangs on, ends.
 //
+// With [Raw], a relay carries any stream of bytes instead, for the TCP side. One side may then finish before the other, a
+// read-only client's bytes are dropped or end the connection, and what is ended is closed without a word; but where the
+// stream consists of lines, a [Filter] may judge those of the client, and have the last one.
+//
 // It knows http and authcore, and no Caddy. Package caddymodule finds out who is asking and where to dial; from the
 // 101 on, a connection belongs to its [Relay].
 //

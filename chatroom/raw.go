@@ -18,6 +18,19 @@ type Raw struct {
 	Idle time.Duration
 	// Likewise once one side has finished. 0: two minutes.
 	HalfIdle time.Duration
+	// Judges what a downstream sends that may write, where the stream consists of lines; nil: nobody does.
+	Filter Filter
+}
+
+// Filter judges what the downstream of a stream of lines sends, in order, however it is cut. One goroutine at a time
+// calls it.
+type Filter interface {
+	// Judge takes the next bytes, which it may change. It returns what goes on to the upstream: first, and then rest,
+	// which is a part of b; and what the downstream is told between two of the upstream's lines. They are used up before
+	// the next call.
+	Judge(b []byte) (first, rest, say []byte)
+	// Farewell returns what either side is told between two lines when the connection is ended from here.
+	Farewell(code CloseCode) (up, down []byte)
 }
 
 const defaultHalfIdle = 2 * time.Minute
@@ -27,6 +40,7 @@ type rawRelay struct {
 	Raw
 	born  time.Time
 	moved atomic.Int64 // since born, when the last byte was passed on
+	down  downLines    // with a Filter
 
 	mu     sync.Mutex
 	over   bool
@@ -48,6 +62,7 @@ func newRawRelay(o Raw) *rawRelay {
 // passRawLocked passes on all of b, or none of it where src may only read along.
 func (p *pump) passRawLocked(b []byte) error {
 	if p.over {
+		p.discard = true // then only the end is waited for
 		return nil
 	}
 	if p.frames.readOnly {
@@ -56,6 +71,12 @@ func (p *pump) passRawLocked(b []byte) error {
 			go p.relay.close(ClosePolicy)
 		}
 		return nil
+	}
+	if p.relay.raw.Filter != nil {
+		if p.frames.fromClient {
+			return p.passUpLocked(b)
+		}
+		return p.passDownLocked(b)
 	}
 	if err := p.writeLocked(b); err != nil {
 		return p.failLocked(err)

@@ -97,7 +97,7 @@ func (r *Relay) Run() {
 }
 
 // End implements [authcore.LiveConn]: both peers get a close frame, between two frames, and a moment to answer. Where
-// there are no frames there is nothing to be said, and both sides are closed at once.
+// there are no frames there is nothing to be said, and both sides are closed at once; of lines, a filter has the last one.
 func (r *Relay) End(cause authcore.EndCause) {
 	go func() {
 		<-r.begun
@@ -111,7 +111,11 @@ func (r *Relay) close(code CloseCode) {
 		return
 	}
 	defer r.leave()
-	if r.raw != nil {
+	switch {
+	case r.raw != nil && r.raw.Filter != nil:
+		r.farewell(code)
+		return
+	case r.raw != nil:
 		r.abort()
 		return
 	}

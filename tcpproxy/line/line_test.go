@@ -94,6 +94,23 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+// A line that cannot be one any more is judged at once, without waiting for its end.
+func TestTooLongWithoutEnd(t *testing.T) {
+	for text, want := range map[string]bool{
+		strings.Repeat("x", MaxLine):          false,
+		strings.Repeat("x", MaxLine) + "\r":   false,
+		strings.Repeat("x", MaxLine+1):        true,
+		strings.Repeat("x", MaxLine) + "\rx":  true,
+		strings.Repeat("x", MaxLine+1) + "\r": true,
+	} {
+		waits := errors.New("waits for more")
+		_, err := NewReader(io.MultiReader(strings.NewReader(text), iotest.ErrReader(waits))).ReadLine()
+		if over := errors.Is(err, ErrTooLong) || errors.Is(err, ErrNotText); over != want || !over && !errors.Is(err, waits) {
+			t.Errorf("%d bytes, …%q: %v", len(text), text[MaxLine-1:], err)
+		}
+	}
+}
+
 func TestLongestLine(t *testing.T) {
 	head := "login u:alice p:"
 	for _, end := range []string{"\n", "\r\n"} {

@@ -45,7 +45,7 @@ func (r *Reader) ReadLine() (string, error) {
 			r.err = ErrNotText
 			break
 		}
-		if r.end-r.start == len(r.buf) {
+		if n := r.end - r.start; n > MaxLine && (n > MaxLine+1 || r.buf[r.start+MaxLine] != '\r') {
 			r.err = ErrTooLong
 			break
 		}

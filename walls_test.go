@@ -74,12 +74,17 @@ var walls = []wall{
 	},
 	{
 		rule: "the TCP side knows of ours only the relay and the domain, and no store; what Caddy brings along is Caddy's",
-		pkg:  "tcpproxy", except: []string{"tcpproxy/line"},
-		ours: []string{"chatroom", "authcore", "tcpproxy/line"},
+		pkg:  "tcpproxy", except: []string{"tcpproxy/line", "tcpproxy/irc"},
+		ours: []string{"chatroom", "authcore", "internal/syntax", "tcpproxy/line", "tcpproxy/irc"},
 	},
 	{
 		rule:   "the line protocol's wire is text, and nothing behind it",
 		pkg:    "tcpproxy/line",
+		forbid: slices.Concat(caddyPaths, driverPaths, []string{"net", "net/http", "context"}),
+	},
+	{
+		rule:   "the wire of IRC is text, and nothing behind it",
+		pkg:    "tcpproxy/irc",
 		forbid: slices.Concat(caddyPaths, driverPaths, []string{"net", "net/http", "context"}),
 	},
 	{

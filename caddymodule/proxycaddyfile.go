@@ -55,9 +55,10 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //
 // Options of ours are taken out, and reverse_proxy's own parser reads what remains.
 func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the directive's name
 	seen := make(syntax.Once)
 	var origins caddyfile.Token
-	rest, err := syntax.TakeOut(d, ownOptions, func(d *caddyfile.Dispenser, option string) error {
+	rest, err := syntax.TakeOut(d.NextSegment(), ownOptions, func(d *caddyfile.Dispenser, option string) error {
 		if err := seen.See(d); err != nil {
 			return err
 		}

@@ -2,15 +2,11 @@ package tcpproxy
 
 import (
 	"errors"
-	"fmt"
-	"slices"
-	"strconv"
-	"strings"
-	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/mholt/caddy-l4/modules/l4proxy"
+
+	"github.com/chatgate/chatgate/internal/syntax"
 )
 
 // UnmarshalCaddyfile reads the handler. Syntax, with the defaults:
@@ -28,12 +24,32 @@ import (
 //	    per_address    256
 //	    per_account    256
 //	    plaintext      refuse | allow
+//	    upstream irc <address> [{ ... }]       # instead of upstream, for all of them
+//	    irc {
+//	        server_name   <name>
+//	        webirc        <password> [<gateway>]
+//	        password      <password>
+//	        second_nick   number | refuse
+//	    }
 //	    # and whatever caddy-l4's proxy takes: upstream, lb_policy, proxy_protocol, health_interval ...
 //	}
 //
 // Options of ours are taken out, and the proxy's own parser reads what remains.
 func (l *Line) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	rest, err := takeOut(d, lineOptions, l.unmarshalOption)
+	d.Next() // the handler's name
+	all, err := l.takeIRC(d.NextSegment())
+	if err != nil {
+		return err
+	}
+	seen := make(syntax.Once)
+	rest, err := syntax.TakeOut(all, lineOptions, func(d *caddyfile.Dispenser, option string) error {
+		if option != "first_line" { // of which there may be more
+			if err := seen.See(d); err != nil {
+				return err
+			}
+		}
+		return l.unmarshalOption(d, option)
+	})
 	if err != nil {
 		return err
 	}
@@ -41,11 +57,11 @@ func (l *Line) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if len(rest) > 1 {
 		l.Proxy = new(l4proxy.Handler)
 		if err := l.Proxy.UnmarshalCaddyfile(caddyfile.NewDispenser(rest)); err != nil {
-			return notOurs("chatgate_line", lineOptions, "proxy", err)
+			return syntax.NotOurs("chatgate_line", lineOptions, "caddy-l4's proxy", err)
 		}
 	}
 	if err := l.check(); err != nil {
-		return wrapAt(directive, err)
+		return syntax.At(directive, err)
 	}
 	return nil
 }
@@ -53,7 +69,7 @@ func (l *Line) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // lineOptions are ours; every other one is the proxy's.
 var lineOptions = []string{
 	"first_line", "anonymous", "expiry", "token_lifetime", "line_timeout", "dial_timeout", "idle_timeout", "tries", "requests",
-	"per_address", "per_account", "plaintext",
+	"per_address", "per_account", "plaintext", "irc",
 }
 
 func (l *Line) unmarshalOption(d *caddyfile.Dispenser, option string) error {
@@ -61,40 +77,42 @@ func (l *Line) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	switch option {
 	case "first_line":
 		var text string
-		if err := oneArg(d, &text); err != nil {
+		if err := syntax.One(d, &text); err != nil {
 			return err
 		}
 		l.FirstLines = append(l.FirstLines, text)
-		return checkTemplate(d, text)
+		err = checkTemplate(d, text)
 	case "anonymous":
-		err = oneOf(d, &l.Anonymous, anonymousRefuse, anonymousDrop, anonymousCut)
+		err = syntax.OneOf(d, &l.Anonymous, anonymousRefuse, anonymousDrop, anonymousCut)
 	case "expiry":
-		err = oneOf(d, &l.Expiry, expirySession, expiryToken)
+		err = syntax.OneOf(d, &l.Expiry, expirySession, expiryToken)
 	case "token_lifetime":
-		err = durationArg(d, &l.TokenLifetime)
+		err = syntax.Duration(d, &l.TokenLifetime)
 	case "line_timeout":
-		err = durationArg(d, &l.LineTimeout)
+		err = syntax.Duration(d, &l.LineTimeout)
 	case "dial_timeout":
-		err = durationArg(d, &l.DialTimeout)
+		err = syntax.Duration(d, &l.DialTimeout)
 	case "idle_timeout":
 		if next, ok := peek(d); ok && next == "off" {
 			d.NextArg()
 			l.IdleTimeout = 0
 		} else {
-			err = durationArg(d, &l.IdleTimeout)
+			err = syntax.Duration(d, &l.IdleTimeout)
 		}
 	case "tries":
-		err = countArg(d, &l.Tries)
+		err = syntax.Count(d, &l.Tries)
 	case "requests":
-		err = countArg(d, &l.Requests)
+		err = syntax.Count(d, &l.Requests)
 	case "per_address":
-		err = countArg(d, &l.PerAddress)
+		err = syntax.Count(d, &l.PerAddress)
 	case "per_account":
-		err = countArg(d, &l.PerAccount)
+		err = syntax.Count(d, &l.PerAccount)
 	case "plaintext":
 		var word string
-		err = oneOf(d, &word, "refuse", "allow")
+		err = syntax.OneOf(d, &word, "refuse", "allow")
 		l.Plaintext = word == "allow"
+	case "irc":
+		err = l.unmarshalIRC(d)
 	}
 	if err != nil {
 		return err
@@ -124,107 +142,6 @@ func peek(d *caddyfile.Dispenser) (string, bool) {
 	}
 	defer d.Prev()
 	return d.Val(), true
-}
-
-// takeOut hands the options of own to read, and returns what remains of the segment at d, its name first.
-func takeOut(d *caddyfile.Dispenser, own []string, read func(d *caddyfile.Dispenser, option string) error) (caddyfile.Segment, error) {
-	d.Next() // the handler's name
-	// The braces handed on are those of the file: made from a quoted neighbour, one would be quoted and thus no brace.
-	all := d.NextSegment()
-	d = caddyfile.NewDispenser(all)
-	d.Next()
-	var rest caddyfile.Segment
-	for rest = append(rest, d.Token()); d.NextArg(); {
-		rest = append(rest, d.Token())
-	}
-	head := len(rest)
-	seen := make(map[string]bool)
-	for d.NextBlock(0) {
-		option := d.Val()
-		if !slices.Contains(own, option) {
-			if len(rest) == head {
-				rest = append(rest, all[head]) // the opening brace
-			}
-			rest = append(rest, d.NextSegment()...)
-			continue
-		}
-		if seen[option] && option != "first_line" {
-			return nil, d.Errf("%s is there twice; keep one of them", option)
-		}
-		seen[option] = true
-		if err := read(d, option); err != nil {
-			return nil, err
-		}
-	}
-	if len(rest) > head {
-		rest = append(rest, all[len(all)-1])
-	}
-	return rest, nil
-}
-
-// notOurs says whose an option is that another handler does not understand: it may be one of ours, misspelt.
-func notOurs(name string, own []string, other string, err error) error {
-	return fmt.Errorf("%s has the options %s; of the others caddy-l4's %s says: %w", name, strings.Join(own, ", "), other, err)
-}
-
-// wrapAt says where in the Caddyfile err comes from, for an error that shows later than at its token.
-func wrapAt(t caddyfile.Token, err error) error {
-	d := caddyfile.NewDispenser([]caddyfile.Token{t})
-	d.Next()
-	return d.WrapErr(err)
-}
-
-func oneArg(d *caddyfile.Dispenser, dst *string) error {
-	option := d.Val()
-	args := d.RemainingArgs()
-	switch {
-	case len(args) == 0:
-		return d.Errf("%s needs a value", option)
-	case len(args) > 1:
-		return d.Errf("%s takes one value, not %d; one with spaces goes into quotes", option, len(args))
-	case args[0] == "":
-		return d.Errf("%s is empty; give it a value, or leave it out", option)
-	}
-	*dst = args[0]
-	return nil
-}
-
-func oneOf(d *caddyfile.Dispenser, dst *string, values ...string) error {
-	option := d.Val()
-	args := d.RemainingArgs()
-	if len(args) != 1 || !slices.Contains(values, args[0]) {
-		return d.Errf("%s is %q; it is one of %q", option, strings.Join(args, " "), values)
-	}
-	*dst = args[0]
-	return nil
-}
-
-func countArg(d *caddyfile.Dispenser, dst *int) error {
-	option := d.Val()
-	var v string
-	if err := oneArg(d, &v); err != nil {
-		return err
-	}
-	n, err := strconv.Atoi(v)
-	if err != nil || n < 1 {
-		return d.Errf("%s is %q; it is a whole number from 1 on", option, v)
-	}
-	*dst = n
-	return nil
-}
-
-func durationArg(d *caddyfile.Dispenser, dst *caddy.Duration) error {
-	option := d.Val()
-	var v string
-	if err := oneArg(d, &v); err != nil {
-		return err
-	}
-	dur, err := caddy.ParseDuration(v)
-	if err != nil || dur <= 0 || dur > 10*365*24*time.Hour {
-		return d.Errf("%s is %q, which is no positive duration such as 10s, 15m or 30d", option, v)
-	}
-	*dst = caddy.Duration(dur)
-	return nil
 }
 
 // Interface guards

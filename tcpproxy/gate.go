@@ -22,29 +22,14 @@ var errGone = errors.New("the client is gone")
 func (c *conversation) handOver(ctx context.Context, service *authcore.Service, out outcome) (relay func(), err error) {
 	defer func() {
 		if err != nil && out.fresh { // its token was told to nobody
-			if _, eerr := service.EndSession(context.WithoutCancel(ctx), out.id.Account, out.id.Session); eerr != nil {
-				c.log().Warn("ending a session that nobody uses failed", zap.Error(eerr))
-			}
+			c.endSession(service, out.caller)
 		}
 	}()
-	account := string(out.id.Account)
-	if out.access == readWrite && !members.take(account, c.PerAccount) {
-		return nil, authcore.Errorf(authcore.KindRateLimited, "the account has too many connections")
-	}
-	left := func() {
-		if out.access == readWrite {
-			members.done(account)
-		}
-	}
-	up, dial, err := c.upstreams.connect(ctx, c.cx, out.caller)
+	up, left, err := c.connect(ctx, out.caller)
 	if err != nil {
-		left()
-		return nil, &authcore.Error{Kind: authcore.KindUnavailable, Msg: "the upstream cannot be reached", Err: err}
+		return nil, err
 	}
-	r, err := c.register(ctx, service, out, up, func() {
-		left()
-		connections.done(dial)
-	})
+	r, err := c.register(ctx, service, out.caller, side{conn: up}, &chatroom.Raw{CutWriters: c.Anonymous == anonymousCut}, left)
 	if err != nil {
 		return nil, err
 	}
@@ -52,24 +37,46 @@ func (c *conversation) handOver(ctx context.Context, service *authcore.Service, 
 		r.Abandon()
 		return nil, errGone
 	}
-	down, early := downstream(c.cx)
-	r.SetDownstream(down, slices.Concat(c.reader.Unread(), early))
-	return func() {
-		_ = c.cx.SetDeadline(time.Time{})
-		c.stays()
-		c.reader = nil
-		r.Run()
+	return c.relay(r, out.caller, c.reader.Unread(), func() { c.reader = nil }), nil
+}
+
+// side is one of a relay's, and what was read of it already.
+type side struct {
+	conn  chatroom.Conn
+	early []byte
+}
+
+// connect takes the account's place and dials an upstream, which has been told who is there. Both are given back by left.
+func (a *arrival) connect(ctx context.Context, who caller) (up chatroom.Conn, left func(), err error) {
+	account := string(who.id.Account)
+	if who.access == readWrite && !members.Take(account, a.PerAccount) {
+		return nil, nil, authcore.Errorf(authcore.KindRateLimited, "the account has too many connections")
+	}
+	leave := func() {
+		if who.access == readWrite {
+			members.Done(account)
+		}
+	}
+	up, dial, err := a.upstreams.connect(ctx, a.cx, who)
+	if err != nil {
+		leave()
+		return nil, nil, &authcore.Error{Kind: authcore.KindUnavailable, Msg: "the upstream cannot be reached", Err: err}
+	}
+	return up, func() {
+		leave()
+		connections.Done(dial)
 	}, nil
 }
 
 // register makes the relay, and makes it live: a session that ended while the upstream was dialled is noticed here, and
-// one that ends from here on ends the connection.
-func (c *conversation) register(ctx context.Context, service *authcore.Service, out outcome, up chatroom.Conn, left func()) (*chatroom.Relay, error) {
-	release := c.app.Hold()
+// one that ends from here on ends the connection. Whatever it returns, left is seen to.
+func (a *arrival) register(ctx context.Context, service *authcore.Service, who caller, up side, raw *chatroom.Raw, left func()) (*chatroom.Relay, error) {
+	release := a.app.Hold()
+	raw.Idle = time.Duration(a.IdleTimeout)
 	var r *chatroom.Relay
-	r = chatroom.NewRelay(up, nil, chatroom.RelayOptions{
-		ReadOnly: out.access == readOnly,
-		Raw:      &chatroom.Raw{CutWriters: c.Anonymous == anonymousCut, Idle: time.Duration(c.IdleTimeout)},
+	r = chatroom.NewRelay(up.conn, up.early, chatroom.RelayOptions{
+		ReadOnly: who.access == readOnly,
+		Raw:      raw,
 		OnClose: func() {
 			service.Live().Release(&r.Lease)
 			left()
@@ -77,8 +84,8 @@ func (c *conversation) register(ctx context.Context, service *authcore.Service, 
 		},
 	})
 	var err error
-	if out.access == readWrite {
-		_, err = service.Hold(ctx, out.token, r, &r.Lease, c.Expiry == expiryToken)
+	if who.access == readWrite {
+		_, err = service.Hold(ctx, who.token, r, &r.Lease, a.Expiry == expiryToken)
 	} else {
 		err = service.HoldVisitor(r, &r.Lease)
 	}
@@ -88,6 +95,31 @@ func (c *conversation) register(ctx context.Context, service *authcore.Service, 
 	}
 	return r, nil
 }
+
+// relay returns what relays, behind the bytes of the client that were read and not used. A visitor stays a stranger.
+func (a *arrival) relay(r *chatroom.Relay, who caller, unread []byte, before func()) func() {
+	down, early := downstream(a.cx)
+	r.SetDownstream(down, slices.Concat(unread, early))
+	return func() {
+		_ = a.cx.SetDeadline(time.Time{})
+		if who.access == readWrite {
+			a.stays()
+		}
+		before()
+		r.Run()
+	}
+}
+
+// endSession ends one whose token nobody has, or sessions would pile up.
+func (a *arrival) endSession(service *authcore.Service, who caller) {
+	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
+	defer cancel()
+	if _, err := service.EndSession(ctx, who.id.Account, who.id.Session); err != nil {
+		a.log().Warn("ending a session that nobody uses failed", zap.Error(err))
+	}
+}
+
+const endTimeout = 10 * time.Second
 
 // downstream returns the innermost connection that still speaks the client's bytes, and those that caddy-l4 has read of
 // them and not given out. Its own wrapper is not safe for two goroutines.

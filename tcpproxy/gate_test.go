@@ -42,7 +42,7 @@ func TestHandOver(t *testing.T) {
 		if n := service.Live().Connections(); n != 1 {
 			t.Errorf("%d live connections", n)
 		}
-		if n := strangers.of("127.0.0.1"); n != 0 {
+		if n := strangers.Of("127.0.0.1"); n != 0 {
 			t.Errorf("%d strangers", n)
 		}
 		c.send("one more line that is no request\n")
@@ -190,6 +190,28 @@ func TestVisitors(t *testing.T) {
 		u.ended()
 		u.Close()
 		c.ended()
+	})
+	t.Run("counted", func(t *testing.T) { // by address, as there is nothing else
+		up := newUpstream(t)
+		r := start(t, newService(t), &Line{Proxy: up.proxy(), Anonymous: anonymousDrop, PerAddress: 1}, true)
+		c := r.dial()
+		c.send("visit\n")
+		c.takes("ok\n")
+		d := r.dial()
+		d.takes("nop ratelimited\n")
+		d.ended()
+		c.Close()
+		up.accept().Close()
+		eventually(t, "a free place", func() bool { return strangers.Of("127.0.0.1") == 0 })
+		c = r.dial()
+		c.send(loginLine("alice", password)) // who is known takes no place of a stranger
+		c.granted()
+		up.accept()
+		eventually(t, "a free place", func() bool { return strangers.Of("127.0.0.1") == 0 })
+		c = r.dial()
+		c.send("visit\n")
+		c.takes("ok\n")
+		up.accept()
 	})
 	t.Run("cut", func(t *testing.T) {
 		up := newUpstream(t)
@@ -413,7 +435,7 @@ func TestManyUpstreams(t *testing.T) {
 		b.accept()
 		enter(r).takes("nop unavailable\n")
 		ua.Close()
-		eventually(t, "room", func() bool { return connections.of(a.ln.Addr().String()) <= 1 })
+		eventually(t, "room", func() bool { return connections.Of(a.ln.Addr().String()) <= 1 })
 	})
 	t.Run("passive health", func(t *testing.T) {
 		b, gone := newUpstream(t), newUpstream(t)
@@ -424,10 +446,10 @@ func TestManyUpstreams(t *testing.T) {
 		r := start(t, newService(t), &Line{Proxy: p}, false)
 		enter(r).granted()
 		b.accept()
-		if n := failures.of(gone.ln.Addr().String()); n != 1 {
+		if n := failures.Of(gone.ln.Addr().String()); n != 1 {
 			t.Errorf("%d failures", n)
 		}
-		eventually(t, "that the failure is forgotten", func() bool { return failures.of(gone.ln.Addr().String()) == 0 })
+		eventually(t, "that the failure is forgotten", func() bool { return failures.Of(gone.ln.Addr().String()) == 0 })
 	})
 }
 

@@ -23,6 +23,9 @@ type Line struct {
 	// configuration of caddy-l4's proxy. Of proxy_protocol v2, chatgate adds who is there as TLVs: 0xE0 the username, 0xE1
 	// the account's UUID, 0xE2 "read-write" or "read-only". Default: none, and the connection stays for more requests.
 	Proxy *l4proxy.Handler `json:"proxy,omitempty"`
+	// That the upstreams are IRC servers, and what they are to be told. Then the connection speaks IRC and no line protocol.
+	// A client logs in by SASL PLAIN, or by PASS account:password, and has its account's name for a nick.
+	IRC *IRC `json:"irc,omitempty"`
 	// Lines that the upstream is sent first, such as "NICK {user.name}". There are {user.name}, {user.id},
 	// {user.display_name}, {user.access}, {client.ip}, and what Caddy knows at the start, such as {env.PASSWORD}. A line
 	// with a field that has no value, such as a visitor's name, is not sent.
@@ -43,7 +46,7 @@ type Line struct {
 	IdleTimeout caddy.Duration `json:"idle_timeout,omitempty"`
 	// How many requests of a connection may come to nothing. Default: 3.
 	Tries int `json:"tries,omitempty"`
-	// How many requests a connection may make. Default: 16.
+	// How many requests a connection may make; of IRC, lines until it is registered. Default: 16; of IRC, 64.
 	Requests int `json:"requests,omitempty"`
 	// How many connections without a login one client address may have. Default: 256.
 	PerAddress int `json:"per_address,omitempty"`
@@ -99,6 +102,11 @@ func (l *Line) provision(ctx caddy.Context) error {
 		return err
 	}
 	l.setDefaults()
+	if l.IRC != nil {
+		if err := l.IRC.provision(); err != nil {
+			return fmt.Errorf("irc: %w", err)
+		}
+	}
 	if l.Proxy == nil {
 		return nil
 	}
@@ -139,10 +147,14 @@ func (l *Line) setDefaults() {
 	def(&l.TokenLifetime, time.Hour)
 	def(&l.LineTimeout, 15*time.Second)
 	def(&l.DialTimeout, 10*time.Second)
+	requests := 16
+	if l.IRC != nil {
+		requests = 64
+	}
 	for _, n := range []struct {
 		field *int
 		value int
-	}{{&l.Tries, 3}, {&l.Requests, 16}, {&l.PerAddress, 256}, {&l.PerAccount, 256}} {
+	}{{&l.Tries, 3}, {&l.Requests, requests}, {&l.PerAddress, 256}, {&l.PerAccount, 256}} {
 		if *n.field == 0 {
 			*n.field = n.value
 		}
@@ -194,6 +206,11 @@ func (l *Line) check() error {
 
 // checkGate says what is wrong with what is for an upstream.
 func (l *Line) checkGate() error {
+	if l.IRC != nil {
+		if err := l.checkIRC(); err != nil {
+			return err
+		}
+	}
 	if l.Proxy != nil {
 		return checkUpstreams(l.Proxy)
 	}

@@ -219,7 +219,7 @@ func TestPerAddress(t *testing.T) {
 	c.takes("nop ratelimited\n")
 	c.ended()
 	a.Close()
-	eventually(t, "a free place", func() bool { return strangers.of("127.0.0.1") == 1 })
+	eventually(t, "a free place", func() bool { return strangers.Of("127.0.0.1") == 1 })
 	c = r.dial()
 	c.send(loginLine("alice", password))
 	c.granted()
@@ -240,7 +240,7 @@ func TestPanic(t *testing.T) {
 	if got := c.cut(); got != "" {
 		t.Errorf("got %q", got)
 	}
-	eventually(t, "its place", func() bool { return strangers.of("127.0.0.1") == 0 && r.app.calls.Load() == 0 })
+	eventually(t, "its place", func() bool { return strangers.Of("127.0.0.1") == 0 && r.app.calls.Load() == 0 })
 	c = r.dial()
 	c.send("what\n")
 	c.takes("nop syntax:\n")

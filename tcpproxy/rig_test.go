@@ -26,6 +26,7 @@ import (
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/authcore/sqlstore"
+	"github.com/chatgate/chatgate/chatroom"
 	"github.com/chatgate/chatgate/tcpproxy/line"
 )
 
@@ -148,12 +149,10 @@ func start(t testing.TB, service *authcore.Service, l *Line, overTLS bool, chang
 		eventually(t, "the end of every connection", func() bool {
 			return r.handled.Load() == 0 && r.app.calls.Load() == 0 && r.app.held.Load() == 0 && service.Live().Connections() == 0
 		})
-		for name, c := range map[string]*counts{"strangers": &strangers, "members": &members, "connections": &connections} {
-			c.mu.Lock()
-			if len(c.n) > 0 {
-				t.Errorf("%s are still counted: %v", name, c.n)
+		for name, c := range map[string]*chatroom.Counts{"strangers": &strangers, "members": &members, "connections": &connections} {
+			if n := c.Len(); n > 0 {
+				t.Errorf("%s are still counted, by %d keys", name, n)
 			}
-			c.mu.Unlock()
 		}
 	})
 	return r

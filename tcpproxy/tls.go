@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/internal/syntax"
 )
 
 func init() {
@@ -72,7 +73,7 @@ func (t *TLS) Handle(cx *layer4.Connection, next layer4.Handler) (err error) {
 	if at, err := netip.ParseAddrPort(cx.RemoteAddr().String()); err == nil {
 		key = authcore.AddrKey(at.Addr())
 	}
-	if !handshakes.take(key, t.PerAddress) {
+	if !handshakes.Take(key, t.PerAddress) {
 		log().Debug("too many TLS handshakes under way from this address")
 		return nil
 	}
@@ -80,7 +81,7 @@ func (t *TLS) Handle(cx *layer4.Connection, next layer4.Handler) (err error) {
 	over := func() {
 		if underWay {
 			underWay = false
-			handshakes.done(key)
+			handshakes.Done(key)
 		}
 	}
 	defer func() {
@@ -116,12 +117,17 @@ func (t *TLS) Handle(cx *layer4.Connection, next layer4.Handler) (err error) {
 //	    # and whatever caddy-l4's tls takes: connection_policy { ... }
 //	}
 func (t *TLS) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	rest, err := takeOut(d, tlsOptions, func(d *caddyfile.Dispenser, option string) error {
-		var err error
+	d.Next() // the handler's name
+	seen := make(syntax.Once)
+	rest, err := syntax.TakeOut(d.NextSegment(), tlsOptions, func(d *caddyfile.Dispenser, option string) error {
+		err := seen.See(d)
+		if err != nil {
+			return err
+		}
 		if option == "per_address" {
-			err = countArg(d, &t.PerAddress)
+			err = syntax.Count(d, &t.PerAddress)
 		} else {
-			err = durationArg(d, &t.HandshakeTimeout)
+			err = syntax.Duration(d, &t.HandshakeTimeout)
 		}
 		if err != nil {
 			return err
@@ -135,7 +141,7 @@ func (t *TLS) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return err
 	}
 	if err := t.Handler.UnmarshalCaddyfile(caddyfile.NewDispenser(rest)); err != nil {
-		return notOurs("chatgate_tls", tlsOptions, "tls", err)
+		return syntax.NotOurs("chatgate_tls", tlsOptions, "caddy-l4's tls", err)
 	}
 	return nil
 }

@@ -126,7 +126,7 @@ func (s *upstreams) try(ctx context.Context, cx *layer4.Connection, who caller) 
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	dial := u.Dial[0]
-	connections.take(dial, 0)
+	connections.Take(dial, 0)
 	conn, err := s.dial(ctx, u, cx)
 	if err == nil {
 		if err = s.introduce(ctx, conn, cx, who); err == nil {
@@ -134,7 +134,7 @@ func (s *upstreams) try(ctx context.Context, cx *layer4.Connection, who caller) 
 		}
 		_ = conn.Close()
 	}
-	connections.done(dial)
+	connections.Done(dial)
 	s.failed(dial)
 	return nil, "", fmt.Errorf("upstream %s: %w", dial, err)
 }
@@ -200,7 +200,7 @@ func (s *upstreams) available() l4proxy.UpstreamPool {
 		limit = max(h.Passive.MaxFails, 1)
 	}
 	out := func(u *l4proxy.Upstream) bool {
-		return u.MaxConnections > 0 && connections.of(u.Dial[0]) >= u.MaxConnections || limit > 0 && failures.of(u.Dial[0]) >= limit
+		return u.MaxConnections > 0 && connections.Of(u.Dial[0]) >= u.MaxConnections || limit > 0 && failures.Of(u.Dial[0]) >= limit
 	}
 	var kept l4proxy.UpstreamPool
 	for i, u := range s.proxy.Upstreams {
@@ -223,8 +223,8 @@ func (s *upstreams) failed(dial string) {
 	if h == nil || h.Passive == nil || h.Passive.FailDuration <= 0 {
 		return
 	}
-	failures.take(dial, 0)
-	time.AfterFunc(time.Duration(h.Passive.FailDuration), func() { failures.done(dial) })
+	failures.Take(dial, 0)
+	time.AfterFunc(time.Duration(h.Passive.FailDuration), func() { failures.Done(dial) })
 }
 
 // leastConn is caddy-l4's policy of that name, by our own counts.
@@ -238,7 +238,7 @@ func (leastConn) Select(pool l4proxy.UpstreamPool, cx *layer4.Connection) *l4pro
 		if (*l4proxy.FirstSelection)(nil).Select(l4proxy.UpstreamPool{u}, cx) == nil { // the one way to ask if it is well
 			continue
 		}
-		n := connections.of(u.Dial[0])
+		n := connections.Of(u.Dial[0])
 		switch {
 		case best == nil || n < least:
 			best, least, ties = u, n, 1

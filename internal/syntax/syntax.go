@@ -32,13 +32,11 @@ func At(t caddyfile.Token, err error) error {
 	return d.WrapErr(err)
 }
 
-// TakeOut hands the options of own to read, with d at their names, and returns what remains of the segment at d for the
-// parser of another handler, the segment's name first.
-func TakeOut(d *caddyfile.Dispenser, own []string, read func(d *caddyfile.Dispenser, option string) error) (caddyfile.Segment, error) {
-	d.Next() // the segment's name
+// TakeOut hands the options of own to read, with d at their names, and returns what remains of all for the parser of
+// another handler. All is a handler's segment, its name first.
+func TakeOut(all caddyfile.Segment, own []string, read func(d *caddyfile.Dispenser, option string) error) (caddyfile.Segment, error) {
 	// The braces handed on are those of the file: made from a quoted neighbour, one would be quoted and thus no brace.
-	all := d.NextSegment()
-	d = caddyfile.NewDispenser(all)
+	d := caddyfile.NewDispenser(all)
 	d.Next()
 	var rest caddyfile.Segment
 	for rest = append(rest, d.Token()); d.NextArg(); {

@@ -1,0 +1,106 @@
+package tcpproxy
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// IRC says how the gateway stands between IRC clients and servers. All fields are optional.
+type IRC struct {
+	// What the gateway calls itself until the upstream speaks. Default: the name that the client asked for over TLS, or
+	// else "chatgate".
+	ServerName string `json:"server_name,omitempty"`
+	// The password of WEBIRC, by which the upstream hears of the client's address; without one, it is not told in this
+	// way. It is a placeholder, {env.NAME} or {file.path}, as is Password.
+	WebIRCPassword string `json:"webirc_password,omitempty"`
+	// The name that the upstream knows the gateway by. Default: the account's name, since ngIRCd takes it for the client's
+	// user name.
+	WebIRCGateway string `json:"webirc_gateway,omitempty"`
+	// What the upstream wants for PASS.
+	Password string `json:"password,omitempty"`
+	// What becomes of a connection whose account is on already: "number" (the default) calls it alice|2, which nobody
+	// else can be, or "refuse" closes it.
+	SecondNick string `json:"second_nick,omitempty"`
+
+	webirc, pass string // resolved
+}
+
+// Values of options.
+const (
+	secondNumber = "number"
+	secondRefuse = "refuse"
+)
+
+var onePlaceholder = regexp.MustCompile(`^\{(?:env|file)\.[^{}]+\}$`)
+
+var errMixed = errors.New("either all upstreams are IRC servers, or none: this one is not")
+
+// checkIRC says what is wrong with the options of IRC, and what cannot be had with them.
+func (l *Line) checkIRC() error {
+	switch {
+	case l.Proxy == nil:
+		return errors.New("irc only matters with an upstream: name one with upstream irc <address>")
+	case len(l.FirstLines) > 0:
+		return errors.New("first_line is not for IRC servers: NICK and USER are the gateway's own; see irc { webirc, password }")
+	case l.Anonymous != "" && l.Anonymous != anonymousRefuse:
+		return errors.New("anonymous is not for IRC servers: who may only read could not even JOIN")
+	}
+	return l.IRC.check()
+}
+
+func (i *IRC) check() error {
+	switch i.SecondNick {
+	case "", secondNumber, secondRefuse:
+	default:
+		return fmt.Errorf("second_nick is %q; it is number or refuse", i.SecondNick)
+	}
+	if i.ServerName != "" && !isServerName(i.ServerName) {
+		return fmt.Errorf("server_name is %q; it is a name such as irc.example.com", i.ServerName)
+	}
+	if i.WebIRCPassword == "" && i.WebIRCGateway != "" {
+		return errors.New("webirc has no password")
+	}
+	if i.WebIRCGateway != "" && !isServerName(i.WebIRCGateway) {
+		return fmt.Errorf("the gateway of webirc is %q; it is a name such as chatgate", i.WebIRCGateway)
+	}
+	for _, w := range []struct{ option, value string }{{"the password of webirc", i.WebIRCPassword}, {"password", i.Password}} {
+		if w.value != "" && !onePlaceholder.MatchString(w.value) { // which is not shown: it may be a secret
+			return fmt.Errorf("%s is written as {env.NAME} or {file.path}, since Caddy saves its configuration and shows it", w.option)
+		}
+	}
+	return nil
+}
+
+// provision finds the secrets.
+func (i *IRC) provision() error {
+	for _, s := range []struct {
+		option, value string
+		dst           *string
+	}{{"the password of webirc", i.WebIRCPassword, &i.webirc}, {"password", i.Password, &i.pass}} {
+		if s.value == "" {
+			continue
+		}
+		v, err := caddy.NewReplacer().ReplaceOrErr(s.value, true, true)
+		if err != nil { // which says no more than the placeholder's name; but it can be long
+			return fmt.Errorf("%s: a placeholder has no value", s.option)
+		}
+		if *s.dst = strings.TrimRight(v, "\r\n"); !isWord(*s.dst) {
+			return fmt.Errorf("%s is no single word once its placeholder is replaced", s.option)
+		}
+	}
+	return nil
+}
+
+// isWord reports whether a text can be a parameter of a message that others follow.
+func isWord(s string) bool {
+	return s != "" && len(s) <= 200 && s[0] != ':' && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7F })
+}
+
+// isServerName reports whether a name can stand for a server in a message.
+func isServerName(s string) bool {
+	return s != "" && len(s) <= 63 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") == ""
+}

@@ -1,0 +1,88 @@
+package irc
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+func TestReader(t *testing.T) {
+	long := strings.Repeat("x", 510)
+	for name, c := range map[string]struct {
+		text string
+		want []string // "!" is a line that is too long
+		err  error
+	}{
+		"lines":    {"a\r\nb\n\r\nc d\r\n", []string{"a", "b", "", "c d"}, io.EOF},
+		"half":     {"a\r\nb", []string{"a"}, io.ErrUnexpectedEOF},
+		"limit":    {long + "\r\nb\n", []string{long, "b"}, io.EOF},
+		"too long": {long + "x\r\nb\n", []string{"!", "b"}, io.EOF},
+		"tags":     {"@" + strings.Repeat("t", 4094) + " " + long + "\r\nb\n", []string{"@" + strings.Repeat("t", 4094) + " " + long, "b"}, io.EOF},
+		"tagged":   {"@" + strings.Repeat("t", 4095) + " a\r\nb\n", []string{"!", "b"}, io.EOF},
+		"skipped":  {strings.Repeat(long, 30) + "\r\nb\n", []string{"!", "b"}, io.EOF},
+		"endless":  {strings.Repeat(long, 300), nil, ErrEndless},
+		"no end":   {strings.Repeat(long, 30), nil, io.ErrUnexpectedEOF},
+	} {
+		for _, src := range []func(io.Reader) io.Reader{iotest.OneByteReader, iotest.DataErrReader, func(r io.Reader) io.Reader { return r }} {
+			r := NewReader(src(strings.NewReader(c.text)), MaxClientTags)
+			var got []string
+			var err error
+			for {
+				var line []byte
+				if line, err = r.ReadLine(); errors.Is(err, ErrTooLong) {
+					got = append(got, "!")
+					continue
+				}
+				if err != nil {
+					break
+				}
+				got = append(got, string(line))
+			}
+			if strings.Join(got, "\n") != strings.Join(c.want, "\n") || !errors.Is(err, c.err) {
+				t.Errorf("%s: got %.99q, %v", name, got, err)
+			}
+			if len(r.buf) != MaxClientTags+MaxLine {
+				t.Errorf("the buffer has %d bytes", len(r.buf))
+			}
+		}
+	}
+}
+
+func TestReaderUnread(t *testing.T) {
+	r := NewReader(strings.NewReader("a\r\nb\r\nc"), 0)
+	if line, err := r.ReadLine(); string(line) != "a" || err != nil {
+		t.Fatalf("got %q, %v", line, err)
+	}
+	if n := r.Buffered(); n != 4 {
+		t.Errorf("%d bytes are buffered", n)
+	}
+	if rest := r.Unread(); string(rest) != "b\r\nc" {
+		t.Errorf("unread is %q", rest)
+	}
+	if _, err := r.ReadLine(); !errors.Is(err, io.EOF) {
+		t.Errorf("then, %v", err)
+	}
+}
+
+// FuzzFormat makes lines of anything: each is one line, and what is taken apart is what was put together, as far as it can
+// stand there.
+func FuzzFormat(f *testing.F) {
+	f.Add("a", "b c", ":d")
+	f.Add("", "\r\nQUIT", "x\x00")
+	f.Fuzz(func(t *testing.T, a, b, c string) {
+		line := Format("gate.test", "904", a, b, c)
+		if len(line) == 0 || len(line) > MaxLine || bytes.IndexAny(line, "\r\n\x00") != len(line)-2 {
+			t.Fatalf("got %q", line)
+		}
+		m, err := Parse(line[:len(line)-2])
+		if err != nil || m.Command != "904" || len(m.Params) != 3 || m.Source != "gate.test" {
+			t.Fatalf("got %q, %v, of %q", m.Params, err, line)
+		}
+		if m.Params[0] != "*" && m.Params[0] != a || m.Params[1] != "*" && m.Params[1] != b {
+			t.Fatalf("got %q of %q", m.Params, line)
+		}
+	})
+}

@@ -1,0 +1,96 @@
+package tcpproxy
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/chatgate/chatgate/internal/syntax"
+)
+
+// takeIRC finds whether the upstreams of a segment are IRC servers, and returns it without the word that says so.
+func (l *Line) takeIRC(all caddyfile.Segment) (caddyfile.Segment, error) {
+	const word = "irc"
+	var others []caddyfile.Token // upstreams that are none
+	d := caddyfile.NewDispenser(all)
+	d.Next()
+	for d.NextArg() {
+		others = append(others, d.Token())
+	}
+	kept := make(caddyfile.Segment, 0, len(all))
+	kept = append(kept, all...)
+	for d.NextBlock(0) {
+		if d.Val() != "upstream" {
+			continue
+		}
+		at := d.Token()
+		if next, ok := peek(d); !ok || next != word {
+			others = append(others, at)
+			continue
+		}
+		d.NextArg()
+		for i := 1; i < len(kept); i++ {
+			if kept[i-1].Text == "upstream" && kept[i].Text == word && kept[i].Line == d.Line() && kept[i].File == d.File() {
+				kept = slices.Delete(kept, i, i+1)
+				break
+			}
+		}
+		if _, ok := peek(d); !ok {
+			return nil, d.Errf("upstream irc needs an address, such as 127.0.0.1:6667")
+		}
+		l.IRC = new(IRC)
+	}
+	if l.IRC != nil && len(others) > 0 {
+		return nil, syntax.At(others[0], errMixed)
+	}
+	return kept, nil
+}
+
+// ircOptions are those of the block irc.
+var ircOptions = []string{"server_name", "webirc", "password", "second_nick"}
+
+func (l *Line) unmarshalIRC(d *caddyfile.Dispenser) error {
+	if l.IRC == nil {
+		return d.Errf("irc only matters with an upstream of that kind: upstream irc <address>")
+	}
+	if d.NextArg() {
+		return d.Errf("unexpected %q behind irc", d.Val())
+	}
+	seen := make(syntax.Once)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		option := d.Val()
+		if err := seen.See(d); err != nil {
+			return err
+		}
+		if err := l.IRC.unmarshalOption(d, option); err != nil {
+			return err
+		}
+		if err := l.IRC.check(); err != nil {
+			return d.WrapErr(err)
+		}
+	}
+	return nil
+}
+
+func (i *IRC) unmarshalOption(d *caddyfile.Dispenser, option string) error {
+	switch option {
+	case "server_name":
+		return syntax.One(d, &i.ServerName)
+	case "password":
+		return syntax.One(d, &i.Password)
+	case "second_nick":
+		return syntax.OneOf(d, &i.SecondNick, secondNumber, secondRefuse)
+	case "webirc":
+		args := d.RemainingArgs()
+		if len(args) < 1 || len(args) > 2 || slices.Contains(args, "") {
+			return d.Errf("webirc has a password, and may have the gateway's name behind it")
+		}
+		i.WebIRCPassword = args[0]
+		if len(args) > 1 {
+			i.WebIRCGateway = args[1]
+		}
+		return nil
+	}
+	return d.Errf("irc has no option %q; there are %s", option, strings.Join(ircOptions, ", "))
+}

@@ -16,6 +16,9 @@
 //	^ what the upstream gets: the request line, a header with its value, or !Header for one that does not get there
 //	~ nothing reaches the upstream
 //	→ a text frame that the client sends; ← a text frame, or "close <code>" and the end, that it gets
+//	@ listener:name is a connection over TLS that talks lines, to one of [Script.Listeners], and is open from here on:
+//	→ a line that it sends, with LF; →"…" bytes, as above, in one write; → close and it says no more
+//	← a line that it gets, up to LF; ←"…" bytes, as above; ← close and there is nothing more
 //	$ <name> source argument: from here on <name> stands for what a source has, see [Script.Sources]. Where a text is in
 //	  the place of the name, that is what the source is to have
 //	? a query of the SQLite database accounts.db, or of another with ?name.db; what follows are its rows, in order:

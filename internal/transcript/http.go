@@ -10,23 +10,15 @@ import (
 	"github.com/chatgate/chatgate/internal/gatetest"
 )
 
-var quoted = regexp.MustCompile(`^>(?:([0-9]+)×)?(".*")$`)
+var quoted = regexp.MustCompile(`^[>→←](?:([0-9]+)×)?(".*")$`)
 
 // request returns the bytes of a request.
 func (s *Script) request(lines []string) string {
 	var head, body strings.Builder
 	target, hasBody := &head, false
 	for _, l := range lines {
-		if m := quoted.FindStringSubmatch(l); m != nil {
-			n := 1
-			if m[1] != "" {
-				n, _ = strconv.Atoi(m[1])
-			}
-			text, err := strconv.Unquote(m[2])
-			if err != nil {
-				s.t.Fatalf("%s: %v", l, err)
-			}
-			body.WriteString(strings.Repeat(text, n))
+		if bytes, ok := s.unquote(l); ok {
+			body.WriteString(bytes)
 			continue
 		}
 		_, rest := cutRune(l)

@@ -11,6 +11,8 @@ var kinds = map[string]string{ //nolint:gosec // patterns of credentials, not cr
 	"session":  `[A-Za-z0-9_-]{22}`, // 128 random bits
 	"reqid":    `[A-Za-z0-9_-]{22}`,
 	"userhash": `[0-9a-f]{64}`,
+	"hash":     `[0-9a-f]{64}`, // of what is kept as no more than that
+	"expiry":   `[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z`,
 	"otp":      `[0-9]{6}`,
 	"invite":   `[A-Z2-7]{5}(?:-[A-Z2-7]{5}){3}`,
 

@@ -20,7 +20,7 @@ func (s *Script) rows(where, line string, want []string) {
 	if !ok {
 		s.t.Fatalf("%s: there is no query", where)
 	}
-	got, err := readRows(filepath.Join(s.g.Dir, file), s.expand(query))
+	got, err := Rows(filepath.Join(s.g.Dir, file), s.expand(query))
 	if err != nil {
 		s.t.Fatalf("%s: %v", where, err)
 	}
@@ -35,7 +35,9 @@ func (s *Script) rows(where, line string, want []string) {
 	}
 }
 
-func readRows(file, query string) (all []string, err error) {
+// Rows returns what a query of a SQLite database finds: the columns of a row set apart by " | ", where NULL is null and bytes
+// are in hexadecimal.
+func Rows(file, query string) (all []string, err error) {
 	u := url.URL{Scheme: "file", Path: file, RawQuery: "mode=ro&_pragma=busy_timeout(10000)"}
 	db, err := sql.Open("sqlite", u.String())
 	if err != nil {

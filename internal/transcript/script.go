@@ -19,17 +19,22 @@ type Script struct {
 	// the seconds that a token is good for.
 	Sources map[string]func(t testing.TB, argument string) string
 
+	// Listeners are the addresses that connections which talk lines are made to, by what their names begin with.
+	Listeners map[string]string
+
 	t     testing.TB
 	g     *gatetest.Gateway
 	up    *gatetest.Upstream
 	vars  map[string]string
 	conns map[string]*gatetest.Raw
+	lines map[string]*lineConn
 	every []string // headers of every reply
 }
 
 // New makes a script. The upstream may be nil where no transcript has "^" or "~" lines.
 func New(t testing.TB, g *gatetest.Gateway, up *gatetest.Upstream) *Script {
-	s := &Script{t: t, g: g, up: up, vars: make(map[string]string), conns: make(map[string]*gatetest.Raw)}
+	s := &Script{t: t, g: g, up: up, vars: make(map[string]string)}
+	s.Forget()
 	s.Sources = map[string]func(testing.TB, string) string{"mail": mailbox(g.Dir + "/mail"), "lifetime": lifetime}
 	return s
 }
@@ -56,13 +61,16 @@ func Options(lines []string, mark, indent string) string {
 }
 
 // Forget drops the connections, which a gateway that was started anew does not know.
-func (s *Script) Forget() { s.conns = make(map[string]*gatetest.Raw) }
+func (s *Script) Forget() {
+	s.conns, s.lines = make(map[string]*gatetest.Raw), make(map[string]*lineConn)
+}
 
 // Run plays a transcript. Every step that fails is told with its line.
 func (s *Script) Run(t testing.TB, name string, lines []string) {
 	t.Helper()
 	s.t, s.every = t, nil
 	conn, title, seen := "", "", 0
+	var talk *lineConn // that is talked over, if it talks lines
 	var c *gatetest.Raw
 	for i := 0; i < len(lines); {
 		where := func() string { return fmt.Sprintf("%s:%d (%s)", name, i+1, title) }
@@ -78,15 +86,18 @@ func (s *Script) Run(t testing.TB, name string, lines []string) {
 		case "", "#", "+", "*":
 			i++
 		case "=":
-			title, conn = rest, ""
+			title, conn, talk = rest, "", nil
 			i++
 		case "&":
 			s.every = append(s.every, rest)
 			i++
 		case "@":
-			conn = rest
+			conn, talk = rest, s.dialLines(t, rest)
 			i++
 		case ">":
+			if talk != nil {
+				t.Fatalf("%s: %s talks lines", where(), conn)
+			}
 			request := s.request(run(">"))
 			if c = s.conns[conn]; c == nil || conn == "" {
 				c = gatetest.Dial(t, s.g.HTTP)
@@ -119,9 +130,19 @@ func (s *Script) Run(t testing.TB, name string, lines []string) {
 			}
 			i++
 		case "→":
+			if talk != nil {
+				s.sendLine(where(), talk, lines[i])
+				i++
+				continue
+			}
 			s.conns[conn].SendFrame(gatetest.Text(s.expand(rest)))
 			i++
 		case "←":
+			if talk != nil {
+				s.takeLine(where(), talk, lines[i])
+				i++
+				continue
+			}
 			if code, ok := strings.CutPrefix(rest, "close "); ok {
 				n, _ := strconv.Atoi(code)
 				s.conns[conn].ExpectClose(n)

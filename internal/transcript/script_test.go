@@ -128,10 +128,10 @@ func TestRows(t *testing.T) {
 			t.Errorf("%s: %d are wrong, want %d: %q", name, len(f.said), tc.wrong, f.said)
 		}
 	}
-	if _, err := readRows(filepath.Join(dir, "accounts.db"), "DELETE FROM accounts"); err == nil {
+	if _, err := Rows(filepath.Join(dir, "accounts.db"), "DELETE FROM accounts"); err == nil {
 		t.Error("a transcript can change the database")
 	}
-	if _, err := readRows(filepath.Join(dir, "gone.db"), "SELECT 1"); err == nil {
+	if _, err := Rows(filepath.Join(dir, "gone.db"), "SELECT 1"); err == nil {
 		t.Error("a database that is not there was read")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "gone.db")); err == nil {

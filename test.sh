@@ -21,6 +21,8 @@ packages=(
 	"node-ws          /usr/share/nodejs/ws/package.json"
 	"postgresql       /usr/lib/postgresql/*/bin/initdb"
 	"redis-server     redis-server"
+	"ngircd           /usr/sbin/ngircd"
+	"weechat-headless weechat-headless"
 	"gcc              gcc" # the race detector needs cgo
 	"libc6-dev        /usr/include/stdlib.h"
 	"git              git"
@@ -35,6 +37,8 @@ modules=(
 	http.handlers.chatgate_demo_room
 	http.handlers.chatgate_methods
 	http.handlers.chatgate_proxy
+	layer4.handlers.chatgate_line
+	layer4.handlers.chatgate_tls
 )
 
 ports=(8443 8080 9000 2019) # what Caddyfile.example and Caddy's admin API listen on
@@ -130,10 +134,11 @@ run_tests() {
 }
 
 # The race detector multiplies memory and time, so what a flood and ten thousand connections cost is counted without it, and
-# so is the time that answers take.
+# so is the time that answers take, and what a thousand strangers take of memory.
 run_counts() {
 	go test -count=1 -timeout 5m -run '^(TestLoginFlood|TestConnectionsComeAndGo)$' ./internal/e2e/lifecycle
 	go test -count=1 -timeout 5m -run 'Timing$' ./internal/e2e/accounts
+	go test -count=1 -timeout 5m -run 'Measured$' ./internal/e2e/line
 }
 
 # joined FILE prints FILE with its continued lines made whole.

@@ -25,8 +25,8 @@ var (
 		Help: "Nodes that did not answer to a revocation in time.",
 	})
 	measured = new(stateCollector)
-	mailed   = new(mailCollector)
-	texted   = new(textCollector)
+	mailed   = &mailCollector{sent[*mailer.Mailer, mailer.Stats]{plus: addMail}}
+	texted   = &textCollector{sent[*texter.Texter, texter.Stats]{plus: addTexts}}
 )
 
 // registerMetrics adds the collectors to the registry of a configuration.
@@ -127,25 +127,48 @@ func (c *stateCollector) sum() authcore.Stats {
 	return all
 }
 
+// sender sends messages and counts them.
+type sender[S any] interface {
+	comparable
+	Stats() S
+}
+
+// sent sums what all senders of a kind have counted.
+type sent[T sender[S], S any] struct {
+	plus func(a, b S) S
+
+	mu     sync.Mutex
+	open   []T
+	closed S // of those that are, since a counter never falls
+}
+
+func (c *sent[T, S]) add(t T) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open = append(c.open, t)
+}
+
+// remove is for a sender that nobody uses any more.
+func (c *sent[T, S]) remove(t T) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open = slices.DeleteFunc(c.open, func(o T) bool { return o == t })
+	c.closed = c.plus(c.closed, t.Stats())
+}
+
+func (c *sent[T, S]) sum() S {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := c.closed
+	for _, t := range c.open {
+		all = c.plus(all, t.Stats())
+	}
+	return all
+}
+
 // mailCollector reads what all mailers have to tell when it is asked.
 type mailCollector struct {
-	mu     sync.Mutex
-	open   []*mailer.Mailer
-	closed mailer.Stats // sums of those that are, since a counter never falls
-}
-
-func (c *mailCollector) add(m *mailer.Mailer) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.open = append(c.open, m)
-}
-
-// remove is for a mailer that is closed.
-func (c *mailCollector) remove(m *mailer.Mailer) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.open = slices.DeleteFunc(c.open, func(o *mailer.Mailer) bool { return o == m })
-	c.closed = addMail(c.closed, m.Stats())
+	sent[*mailer.Mailer, mailer.Stats]
 }
 
 var (
@@ -161,12 +184,7 @@ func (c *mailCollector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *mailCollector) Collect(ch chan<- prometheus.Metric) {
-	c.mu.Lock()
-	s := c.closed
-	for _, m := range c.open {
-		s = addMail(s, m.Stats())
-	}
-	c.mu.Unlock()
+	s := c.sum()
 	for result, n := range map[string]uint64{"sent": s.Sent, "failed": s.Failed, "dropped": s.Dropped} {
 		ch <- prometheus.MustNewConstMetric(mailMessages, prometheus.CounterValue, float64(n), result)
 	}
@@ -179,23 +197,7 @@ func addMail(a, b mailer.Stats) mailer.Stats {
 
 // textCollector reads what all texters have to tell when it is asked.
 type textCollector struct {
-	mu     sync.Mutex
-	open   []*texter.Texter
-	closed texter.Stats // sums of those that are, since a counter never falls
-}
-
-func (c *textCollector) add(t *texter.Texter) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.open = append(c.open, t)
-}
-
-// remove is for a texter that nobody uses any more.
-func (c *textCollector) remove(t *texter.Texter) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.open = slices.DeleteFunc(c.open, func(o *texter.Texter) bool { return o == t })
-	c.closed = addTexts(c.closed, t.Stats())
+	sent[*texter.Texter, texter.Stats]
 }
 
 var textMessages = prometheus.NewDesc("chatgate_sms_messages_total", "Text messages: handed over to the provider, or failed.", []string{"result"}, nil)
@@ -205,12 +207,7 @@ func (c *textCollector) Describe(ch chan<- *prometheus.Desc) { ch <- textMessage
 
 // Collect implements prometheus.Collector.
 func (c *textCollector) Collect(ch chan<- prometheus.Metric) {
-	c.mu.Lock()
-	s := c.closed
-	for _, t := range c.open {
-		s = addTexts(s, t.Stats())
-	}
-	c.mu.Unlock()
+	s := c.sum()
 	for result, n := range map[string]uint64{"sent": s.Sent, "failed": s.Failed} {
 		ch <- prometheus.MustNewConstMetric(textMessages, prometheus.CounterValue, float64(n), result)
 	}

@@ -23,6 +23,7 @@ packages=(
 	"redis-server     redis-server"
 	"ngircd           /usr/sbin/ngircd"
 	"weechat-headless weechat-headless"
+	"weechat-plugins  /usr/lib/*/weechat/plugins/fifo.so" # what drives it
 	"gcc              gcc" # the race detector needs cgo
 	"libc6-dev        /usr/include/stdlib.h"
 	"git              git"

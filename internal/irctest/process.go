@@ -1,0 +1,138 @@
+//go:build linux
+
+package irctest
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long anything may take that a test waits for.
+const patience = 30 * time.Second
+
+// guard runs a program until its own input ends. A signal to be sent when the parent dies would not do: ngIRCd changes its
+// user when root runs it, and the kernel then forgets that signal.
+const guard = `trap "" HUP; "$@" & pid=$!; cat >/dev/null; kill -KILL $pid; wait $pid`
+
+// process is a program that ends no later than this process does.
+type process struct {
+	dir   string
+	cmd   *exec.Cmd
+	leash io.Closer // the program ends when this is closed, be it by the end of this process
+}
+
+// find returns the path of a program of a Debian package. Without it the test is skipped, unless CHATGATE_TEST_STRICT is set.
+func find(t testing.TB, name, debian string) string {
+	t.Helper()
+	for _, name := range []string{name, "/usr/sbin/" + name} { // whose directory is in root's PATH alone
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	missing(t, name, debian)
+	return ""
+}
+
+func missing(t testing.TB, what, debian string) {
+	t.Helper()
+	if os.Getenv("CHATGATE_TEST_STRICT") != "" {
+		t.Fatalf("%s is not installed (Debian package %s)", what, debian)
+	}
+	t.Skipf("%s is not installed", what)
+}
+
+// start runs a program in p.dir, with nothing of the environment that would change what it does, and its output in a new log.
+func (p *process) start(args ...string) error {
+	cmd := exec.Command("sh", append([]string{"-c", guard, "sh"}, args...)...) //nolint:gosec // what this package says
+	cmd.Dir = p.dir
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.dir, "LC_ALL=C.UTF-8", "TZ=UTC"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	leash, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	log, err := os.OpenFile(p.log(), os.O_CREATE|os.O_TRUNC|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	p.cmd, p.leash = cmd, leash
+	return nil
+}
+
+func (p *process) log() string { return filepath.Join(p.dir, "output") }
+
+// output returns what the program has written so far.
+func (p *process) output() string {
+	b, _ := os.ReadFile(p.log())
+	return string(b)
+}
+
+// stop kills the program and waits for its end.
+func (p *process) stop() {
+	if p.cmd == nil {
+		return
+	}
+	_ = p.leash.Close()
+	_ = p.cmd.Wait() // it was killed, and says so
+	p.cmd = nil
+}
+
+// await waits until ok, or fails the test with what look has to add.
+func await(t testing.TB, what string, ok func() bool, look func() string) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s\n%s", what, look())
+		}
+	}
+}
+
+// tempDir is one that a program which ends late may still write to, and that other users may enter.
+func tempDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "irctest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// settings writes a file of an ini-like form, which has passwords and is nobody else's to read.
+func settings(t testing.TB, file string, lines ...string) {
+	t.Helper()
+	for _, line := range lines {
+		if strings.ContainsAny(line, "\r\n") {
+			t.Fatal("a setting of more than one line")
+		}
+	}
+	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lines returns the lines of b that have every one of the words.
+func lines(b []byte, words ...string) (found []string) {
+next:
+	for line := range bytes.Lines(b) {
+		for _, word := range words {
+			if !bytes.Contains(line, []byte(word)) {
+				continue next
+			}
+		}
+		found = append(found, strings.TrimRight(string(line), "\r\n"))
+	}
+	return found
+}

@@ -151,9 +151,9 @@ func (l *Live) lookup(ctx context.Context, account AccountID, id SessionID, load
 	sh.mu.Lock()
 	e, ok := sh.sessions[id]
 	if ok {
-		if e.account != account {
+		if e.account != account { // as the store would say, which is asked where the two accounts are not of one shard
 			sh.mu.Unlock()
-			return nil, nil, errOthersAccount
+			return nil, nil, errSessionOver
 		}
 		if ld := e.loading; ld != nil {
 			sh.mu.Unlock()

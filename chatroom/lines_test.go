@@ -212,6 +212,7 @@ func BenchmarkFilteredRelay(b *testing.B) {
 			go func() {
 				defer close(done)
 				_, _ = io.Copy(struct{ io.Writer }{r.upstream.Conn}, struct{ io.Reader }{r.upstream.Conn})
+				_ = r.upstream.Close() // what has no reset only half-closes
 			}()
 			buf := bytes.Repeat([]byte("\n"), 128)
 			b.ReportAllocs()

@@ -273,6 +273,7 @@ func BenchmarkRawRelay(b *testing.B) {
 			go func() {
 				defer close(done)
 				_, _ = io.Copy(struct{ io.Writer }{r.upstream.Conn}, struct{ io.Reader }{r.upstream.Conn})
+				_ = r.upstream.Close() // what has no reset only half-closes
 			}()
 			buf := make([]byte, 128)
 			b.ReportAllocs()

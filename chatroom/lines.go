@@ -32,14 +32,14 @@ func (p *pump) passUpLocked(b []byte) error {
 			return p.failLocked(err)
 		}
 	}
-	raw.moved.Store(int64(time.Since(raw.born)))
+	raw.move()
 	return nil
 }
 
 // passDownLocked passes on b, and what waits for the end of a line behind the last one that ends in it.
 func (p *pump) passDownLocked(b []byte) error {
 	raw := p.relay.raw
-	raw.moved.Store(int64(time.Since(raw.born)))
+	raw.move()
 	if len(raw.down.words) > 0 {
 		if end := bytes.LastIndexByte(b, '\n') + 1; end > 0 {
 			words := raw.down.words

@@ -39,7 +39,8 @@ const defaultHalfIdle = 2 * time.Minute
 type rawRelay struct {
 	Raw
 	born  time.Time
-	moved atomic.Int64 // since born, when the last byte was passed on
+	timed atomic.Bool  // silence is limited
+	moved atomic.Int64 // since born, when the last byte was passed on while timed
 	down  downLines    // with a Filter
 
 	mu     sync.Mutex
@@ -81,8 +82,15 @@ func (p *pump) passRawLocked(b []byte) error {
 	if err := p.writeLocked(b); err != nil {
 		return p.failLocked(err)
 	}
-	p.relay.raw.moved.Store(int64(time.Since(p.relay.raw.born)))
+	p.relay.raw.move()
 	return nil
+}
+
+// move notes that there is no silence. The clock is not looked at where nobody wants to know.
+func (s *rawRelay) move() {
+	if s.timed.Load() {
+		s.moved.Store(int64(time.Since(s.born)))
+	}
 }
 
 // finishRaw is what the end of src means for the other side of a stream of bytes.
@@ -131,6 +139,7 @@ func (s *rawRelay) limitLocked(r *Relay, limit time.Duration) {
 		return
 	}
 	s.limit = limit
+	s.timed.Store(true)
 	if s.alarm == nil {
 		s.alarm = time.AfterFunc(limit, r.listen)
 	} else {

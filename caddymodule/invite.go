@@ -3,13 +3,13 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/internal/syntax"
 )
 
 // InviteConfig is an invite whose code an operator chose, so that somebody can be the first.
@@ -19,16 +19,14 @@ type InviteConfig struct {
 	Lifetime caddy.Duration `json:"lifetime,omitempty"` // from when it is made: 30d
 }
 
-var onePlaceholder = regexp.MustCompile(`^\{(?:env|file)\.[^{}]+\}$`)
-
 // check finds what is wrong with c whatever value its placeholder has. No error shows the code.
 func (c *InviteConfig) check() error {
 	if c == nil {
 		return nil
 	}
 	fail := func(option string, err error) error { return &storeError{"first_invite", option, err} }
-	if !onePlaceholder.MatchString(c.Code) {
-		return fail("", errors.New("the code is written as {env.NAME} or {file.path}, since Caddy saves its configuration and shows it"))
+	if err := syntax.Secret("the code", c.Code); err != nil {
+		return fail("", err)
 	}
 	if err := inRange(fail, "uses", c.Uses, 1, authcore.MaxInviteUses, strconv.Itoa); err != nil {
 		return err

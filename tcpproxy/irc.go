@@ -3,10 +3,11 @@ package tcpproxy
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/chatgate/chatgate/internal/syntax"
 )
 
 // IRC says how the gateway stands between IRC clients and servers. All fields are optional.
@@ -34,8 +35,6 @@ const (
 	secondNumber = "number"
 	secondRefuse = "refuse"
 )
-
-var onePlaceholder = regexp.MustCompile(`^\{(?:env|file)\.[^{}]+\}$`)
 
 var errMixed = errors.New("either all upstreams are IRC servers, or none: this one is not")
 
@@ -68,8 +67,11 @@ func (i *IRC) check() error {
 		return fmt.Errorf("the gateway of webirc is %q; it is a name such as chatgate", i.WebIRCGateway)
 	}
 	for _, w := range []struct{ option, value string }{{"the password of webirc", i.WebIRCPassword}, {"password", i.Password}} {
-		if w.value != "" && !onePlaceholder.MatchString(w.value) { // which is not shown: it may be a secret
-			return fmt.Errorf("%s is written as {env.NAME} or {file.path}, since Caddy saves its configuration and shows it", w.option)
+		if w.value == "" {
+			continue
+		}
+		if err := syntax.Secret(w.option, w.value); err != nil {
+			return err
 		}
 	}
 	return nil

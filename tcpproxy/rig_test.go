@@ -12,7 +12,6 @@ import (
 	"io"
 	"math/big"
 	"net"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,8 +24,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/chatgate/chatgate/authcore"
-	"github.com/chatgate/chatgate/authcore/sqlstore"
 	"github.com/chatgate/chatgate/chatroom"
+	"github.com/chatgate/chatgate/internal/authtest"
 	"github.com/chatgate/chatgate/tcpproxy/line"
 )
 
@@ -38,33 +37,8 @@ const password = "correct horse battery"
 // newService runs the accounts over a database of its own, with one account, alice.
 func newService(t testing.TB, change ...func(*authcore.Policy)) *authcore.Service {
 	t.Helper()
-	store, err := sqlstore.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "chatgate.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { store.Close() })
-	limits, err := authcore.NewMemoryLimits(time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	st, err := authcore.OpenState(t.Context(), authcore.StateOptions{
-		Accounts: store, Sessions: store, Revocations: store, Codes: store, Invites: store, Devices: store, Keys: store, Limits: limits,
-		KeyRotate: 24 * time.Hour, MaxTokens: 30 * 24 * time.Hour,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := authcore.DefaultPolicy()
-	p.Hash = authcore.HasherOptions{Cost: authcore.Argon2{Memory: 64, Time: 1, Threads: 1}, Parallel: 2, Queue: 1000, Wait: time.Minute}
-	p.LoginRate, p.SignupRate = authcore.Rate{Burst: 100_000, Per: time.Second}, authcore.Rate{Burst: 100_000, Per: time.Second}
-	for _, f := range change {
-		f(&p)
-	}
-	s, err := authcore.NewService(st, p, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = s.Register(t.Context(), authcore.Registration{ClaimedName: "alice", ClaimedEmail: "alice@example.com", Password: authcore.NewPassword(password)})
+	s := authtest.Service(t, change...)
+	_, err := s.Register(t.Context(), authcore.Registration{ClaimedName: "alice", ClaimedEmail: "alice@example.com", Password: authcore.NewPassword(password)})
 	if err != nil {
 		t.Fatal(err)
 	}

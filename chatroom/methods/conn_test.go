@@ -12,13 +12,14 @@ import (
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/chatroom"
+	"github.com/chatgate/chatgate/internal/authtest"
 )
 
 const login = `{"m":"user_login","r":1,"d":{"username":"alice","password":"` + password + `"}}`
 
 // Every method in every state that a connection can be in.
 func TestMethods(t *testing.T) {
-	s := newSite(t, newService(t), Options{})
+	s := newSite(t, authtest.Service(t), Options{})
 	c := s.dial()
 	c.ask(`{"m":"user_logout","r":1}`, `{"r":1,"err":"not_logged_in"}`)
 	c.ask(`{"m":"user_logout_all","r":"x","d":{}}`, `{"r":"x","err":"not_logged_in"}`)
@@ -58,7 +59,7 @@ func TestMethods(t *testing.T) {
 
 // A revocation from elsewhere logs the connection out and leaves it open; the end of the process closes it.
 func TestEnds(t *testing.T) {
-	service := newService(t)
+	service := authtest.Service(t)
 	s := newSite(t, service, Options{})
 	c, visitor := s.dial(), s.dial()
 	tok := c.token("user_register", "alice")
@@ -80,7 +81,7 @@ func TestEnds(t *testing.T) {
 
 // Logging in while logged in leaves the old session behind, alive: it can be used again, and its end does nothing here.
 func TestLoginTwice(t *testing.T) {
-	service := newService(t)
+	service := authtest.Service(t)
 	s := newSite(t, service, Options{})
 	c := s.dial()
 	alice := c.token("user_register", "alice")
@@ -107,7 +108,7 @@ func TestLoginTwice(t *testing.T) {
 }
 
 func TestFiveFailures(t *testing.T) {
-	s := newSite(t, newService(t), Options{})
+	s := newSite(t, authtest.Service(t), Options{})
 	c := s.dial()
 	c.token("user_register", "alice")
 	bad := `{"m":"user_login","r":1,"d":{"username":"bob","password":"wrong-wrong"}}`
@@ -123,7 +124,7 @@ func TestFiveFailures(t *testing.T) {
 }
 
 func TestWhatIsNoRequest(t *testing.T) {
-	s := newSite(t, newService(t), Options{})
+	s := newSite(t, authtest.Service(t), Options{})
 	for name, tc := range map[string]struct {
 		kind int
 		msg  string
@@ -151,7 +152,7 @@ func TestWhatIsNoRequest(t *testing.T) {
 }
 
 func TestRate(t *testing.T) {
-	s := newSite(t, newService(t), Options{Rate: authcore.Rate{Burst: 3, Per: time.Hour}, Counts: new(chatroom.Counts)})
+	s := newSite(t, authtest.Service(t), Options{Rate: authcore.Rate{Burst: 3, Per: time.Hour}, Counts: new(chatroom.Counts)})
 	c := s.dial()
 	for i := range 3 {
 		c.ask(fmt.Sprintf(`{"m":"user_logout","r":%d}`, i), fmt.Sprintf(`{"r":%d,"err":"not_logged_in"}`, i))
@@ -164,7 +165,7 @@ func TestRate(t *testing.T) {
 }
 
 func TestLoginTimeout(t *testing.T) {
-	s := newSite(t, newService(t), Options{LoginTimeout: time.Second})
+	s := newSite(t, authtest.Service(t), Options{LoginTimeout: time.Second})
 	in, out, never := s.dial(), s.dial(), s.dial()
 	in.token("user_register", "alice")
 	out.token("user_register", "bob")
@@ -175,7 +176,7 @@ func TestLoginTimeout(t *testing.T) {
 }
 
 func TestPerAddressAndAccount(t *testing.T) {
-	s := newSite(t, newService(t), Options{PerAddress: 2, PerAccount: 1})
+	s := newSite(t, authtest.Service(t), Options{PerAddress: 2, PerAccount: 1})
 	a, b := s.dial(), s.dial()
 	if _, resp, err := websocket.DefaultDialer.Dial("ws://"+s.addr, nil); err == nil || resp.StatusCode != 429 {
 		t.Fatalf("a third one: %v, %v", resp, err)
@@ -200,7 +201,7 @@ func TestPerAddressAndAccount(t *testing.T) {
 
 // Who has logged out counts as nobody's again.
 func TestLoggedOutIsCounted(t *testing.T) {
-	s := newSite(t, newService(t), Options{PerAddress: 1})
+	s := newSite(t, authtest.Service(t), Options{PerAddress: 1})
 	c := s.dial()
 	c.token("user_register", "alice")
 	c.ask(`{"m":"user_logout","r":1}`, `{"r":1,"d":{}}`)
@@ -214,7 +215,7 @@ func TestLoggedOutIsCounted(t *testing.T) {
 func TestDeadPeers(t *testing.T) {
 	quick := defaultTimes
 	quick.ping, quick.silent, quick.write, quick.linger = 20*time.Millisecond, time.Second, 200*time.Millisecond, 100*time.Millisecond
-	s := newSite(t, newService(t), Options{times: quick, Rate: authcore.Rate{Burst: 1_000_000, Per: time.Second}})
+	s := newSite(t, authtest.Service(t), Options{times: quick, Rate: authcore.Rate{Burst: 1_000_000, Per: time.Second}})
 	silent, _ := s.rawDial("")
 	alive := s.dial()
 	go func() {
@@ -261,7 +262,7 @@ func wantRawClose(t *testing.T, r io.Reader, code int) {
 
 // What came with the handshake is not lost; a size is refused at its header; empty frames have an end.
 func TestFrames(t *testing.T) {
-	s := newSite(t, newService(t), Options{})
+	s := newSite(t, authtest.Service(t), Options{})
 	early := string(clientFrame(0x81, `{"m":"user_logout","r":7}`)) + string(clientFrame(0x88, "\x03\xe8"))
 	_, br := s.rawDial(early)
 	if b, _ := io.ReadAll(br); !strings.HasPrefix(string(b), "\x81\x1d{\"r\":7,\"err\":\"not_logged") {
@@ -294,7 +295,7 @@ func TestFrames(t *testing.T) {
 
 // Requests that come faster than they are answered are all answered, in order, each under its own ID.
 func TestInFlight(t *testing.T) {
-	s := newSite(t, newService(t), Options{Rate: authcore.Rate{Burst: 10_000, Per: time.Minute}})
+	s := newSite(t, authtest.Service(t), Options{Rate: authcore.Rate{Burst: 10_000, Per: time.Minute}})
 	c := s.dial()
 	const n = 500
 	go func() {
@@ -337,7 +338,7 @@ func (g *gated) Logout(ctx context.Context, id authcore.Identity) (authcore.Rece
 
 // A logout that was asked for is seen through, whatever becomes of the connection.
 func TestLogoutIsSeenThrough(t *testing.T) {
-	g := &gated{newService(t), make(chan struct{}, 100), make(chan struct{}), true}
+	g := &gated{authtest.Service(t), make(chan struct{}, 100), make(chan struct{}), true}
 	s := newSite(t, g, Options{})
 	c := s.dial()
 	tok := c.token("user_register", "alice")
@@ -353,7 +354,7 @@ func TestLogoutIsSeenThrough(t *testing.T) {
 
 // No more than in_flight requests are taken while the first waits; and a revocation does not wait for it.
 func TestNothingWaitsForALogin(t *testing.T) {
-	g := &gated{newService(t), make(chan struct{}, 100), make(chan struct{}), false}
+	g := &gated{authtest.Service(t), make(chan struct{}, 100), make(chan struct{}), false}
 	s := newSite(t, g, Options{})
 	c := s.dial()
 	tok := c.token("user_register", "alice")
@@ -383,7 +384,7 @@ func TestNothingWaitsForALogin(t *testing.T) {
 
 // A client that logs out and is gone before the answer has logged out.
 func TestLogoutAndGone(t *testing.T) {
-	service := newService(t)
+	service := authtest.Service(t)
 	s := newSite(t, service, Options{})
 	c := s.dial()
 	tok := c.token("user_register", "alice")

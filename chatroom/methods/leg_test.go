@@ -16,11 +16,12 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/internal/authtest"
 )
 
 func TestHandThrough(t *testing.T) {
 	ch := newChat(t)
-	service := newService(t)
+	service := authtest.Service(t)
 	s := newSite(t, service, Options{Upstream: ch.url})
 	c := s.dial("User-Agent", "tester", "Origin", "https://chat.example.com")
 	c.ask(`{"m":"say","r":1,"d":{}}`, `{"r":1,"err":"not_logged_in"}`)
@@ -83,7 +84,7 @@ func TestHandThrough(t *testing.T) {
 // An upstream that closes takes the client with it, with its own code; one that is gone without a word with 1001.
 func TestUpstreamCloses(t *testing.T) {
 	ch := newChat(t)
-	s := newSite(t, newService(t), Options{Upstream: ch.url})
+	s := newSite(t, authtest.Service(t), Options{Upstream: ch.url})
 	a, b := s.dial(), s.dial()
 	a.token("user_register", "alice")
 	a.want(hello("alice"))
@@ -101,7 +102,7 @@ func TestUpstreamCloses(t *testing.T) {
 func TestUpstreamAway(t *testing.T) {
 	ch := newChat(t)
 	ch.refuse = true
-	s := newSite(t, newService(t), Options{Upstream: ch.url})
+	s := newSite(t, authtest.Service(t), Options{Upstream: ch.url})
 	c := s.dial()
 	c.token("user_register", "alice")
 	c.ask(`{"m":"say","r":1}`, `{"r":1,"err":"unavailable"}`) // a redirect is no answer
@@ -120,7 +121,7 @@ func TestUpstreamHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	service := newService(t)
+	service := authtest.Service(t)
 	s := newSite(t, service, Options{Upstream: &url.URL{Scheme: "ws", Host: ln.Addr().String()}, HandshakeTimeout: time.Hour})
 	c := s.dial()
 	tok := c.token("user_register", "alice")
@@ -155,7 +156,7 @@ func TestUpstreamTLS(t *testing.T) {
 	pool := x509.NewCertPool()
 	pool.AddCert(srv.Certificate())
 	u := &url.URL{Scheme: "wss", Host: srv.Listener.Addr().String(), Path: "/chat"}
-	service := newService(t)
+	service := authtest.Service(t)
 
 	s := newSite(t, service, Options{Upstream: u})
 	c := s.dial()
@@ -209,7 +210,7 @@ func TestBackPressure(t *testing.T) {
 	defer func() { srv.Close(); all.Wait() }()
 	slow := defaultTimes
 	slow.write = time.Minute
-	s := newSite(t, newService(t), Options{
+	s := newSite(t, authtest.Service(t), Options{
 		Upstream: &url.URL{Scheme: "ws", Host: srv.Listener.Addr().String()}, times: slow, UpstreamRate: authcore.Rate{Burst: 1_000_000, Per: time.Second},
 	})
 
@@ -277,7 +278,7 @@ func stalls(t *testing.T, who string, n *atomicInt, all int) {
 // the order in which it is told, explains every answer that it gets.
 func TestChurn(t *testing.T) {
 	ch := newChat(t)
-	service := newService(t)
+	service := authtest.Service(t)
 	s := newSite(t, service, Options{Upstream: ch.url, Rate: authcore.Rate{Burst: 1_000_000, Per: time.Second}})
 	seed := s.dial()
 	accounts := map[string]authcore.AccountID{}
@@ -354,7 +355,7 @@ func TestSilentAfterLogout(t *testing.T) {
 		}
 	}))
 	defer func() { srv.Close(); all.Wait() }()
-	s := newSite(t, newService(t), Options{Upstream: &url.URL{Scheme: "ws", Host: srv.Listener.Addr().String()}})
+	s := newSite(t, authtest.Service(t), Options{Upstream: &url.URL{Scheme: "ws", Host: srv.Listener.Addr().String()}})
 	c := s.dial()
 	c.token("user_register", "alice")
 	for range 30 {

@@ -3,13 +3,17 @@ package caddymodule_test
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -48,8 +52,10 @@ func startGateway(t *testing.T, app string) *gateway {
 	return g
 }
 
+// load returns once no listener is left of a configuration that does not serve. A server that is stopped before it has begun
+// to accept closes its own late, and until then the kernel gives it connections, only to reset them.
 func (g *gateway) load(app string) error {
-	return caddy.Load(fmt.Appendf(nil, `{
+	err := caddy.Load(fmt.Appendf(nil, `{
 		"admin": {"listen": "unix/%s", "config": {"persist": false}},
 		"logging": {"logs": {"default": {"writer": {"output": "discard"}}}},
 		"apps": {
@@ -59,6 +65,33 @@ func (g *gateway) load(app string) error {
 			]}}}
 		}
 	}`, g.socket, app, g.addr), true)
+	for deadline := time.Now().Add(30 * time.Second); g.listeners() > 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			return errors.Join(err, errors.New("a listener stays behind"))
+		}
+	}
+	return err
+}
+
+// listeners returns how many sockets listen at the site's address, or 0 where there is no telling.
+func (g *gateway) listeners() (n int) {
+	table, err := os.ReadFile("/proc/self/net/tcp")
+	if err != nil {
+		return 0
+	}
+	addr := netip.MustParseAddrPort(g.addr)
+	ip := addr.Addr().As4()
+	slices.Reverse(ip[:]) // as it is on a little-endian machine
+	at := fmt.Sprintf("%X:%04X", ip[:], addr.Port())
+	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
+		return 0
+	}
+	for line := range strings.Lines(string(table)) {
+		if f := strings.Fields(line); len(f) > 3 && f[1] == at && f[3] == "0A" { // TCP_LISTEN
+			n++
+		}
+	}
+	return n
 }
 
 func clientOf(network, addr string) *http.Client {

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -257,18 +258,28 @@ func TestWebhookRetryAfter(t *testing.T) {
 	if err := s.Send(t.Context(), theNumber, theText); err != nil {
 		t.Error(err)
 	}
+}
 
-	// Whoever waits may leave.
-	p = newProvider(t, status(500))
-	s = open(t, Webhook{URL: p.URL, Retries: 1, delay: time.Hour})
-	ctx, cancel = context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- s.Send(ctx, theNumber, theText) }()
-	for len(p.all()) == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	cancel()
-	wantPlain(t, <-done, "500")
+// answering is a provider without a network, for a test with a clock of its own.
+type answering int
+
+func (n answering) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: int(n), Body: http.NoBody}, nil
+}
+
+// Whoever waits for a second try may leave.
+func TestWebhookLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, Webhook{URL: "https://sms.example.com", Retries: 1, delay: time.Hour})
+		s.via.(*webhook).client.Transport = answering(500)
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Minute, cancel)
+		start := time.Now()
+		wantPlain(t, s.Send(ctx, theNumber, theText), "500")
+		if d := time.Since(start); d != time.Minute {
+			t.Errorf("it left after %s", d)
+		}
+	})
 }
 
 // What was sent and not answered is not sent again.

@@ -442,7 +442,7 @@ func TestManyUpstreams(t *testing.T) {
 		gone.ln.Close()
 		p := policy(pool(gone, b), "first")
 		p.LoadBalancing.TryDuration, p.LoadBalancing.TryInterval = 10e9, 1e6
-		p.HealthChecks = &l4proxy.HealthChecks{Passive: &l4proxy.PassiveHealthChecks{FailDuration: 300e6}}
+		p.HealthChecks = &l4proxy.HealthChecks{Passive: &l4proxy.PassiveHealthChecks{FailDuration: 2e9}}
 		r := start(t, newService(t), &Line{Proxy: p}, false)
 		enter(r).granted()
 		b.accept()

@@ -329,7 +329,7 @@ func TestIRCBudgets(t *testing.T) {
 	service := newService(t)
 	up := newUpstream(t)
 	l := ircLine(up)
-	l.PerAccount, l.PerAddress, l.LineTimeout = 1, 2, 1e9
+	l.PerAccount, l.PerAddress, l.LineTimeout = 1, 2, 3e9
 	r := start(t, service, l, false)
 	_, _ = enters(t, r, up)
 	c := r.dial()

@@ -99,7 +99,7 @@ func (p *pump) lastWords(words []byte) {
 	_ = p.dst.SetWriteDeadline(time.Now().Add(flushTimeout))
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.renewAt = time.Now().Add(writeTimeout) // leave it at that
+	p.renewAt = clock() + writeTimeout // leave it at that
 	deaf := p.over
 	if !deaf && (p.frames.fromClient || !p.relay.raw.down.inside) { // the filter passes on whole lines only
 		_, err := p.dst.Write(words)

@@ -25,12 +25,19 @@ type pump struct {
 	over    bool          // nothing more goes to dst; src is read on, for what ends it
 	discard bool          // nothing more of what src sends is looked at; only src's reader knows
 	flushed chan struct{} // closed when final is out; nil unless somebody waits
-	renewAt time.Time     // when dst's write deadline is due to be moved
+	renewAt time.Duration // when dst's write deadline is due to be moved, by the clock
 
-	dl      sync.Mutex // over src's read deadline
-	pinned  bool       // it is a last one
-	checkAt time.Time  // when src is looked at even if nothing wakes us; see pump_unix.go
+	dl     sync.Mutex // over src's read deadline
+	pinned bool       // it is a last one
+
+	checking  bool          // src's read deadline only makes us look again; see pump_unix.go
+	checkedAt time.Duration // when it was last thought about
 }
+
+// clock is the time since the process began. It takes half as long as time.Now.
+func clock() time.Duration { return time.Since(epoch) }
+
+var epoch = time.Now()
 
 // Sizes of read buffers. Most chat messages fit the small one, which lives as long as the connection where the kernel
 // cannot be asked to wait without one.
@@ -145,8 +152,9 @@ func (p *pump) pass(b []byte) error {
 
 func (p *pump) writeLocked(b []byte) error {
 	// Moving a deadline costs more than looking at the clock, so it is moved when half of it has passed.
-	if now := time.Now(); now.After(p.renewAt) {
-		p.renewAt = now.Add(writeTimeout / 2)
+	if at := clock(); at >= p.renewAt {
+		p.renewAt = at + writeTimeout/2
+		now := time.Now()
 		if err := p.dst.SetWriteDeadline(now.Add(writeTimeout)); err != nil {
 			return err
 		}
@@ -183,7 +191,7 @@ func (p *pump) flush() {
 	// A peer that takes nothing must not hold this up.
 	_ = p.dst.SetWriteDeadline(time.Now().Add(flushTimeout))
 	p.mu.Lock()
-	p.renewAt = time.Now().Add(writeTimeout) // leave it at that
+	p.renewAt = clock() + writeTimeout // leave it at that
 	if p.over || p.frames.boundary() {
 		p.sendFinalLocked()
 		p.mu.Unlock()

@@ -42,7 +42,8 @@ const (
 // A read that comes back short has emptied the socket, so the usual second read that finds nothing is left out: the
 // poller is edge-triggered and reports what arrives from here on. The one thing that can hide behind a short read is
 // the end of the stream, when it came in the same event as the data. After a close frame, of src or of ours, the end is
-// expected and looked for at once. After anything else a read deadline makes us look again within checkEvery or checkRawEvery.
+// expected and looked for at once. Else a read deadline makes us look again within checkEvery or checkRawEvery. For what comes
+// less often than that, as most of a chat does, a second read is cheaper than a timer.
 func (p *pump) runRaw(raw syscall.RawConn) error {
 	var result error
 	for {
@@ -87,8 +88,7 @@ func (p *pump) readRaw(fd int) (more bool, err error) {
 	if off+n == largeBuffer || p.frames.closed || p.discard {
 		return true, nil
 	}
-	p.checkLater()
-	return false, nil
+	return p.checkLater(), nil
 }
 
 func ignoringEINTR(fd int, b []byte) (int, error) {
@@ -100,22 +100,26 @@ func ignoringEINTR(fd int, b []byte) (int, error) {
 	}
 }
 
-// checkLater arms the read deadline that makes us look again, unless one is armed.
-func (p *pump) checkLater() {
-	now := time.Now()
-	if now.Before(p.checkAt) {
-		return
+// checkLater arms the read deadline that makes us look again, unless one is armed. It reports whether to look at once instead.
+func (p *pump) checkLater() (now bool) {
+	if p.checking {
+		return false
+	}
+	every := checkEvery
+	if p.relay.raw != nil {
+		every = checkRawEvery
+	}
+	quiet := clock() - p.checkedAt
+	if p.checkedAt += quiet; quiet > every {
+		return true
 	}
 	p.dl.Lock()
 	defer p.dl.Unlock()
 	if !p.pinned {
-		every := checkEvery
-		if p.relay.raw != nil {
-			every = checkRawEvery
-		}
-		p.checkAt = now.Add(every)
-		_ = p.src.SetReadDeadline(p.checkAt)
+		p.checking = true
+		_ = p.src.SetReadDeadline(time.Now().Add(every))
 	}
+	return false
 }
 
 // resume takes away a deadline that was only there to look again, and reports whether it was that.
@@ -125,7 +129,7 @@ func (p *pump) resume() bool {
 	if p.pinned {
 		return false
 	}
-	p.checkAt = time.Time{}
+	p.checking = false
 	_ = p.src.SetReadDeadline(time.Time{})
 	return true
 }

@@ -38,9 +38,8 @@ const defaultHalfIdle = 2 * time.Minute
 // rawRelay is what a relay has to know only of bytes.
 type rawRelay struct {
 	Raw
-	born  time.Time
 	timed atomic.Bool  // silence is limited
-	moved atomic.Int64 // since born, when the last byte was passed on while timed
+	moved atomic.Int64 // when the last byte was passed on while timed, by the clock
 	down  downLines    // with a Filter
 
 	mu     sync.Mutex
@@ -57,7 +56,7 @@ func newRawRelay(o Raw) *rawRelay {
 	if o.Idle > 0 {
 		o.HalfIdle = min(o.HalfIdle, o.Idle)
 	}
-	return &rawRelay{Raw: o, born: time.Now()}
+	return &rawRelay{Raw: o}
 }
 
 // passRawLocked passes on all of b, or none of it where src may only read along.
@@ -89,7 +88,7 @@ func (p *pump) passRawLocked(b []byte) error {
 // move notes that there is no silence. The clock is not looked at where nobody wants to know.
 func (s *rawRelay) move() {
 	if s.timed.Load() {
-		s.moved.Store(int64(time.Since(s.born)))
+		s.moved.Store(int64(clock()))
 	}
 }
 
@@ -129,16 +128,17 @@ func (r *Relay) half() {
 	r.raw.mu.Lock()
 	defer r.raw.mu.Unlock()
 	if r.raw.halves++; r.raw.halves == 1 {
-		r.raw.moved.Store(int64(time.Since(r.raw.born)))
 		r.raw.limitLocked(r, r.raw.HalfIdle)
 	}
 }
 
+// limitLocked limits silence, which is counted from now on.
 func (s *rawRelay) limitLocked(r *Relay, limit time.Duration) {
 	if s.over {
 		return
 	}
 	s.limit = limit
+	s.moved.Store(int64(clock()))
 	s.timed.Store(true)
 	if s.alarm == nil {
 		s.alarm = time.AfterFunc(limit, r.listen)
@@ -155,7 +155,7 @@ func (r *Relay) listen() {
 		s.mu.Unlock()
 		return
 	}
-	left := s.limit - (time.Since(s.born) - time.Duration(s.moved.Load()))
+	left := s.limit - (clock() - time.Duration(s.moved.Load()))
 	if left > 0 {
 		s.alarm.Reset(left)
 		s.mu.Unlock()

@@ -1,19 +1,41 @@
 package chatroom
 
 import (
+	"bytes"
 	"io"
 	"testing"
 )
 
 // BenchmarkRelay echoes a message of 128 bytes through a relay: two frames, four system calls of ours.
 func BenchmarkRelay(b *testing.B) {
+	benchmarkEcho(b, RelayOptions{}, frame(fin, opText, masked, make([]byte, 128)), frame(fin, opText, bare, make([]byte, 128)))
+}
+
+// BenchmarkRawRelay echoes 128 bytes through a relay without frames.
+func BenchmarkRawRelay(b *testing.B) {
+	benchmarkEcho(b, RelayOptions{Raw: &Raw{}}, make([]byte, 128), make([]byte, 128))
+}
+
+// BenchmarkFilteredRelay is BenchmarkRawRelay with a filter that looks at nothing.
+func BenchmarkFilteredRelay(b *testing.B) {
+	lines := bytes.Repeat([]byte("\n"), 128)
+	benchmarkEcho(b, RelayOptions{Raw: &Raw{Filter: blind{}}}, lines, lines)
+}
+
+type blind struct{}
+
+func (blind) Judge(b []byte) (first, rest, say []byte) { return nil, b, nil }
+func (blind) Farewell(CloseCode) (up, down []byte)     { return nil, nil }
+
+// benchmarkEcho sends ping through a relay of each kind, and has the upstream answer it with pong.
+func benchmarkEcho(b *testing.B, o RelayOptions, ping, pong []byte) {
 	for _, kind := range kinds {
 		b.Run(kind, func(b *testing.B) {
-			r := startRig(b, kind, RelayOptions{})
-			ping, pong := frame(fin, opText, masked, make([]byte, 128)), frame(fin, opText, bare, make([]byte, 128))
+			r := startRig(b, kind, o)
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
+				defer r.upstream.Close() // what has no reset only half-closes
 				buf := make([]byte, len(ping))
 				for {
 					if _, err := io.ReadFull(r.upstream.Conn, buf); err != nil {

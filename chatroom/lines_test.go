@@ -202,37 +202,3 @@ func TestFilterSaysNoEnd(t *testing.T) {
 	_ = r.upstream.Close()
 	r.over(patience)
 }
-
-// BenchmarkFilteredRelay is BenchmarkRawRelay with a filter that looks at nothing.
-func BenchmarkFilteredRelay(b *testing.B) {
-	for _, kind := range kinds {
-		b.Run(kind, func(b *testing.B) {
-			r := startRig(b, kind, RelayOptions{Raw: &Raw{Filter: blind{}}})
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				_, _ = io.Copy(struct{ io.Writer }{r.upstream.Conn}, struct{ io.Reader }{r.upstream.Conn})
-				_ = r.upstream.Close() // what has no reset only half-closes
-			}()
-			buf := bytes.Repeat([]byte("\n"), 128)
-			b.ReportAllocs()
-			b.SetBytes(256)
-			for b.Loop() {
-				if _, err := r.client.Write(buf); err != nil {
-					b.Fatal(err)
-				}
-				if _, err := io.ReadFull(r.client.Conn, buf); err != nil {
-					b.Fatal(err)
-				}
-			}
-			r.client.reset()
-			r.over(patience)
-			<-done
-		})
-	}
-}
-
-type blind struct{}
-
-func (blind) Judge(b []byte) (first, rest, say []byte) { return nil, b, nil }
-func (blind) Farewell(CloseCode) (up, down []byte)     { return nil, nil }

@@ -267,32 +267,3 @@ func TestRawRun(t *testing.T) {
 	within(t, patience, "Run", done)
 	r.over(patience)
 }
-
-// BenchmarkRawRelay echoes 128 bytes through a relay without frames.
-func BenchmarkRawRelay(b *testing.B) {
-	for _, kind := range kinds {
-		b.Run(kind, func(b *testing.B) {
-			r := startRig(b, kind, RelayOptions{Raw: &Raw{}})
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				_, _ = io.Copy(struct{ io.Writer }{r.upstream.Conn}, struct{ io.Reader }{r.upstream.Conn})
-				_ = r.upstream.Close() // what has no reset only half-closes
-			}()
-			buf := make([]byte, 128)
-			b.ReportAllocs()
-			b.SetBytes(256)
-			for b.Loop() {
-				if _, err := r.client.Write(buf); err != nil {
-					b.Fatal(err)
-				}
-				if _, err := io.ReadFull(r.client.Conn, buf); err != nil {
-					b.Fatal(err)
-				}
-			}
-			r.client.reset()
-			r.over(patience)
-			<-done
-		})
-	}
-}

@@ -4,6 +4,7 @@ package accounts
 
 import (
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/chatgate/chatgate/authcore"
@@ -41,7 +42,7 @@ func TestInviteRace(t *testing.T) {
 			for i, name := range names {
 				_, err := d.db.AccountByUsername(t.Context(), authcore.Username(name))
 				made := err == nil && i != round%racers
-				won := len(winners) > 0 && contains(winners, i)
+				won := slices.Contains(winners, i)
 				if made != won {
 					t.Fatalf("round %d: racer %d was told %v, and the account of %s is there: %v", round, i, won, name, made)
 				}
@@ -83,13 +84,4 @@ func TestInviteIsNotBurned(t *testing.T) {
 		register(name, name+"@example.com", http.StatusCreated)
 		register(d.name(), "late@example.com", http.StatusForbidden)
 	})
-}
-
-func contains(all []int, n int) bool {
-	for _, m := range all {
-		if m == n {
-			return true
-		}
-	}
-	return false
 }

@@ -4,28 +4,23 @@ package irctest
 
 import (
 	"bytes"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/chatgate/chatgate/internal/leash"
 )
 
 // patience is how long anything may take that a test waits for.
 const patience = 30 * time.Second
 
-// guard runs a program until its own input ends. A signal to be sent when the parent dies would not do: ngIRCd changes its
-// user when root runs it, and the kernel then forgets that signal.
-const guard = `trap "" HUP; "$@" & pid=$!; cat >/dev/null; kill -KILL $pid; wait $pid`
-
 // process is a program that ends no later than this process does.
 type process struct {
-	dir   string
-	cmd   *exec.Cmd
-	leash io.Closer // the program ends when this is closed, be it by the end of this process
+	dir     string
+	program *leash.Program // nil while it does not run
 }
 
 // find returns the path of a program of a Debian package. Without it the test is skipped, unless CHATGATE_TEST_STRICT is set.
@@ -50,25 +45,12 @@ func missing(t testing.TB, what, debian string) {
 
 // start runs a program in p.dir, with nothing of the environment that would change what it does, and its output in a new log.
 func (p *process) start(args ...string) error {
-	cmd := exec.Command("sh", append([]string{"-c", guard, "sh"}, args...)...) //nolint:gosec // what this package says
-	cmd.Dir = p.dir
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.dir, "LC_ALL=C.UTF-8", "TZ=UTC"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	leash, err := cmd.StdinPipe()
-	if err != nil {
+	if err := os.RemoveAll(p.log()); err != nil {
 		return err
 	}
-	log, err := os.OpenFile(p.log(), os.O_CREATE|os.O_TRUNC|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	p.cmd, p.leash = cmd, leash
-	return nil
+	var err error
+	p.program, err = leash.Start(p.dir, p.log(), []string{"HOME=" + p.dir, "LC_ALL=C.UTF-8"}, args...)
+	return err
 }
 
 func (p *process) log() string { return filepath.Join(p.dir, "output") }
@@ -81,12 +63,10 @@ func (p *process) output() string {
 
 // stop kills the program and waits for its end.
 func (p *process) stop() {
-	if p.cmd == nil {
-		return
+	if p.program != nil {
+		p.program.Stop()
+		p.program = nil
 	}
-	_ = p.leash.Close()
-	_ = p.cmd.Wait() // it was killed, and says so
-	p.cmd = nil
 }
 
 // await waits until ok, or fails the test with what look has to add.

@@ -21,6 +21,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/chatgate/chatgate/internal/leash"
 )
 
 // Server is a Redis server of one test and its subtests.
@@ -163,14 +165,10 @@ func (s *Server) Thaw() { s.process.signal(syscall.SIGCONT) }
 // patience is how long a server may take for anything that a test waits for.
 const patience = 30 * time.Second
 
-// guard runs a server until its own input ends, and tells its process id first.
-const guard = `"$@" & pid=$!; echo $pid >pid; cat >/dev/null; kill -KILL $pid; wait $pid`
-
 // process is a server that ends no later than this process does.
 type process struct {
-	dir   string
-	cmd   *exec.Cmd
-	leash io.Closer // the server ends when this is closed, be it by the end of this process
+	dir     string
+	program *leash.Program // nil while it does not run
 }
 
 // start runs a command with dir as its working directory, where it leaves its process id and its log.
@@ -179,25 +177,9 @@ func (p *process) start(dir string, args ...string) error {
 	if err := os.RemoveAll(filepath.Join(dir, "pid")); err != nil {
 		return err
 	}
-	cmd := exec.Command("sh", append([]string{"-c", guard, "sh"}, args...)...) //nolint:gosec // Redis, with what a test says
-	cmd.Dir = dir
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	leash, err := cmd.StdinPipe()
-	if err != nil {
-		return err
-	}
-	log, err := os.OpenFile(p.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	p.cmd, p.leash = cmd, leash
-	return nil
+	var err error
+	p.program, err = leash.Start(dir, p.log(), []string{"LC_ALL=C"}, args...)
+	return err
 }
 
 func (p *process) log() string { return filepath.Join(p.dir, "log") }
@@ -263,19 +245,17 @@ func (p *process) alive() bool {
 }
 
 func (p *process) signal(sig syscall.Signal) {
-	if pid := p.pid(); p.cmd != nil && pid > 1 {
+	if pid := p.pid(); p.program != nil && pid > 1 {
 		_ = syscall.Kill(pid, sig)
 	}
 }
 
 // stop kills the server and waits for its end.
 func (p *process) stop() {
-	if p.cmd == nil {
-		return
+	if p.program != nil {
+		p.program.Stop()
+		p.program = nil
 	}
-	_ = p.leash.Close()
-	_ = p.cmd.Wait() // it was killed, and says so
-	p.cmd = nil
 }
 
 // freeAddr returns a loopback address that nobody listens on.

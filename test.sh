@@ -6,7 +6,7 @@
 #   ./test.sh quick   form and tests only
 #
 # As root it installs what is missing with apt-get; as anybody else it says what to install. Nothing is left behind but
-# packages and Go's caches.
+# packages, Go's caches, and one package that is unpacked into ~/.cache/chatgate-test.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -22,6 +22,9 @@ packages=(
 	"postgresql       /usr/lib/postgresql/*/bin/initdb"
 	"redis-server     redis-server"
 	"ngircd           /usr/sbin/ngircd"
+	"inspircd         /usr/sbin/inspircd"
+	"libltdl7         /usr/lib/*/libltdl.so.7" # what ircd-hybrid needs, see unpack_hybrid
+	"libgnutls30      /usr/lib/*/libgnutls.so.30"
 	"weechat-headless weechat-headless"
 	"weechat-plugins  /usr/lib/*/weechat/plugins/fifo.so" # what drives it
 	"gcc              gcc" # the race detector needs cgo
@@ -106,7 +109,24 @@ install_missing() {
 		apt-get update -qq
 		apt-get install -y -qq --no-install-recommends "${missing[@]}"
 	fi
+	unpack_hybrid
 	go version
+}
+
+# unpack_hybrid puts ircd-hybrid where tests look for it: its package cannot be installed beside that of ngIRCd.
+unpack_hybrid() {
+	local cache=${XDG_CACHE_HOME:-$HOME/.cache}/chatgate-test
+	if [[ -x /usr/sbin/ircd-hybrid || -x $cache/ircd-hybrid/usr/sbin/ircd-hybrid ]]; then
+		return
+	fi
+	command -v apt-get >/dev/null || fail "there is no apt-get here: install ircd-hybrid, or unpack it into $cache/ircd-hybrid"
+	mkdir -p "$cache" "$tmp/hybrid"
+	(
+		cd "$tmp/hybrid" && { apt-get download -qq ircd-hybrid 2>/dev/null || { ((EUID == 0)) && apt-get update -qq && apt-get download -qq ircd-hybrid; }; }
+	) || fail "ircd-hybrid could not be downloaded: as root, run apt-get update"
+	dpkg-deb -x "$tmp"/hybrid/ircd-hybrid_*.deb "$tmp/hybrid/unpacked"
+	rm -rf "$cache/ircd-hybrid"
+	cp -r "$tmp/hybrid/unpacked" "$cache/ircd-hybrid"
 }
 
 check_form() {

@@ -26,8 +26,8 @@ type Raw struct {
 // calls it.
 type Filter interface {
 	// Judge takes the next bytes, which it may change. It returns what goes on to the upstream: first, and then rest,
-	// which is a part of b; and what the downstream is told between two of the upstream's lines. They are used up before
-	// the next call.
+	// which may be a part of b; and what the downstream is told between two of the upstream's lines. They are used up
+	// before the next call.
 	Judge(b []byte) (first, rest, say []byte)
 	// Farewell returns what either side is told between two lines when the connection is ended from here.
 	Farewell(code CloseCode) (up, down []byte)

@@ -120,7 +120,7 @@ func TestIRCPass(t *testing.T) {
 		if got := u.readLine(); !strings.HasPrefix(got, "PROXY TCP4 127.0.0.1 127.0.0.1 ") {
 			t.Errorf("got %q", got)
 		}
-		u.says("WEBIRC hunter2 alice 127.0.0.1 127.0.0.1 :secure", "PASS sesame", "NICK alice", "USER alice 0 * :Bob \uFFFD")
+		u.says("WEBIRC hunter2 alice 127.0.0.1 127.0.0.1 :secure", "PASS sesame", "NICK alice", "USER alice 0 * :Bob \xff")
 		u.send(":irc.test NOTICE * :Looking you up\r\n")
 		c.says(":gate.test 900 bob bob!bob@127.0.0.1 alice :You are now logged in as alice", ":irc.test NOTICE * :Looking you up")
 		u.send("PING :cookie\r\n")

@@ -4,5 +4,6 @@
 // no connection, no accounts.
 //
 // The lines are those of RFC 1459 and RFC 2812, the capabilities and SASL those of IRCv3. Nothing is held of a line that is
-// longer than they allow. What is certain to be no message, with a NUL inside for one, never reaches anybody.
+// longer than they allow. Servers differ in what ends a line and where its command is: what goes on has one form that they
+// all read alike, and what is no message, with a CR or NUL inside for one, never reaches anybody.
 package irc

@@ -1,21 +1,26 @@
 package irc
 
-import "bytes"
+import (
+	"bytes"
+	"errors"
+)
 
-// Filter judges what a registered client sends, however it is cut. Whole lines go on, or are dropped and answered: those
-// that would give the client a nick which is not its account's, and those that would log it in elsewhere. What it holds is
-// at most one line that has not ended.
+// Filter judges what a registered client sends, however it is cut. Whole lines go on, each in the one form that all servers
+// read alike ([parts]), or are dropped and answered: those that would give the client a nick which is not its account's,
+// those that would log it in elsewhere, and those that are no messages. What it holds is at most one line that has not ended.
 type Filter struct {
 	server, nick, account string
 	maxTags               int
 	held                  []byte // of a line that has not ended
 	done                  []byte // one that was held, until the next call
+	grown                 []byte // what goes on and has no room where it was, until the next call
+	form                  []byte // of the line that is judged, where it is not that already
 	skip                  bool   // the rest of a line that is too long
 	say                   []byte
 }
 
 // NewFilter makes the filter of a client that is called nick, of an account. Where the upstream has no tags, they count as
-// part of a line, as they do for it.
+// part of a line, as they would for it, and do not go on.
 func NewFilter(server, nick, account string, tags bool) *Filter {
 	f := &Filter{server: server, nick: nick, account: account}
 	if tags {
@@ -30,67 +35,75 @@ const (
 	maxSay   = 4096 // of answers to what came at once
 )
 
-// Judge takes the next bytes, which it may change. What goes on is first, and then rest, which is a part of b; say is for
-// the client. All of them hold until the next call.
+// Judge takes the next bytes, which it may change. What goes on is first, and then rest; say is for the client. All of them
+// hold until the next call.
 func (f *Filter) Judge(b []byte) (first, rest, say []byte) {
 	f.say = f.say[:0]
 	if cap(f.done) > keepHeld {
 		f.done = nil
 	}
+	if f.grown = f.grown[:0]; cap(f.grown) > keepHeld {
+		f.grown = nil
+	}
+	if cap(f.form) > keepHeld {
+		f.form = nil
+	}
 	if len(f.held) > 0 || f.skip {
-		n := lineLength(b)
-		if f.hold(b[:max(n, 0)]); n < 0 {
+		n := bytes.IndexByte(b, '\n') + 1
+		if n == 0 {
 			f.hold(b)
 			return nil, nil, f.say
 		}
+		f.hold(b[:n])
 		b = b[n:]
 		f.held, f.done = f.done[:0], f.held
-		if !f.skip && f.judge(f.done) {
-			first = f.done
+		if !f.skip {
+			switch text, v := f.judge(f.done); v {
+			case asIs:
+				first = f.done
+			case inForm:
+				first = append(text, "\r\n"...)
+				f.form = nil // or the next line would be written over it
+			case dropped:
+			}
 		}
 		f.skip = false
 	}
+	return first, f.lines(b), f.say
+}
+
+// lines returns what goes on of b, where a line begins: in its own place, unless that is too small.
+func (f *Filter) lines(b []byte) []byte {
 	out := 0
-	for in, lf := 0, -1; in < len(b); {
-		if lf < in {
-			if lf = bytes.IndexByte(b[in:], '\n'); lf < 0 {
-				lf = len(b)
-			} else {
-				lf += in
-			}
-		}
-		next := lf + 1
-		if cr := bytes.IndexByte(b[in:lf], '\r'); cr >= 0 && (in+cr+1 < lf || lf == len(b)) { // a line may end in that alone
-			next = in + cr + 1
-		}
-		if next > len(b) {
+	for in := 0; in < len(b); {
+		n := bytes.IndexByte(b[in:], '\n') + 1
+		if n == 0 {
 			f.hold(b[in:])
 			break
 		}
-		if f.judge(b[in:next]) {
+		line := b[in : in+n]
+		text, v := f.judge(line)
+		switch {
+		case v == dropped:
+		case v == asIs && len(f.grown) == 0:
 			if out != in {
-				copy(b[out:], b[in:next])
+				copy(b[out:], line)
 			}
-			out += next - in
+			out += n
+		case v == asIs:
+			f.grown = append(f.grown, line...)
+		default:
+			if len(f.grown) == 0 {
+				f.grown = append(f.grown, b[:out]...)
+			}
+			f.grown = append(append(f.grown, text...), "\r\n"...)
 		}
-		in = next
+		in += n
 	}
-	return first, b[:out], f.say
-}
-
-// lineLength returns the length of b's first line with its end, or -1 where that is not there yet.
-func lineLength(b []byte) int {
-	lf := bytes.IndexByte(b, '\n')
-	if lf >= 0 {
-		b = b[:lf]
+	if len(f.grown) > 0 {
+		return f.grown
 	}
-	if cr := bytes.IndexByte(b, '\r'); cr >= 0 && (cr+1 < lf || lf < 0) {
-		return cr + 1
-	}
-	if lf < 0 {
-		return lf
-	}
-	return lf + 1
+	return b[:out]
 }
 
 // hold keeps what has not ended, unless it is too long already.
@@ -106,70 +119,66 @@ func (f *Filter) hold(b []byte) {
 	f.held = append(f.held, b...)
 }
 
-// judge reports whether a line, with its end, goes on.
-func (f *Filter) judge(line []byte) bool {
-	for len(line) > 0 && (line[len(line)-1] == '\n' || line[len(line)-1] == '\r') {
-		line = line[:len(line)-1]
+// verdict is what becomes of a line.
+type verdict uint8
+
+const (
+	dropped verdict = iota
+	asIs
+	inForm // as the text that comes with it, with CR LF
+)
+
+// judge returns what becomes of a line, which has its end.
+func (f *Filter) judge(line []byte) (text []byte, v verdict) {
+	text = line[:len(line)-1]
+	v = inForm
+	if n := len(text) - 1; n >= 0 && text[n] == '\r' {
+		text, v = text[:n], asIs
 	}
-	if !fits(line, f.maxTags) {
+	switch {
+	case len(text) == 0: // which some clients send to keep a connection open
+		return nil, dropped
+	case !fits(text, f.maxTags):
 		f.tooLong()
-		return false
+		return nil, dropped
+	case !isClean(text):
+		f.answer(errUnknownCommand, "*", malformed)
+		return nil, dropped
 	}
-	if bytes.IndexByte(line, 0) >= 0 { // no message, and for some servers the end of one
-		return false
+	if command, params, ok := cutPlain(text, f.maxTags > 0); ok {
+		if !f.allows(command, params) {
+			v = dropped
+		}
+		return text, v
 	}
-	command, params := cutCommand(line)
-	for _, c := range command {
-		if (c < '0' || c > '9') && (lower(c) < 'a' || lower(c) > 'z') {
-			f.answer(errUnknownCommand, middle(string(command)), "Unknown command")
-			return false
+	var p parts
+	switch {
+	case !p.split(text):
+		if p.command != nil || p.source != nil || p.tags != nil { // or there is nothing but spaces
+			f.answer(errUnknownCommand, middle(string(p.command)), "Unknown command")
 		}
+		return nil, dropped
+	case p.source != nil && !foldEqual(p.nick(), f.nick):
+		f.answer(errUnknownCommand, "*", "You speak for yourself alone: leave out the source")
+		return nil, dropped
+	case !f.allows(p.command, p.params):
+		return nil, dropped
+	case f.maxTags == 0: // the upstream would take them for the command
+		p.tags = nil
 	}
-	switch len(command) {
-	case len("NICK"):
-		if foldEqual(command, "nick") && !f.mayBe(params) {
-			f.answer(errRestricted, "Your nick is your account's name, and stays so")
-			return false
-		}
-	case len("STARTTLS"): // and CHARCONV, by which a server would read lines that are none here
-		switch {
-		case foldEqual(command, "starttls"):
-			f.answer(errStartTLS, "STARTTLS is not offered")
-			return false
-		case foldEqual(command, "charconv"):
-			f.answer(errUnknownCommand, "CHARCONV", "Unknown command")
-			return false
-		}
-	case len("AUTHENTICATE"):
-		if foldEqual(command, "authenticate") {
-			f.answer(errSASLAlready, "You have already authenticated using SASL")
-			return false
-		}
-	}
-	return true
+	f.form = p.appendTo(f.form[:0])
+	return f.form, inForm
 }
 
-// cutCommand finds the command of a line, behind tags and a source, and what follows it.
-func cutCommand(line []byte) (command, params []byte) {
-	line = bytes.TrimLeft(line[pastTags(line):], " ")
-	if len(line) > 0 && line[0] == ':' {
-		_, line, _ = bytes.Cut(line, []byte(" "))
-		line = bytes.TrimLeft(line, " ")
-	}
-	command, params, _ = bytes.Cut(line, []byte(" "))
-	return command, params
-}
+// malformed is said of what some servers read as two lines, some as one, and some as another.
+const malformed = "A line ends in CR LF, and has no CR or NUL inside"
 
-// mayBe reports whether the client may be called what a NICK asks for: what it is called already, or its account's name,
-// when that was taken at first. What asks for nothing is the upstream's to answer.
-func (f *Filter) mayBe(params []byte) bool {
-	params = bytes.TrimLeft(params, " ")
-	if name, trailing := bytes.CutPrefix(params, []byte(":")); trailing {
-		params = name
-	} else {
-		params, _, _ = bytes.Cut(params, []byte(" "))
-	}
-	return len(params) == 0 || foldEqual(params, f.nick) || foldEqual(params, f.account)
+var errMalformed = errors.New(malformed)
+
+// isClean reports whether a line without its LF has none of the other bytes that a message may not have (RFC 2812, section
+// 2.3.1).
+func isClean(text []byte) bool {
+	return bytes.IndexByte(text, '\r') < 0 && bytes.IndexByte(text, 0) < 0
 }
 
 func (f *Filter) tooLong() { f.answer(errInputTooLong, "Input line was too long") }

@@ -16,6 +16,14 @@ func TestIntroduction(t *testing.T) {
 			lines: []string{"G NICK alice", "G USER alice 0 * :My Name", "S :i.t NOTICE * :Looking up", "C :i.t NOTICE * :Looking up", "S PING :a b", "G PONG :a b", "S :i.t 001 alice :Hi"},
 			o:     Accepted, then: ":i.t 001 alice :Hi\r\n",
 		},
+		"not UTF-8": {
+			lines: []string{"G NICK alice", "G USER alice 0 * :My Name", "S PING :caf\xe9", "G PONG :caf\xe9", "S :i.t 001 alice :Hi \xe9"},
+			o:     Accepted, then: ":i.t 001 alice :Hi \xe9\r\n",
+		},
+		"a CR in the welcome": { // which is one line to some and two to others, so that it is none
+			lines: []string{"G NICK alice", "G USER alice 0 * :My Name", "S :i.t 001 bob\r:i.t 001 alice :Hi", "S :i.t 001 alice\r", "S :i.t 001 alice :Hi"},
+			o:     Accepted, then: ":i.t 001 alice :Hi\r\n",
+		},
 		"all": {
 			in: Introduction{Before: []byte("WEBIRC a b c d\r\nPASS x\r\n"), Caps: true},
 			lines: []string{

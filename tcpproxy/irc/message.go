@@ -21,19 +21,22 @@ type Message = ircmsg.Message
 
 // Parse takes a line apart, which is without its end. The command comes in upper case. An empty line, or one with a NUL or
 // CR inside, is an error.
-func Parse(line []byte) (Message, error) { return ircmsg.ParseLine(string(line)) }
+func Parse(line []byte) (Message, error) {
+	if !isClean(line) { // ircmsg takes one CR at the end for a part of it
+		return Message{}, errMalformed
+	}
+	return ircmsg.ParseLine(string(line))
+}
+
+// breaks takes the place of what would end a line. Every other byte stays as it is: not all of IRC is UTF-8.
+var breaks = strings.NewReplacer("\r", " ", "\n", " ", "\x00", " ")
 
 // Format returns a line with its end. The last parameter may have spaces. What does not fit is cut off; a parameter that
 // cannot stand where it does becomes a "*".
 func Format(source, command string, params ...string) []byte {
 	for i := range params {
 		if i == len(params)-1 {
-			params[i] = strings.Map(func(r rune) rune {
-				if r == '\r' || r == '\n' || r == 0 {
-					return ' '
-				}
-				return r
-			}, params[i])
+			params[i] = breaks.Replace(params[i])
 		} else {
 			params[i] = middle(params[i])
 		}

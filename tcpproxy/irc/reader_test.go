@@ -67,6 +67,20 @@ func TestReaderUnread(t *testing.T) {
 	}
 }
 
+// Not all of IRC is UTF-8: a byte stays what it is, unless it would end the line.
+func TestFormatBytes(t *testing.T) {
+	for text, want := range map[string]string{
+		"caf\xe9":            "caf\xe9",
+		"\xff\xfe \xc3":      "\xff\xfe \xc3",
+		"\ufffd\u2028\u0085": "\ufffd\u2028\u0085",
+		"a\rb\nc\x00\xe9\r":  "a b c \xe9 ",
+	} {
+		if got := string(Format("", "USER", "a", "0", "*", text)); got != "USER a 0 * :"+want+"\r\n" {
+			t.Errorf("%q became %q", text, got)
+		}
+	}
+}
+
 // FuzzFormat makes lines of anything: each is one line, and what is taken apart is what was put together, as far as it can
 // stand there.
 func FuzzFormat(f *testing.F) {
@@ -82,6 +96,9 @@ func FuzzFormat(f *testing.F) {
 			t.Fatalf("got %q, %v, of %q", m.Params, err, line)
 		}
 		if m.Params[0] != "*" && m.Params[0] != a || m.Params[1] != "*" && m.Params[1] != b {
+			t.Fatalf("got %q of %q", m.Params, line)
+		}
+		if len(line) < 400 && !strings.ContainsAny(c, "\r\n\x00") && m.Params[2] != c {
 			t.Fatalf("got %q of %q", m.Params, line)
 		}
 	})

@@ -46,6 +46,8 @@ func (r *Registration) Line(text []byte) ([]byte, Step) {
 		return do(r, m.Params)
 	case first: // who begins like this speaks something else: HTTP, or another server's protocol
 		return Closing("this is an IRC server"), Close
+	case errors.Is(err, errMalformed):
+		return r.reply(errUnknownCommand, "*", malformed), Wait
 	case err != nil:
 		return nil, Wait
 	}

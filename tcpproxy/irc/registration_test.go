@@ -279,6 +279,26 @@ func TestRegistration(t *testing.T) {
 			C WEBIRC x y z 192.0.2.9
 			ERROR :Closing link (this is an IRC server)
 			close`,
+		"no message at first": `
+			C NICK a` + "\r" + `NICK b
+			ERROR :Closing link (this is an IRC server)
+			close`,
+		"no message": `
+			C PING x
+			S PONG gate.test :x
+			C N` + "\r" + `ICK a
+			S 421 * * :A line ends in CR LF, and has no CR or NUL inside
+			C NICK a` + "\r" + `
+			S 421 * * :A line ends in CR LF, and has no CR or NUL inside
+			C PASS alice:` + "\x00" + `x
+			S 421 * * :A line ends in CR LF, and has no CR or NUL inside
+			C PING :caf` + "\xe9" + `
+			S PONG gate.test :caf` + "\xe9" + `
+			C CAP REQ :caf` + "\xe9" + `
+			S CAP * NAK :caf` + "\xe9" + `
+			C QUIT
+			ERROR :Closing link (quit)
+			close`,
 		"others": `
 			C STARTTLS
 			S 691 * :STARTTLS is not offered

@@ -93,7 +93,15 @@ func (l *Line) Provision(ctx caddy.Context) error {
 	if l.app, ok = a.(app); !ok {
 		return fmt.Errorf("the chatgate app is a %T, which is not of this version", a)
 	}
-	return l.provision(ctx)
+	if err := l.provision(ctx); err != nil {
+		return err
+	}
+	if l.IRC != nil {
+		announce(ctx, protocolIRC)
+	} else {
+		announce(ctx, "")
+	}
+	return nil
 }
 
 // provision does the rest, for which there need be no app.

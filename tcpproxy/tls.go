@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddytls"
 	"github.com/mholt/caddy-l4/layer4"
 	"github.com/mholt/caddy-l4/modules/l4tls"
 	"go.uber.org/zap"
@@ -25,7 +27,8 @@ func init() {
 const tlsVar = "chatgate_tls"
 
 // TLS is the layer4 handler chatgate_tls: caddy-l4's tls, with Caddy's certificates, and with what that lacks where
-// strangers connect: a deadline of the handshake, a limit on how many of them an address has under way, and a recover.
+// strangers connect: a deadline of the handshake, a limit on how many of them an address has under way, and a recover. Where
+// a connection policy does not say what to agree to in ALPN, that is what the chatgate_line behind it speaks: irc, or nothing.
 type TLS struct {
 	l4tls.Handler
 
@@ -33,6 +36,10 @@ type TLS struct {
 	HandshakeTimeout caddy.Duration `json:"handshake_timeout,omitempty"`
 	// How many handshakes one client address may have under way. Default: 64.
 	PerAddress int `json:"per_address,omitempty"`
+
+	place     place
+	protocols []string                    // that are spoken behind it
+	unset     caddytls.ConnectionPolicies // in which an operator says nothing about ALPN
 }
 
 // CaddyModule returns the Caddy module information.
@@ -51,7 +58,26 @@ func (t *TLS) Provision(ctx caddy.Context) error {
 	if t.PerAddress == 0 {
 		t.PerAddress = 64
 	}
-	return t.Handler.Provision(ctx)
+	if len(t.ConnectionPolicies) == 0 { // as caddy-l4's does
+		t.ConnectionPolicies = caddytls.ConnectionPolicies{new(caddytls.ConnectionPolicy)}
+	}
+	t.unset = unsetPolicies(t.ConnectionPolicies)
+	if err := t.Handler.Provision(ctx); err != nil {
+		return err
+	}
+	t.place = placeOf(ctx)
+	terminators.mu.Lock()
+	defer terminators.mu.Unlock()
+	terminators.all = append(terminators.all, t)
+	return nil
+}
+
+// Cleanup forgets the handler. Connections that it has let in stay.
+func (t *TLS) Cleanup() error {
+	terminators.mu.Lock()
+	defer terminators.mu.Unlock()
+	terminators.all = slices.DeleteFunc(terminators.all, func(other *TLS) bool { return other == t })
+	return nil
 }
 
 func (t *TLS) check() error {
@@ -116,6 +142,9 @@ func (t *TLS) Handle(cx *layer4.Connection, next layer4.Handler) (err error) {
 //	    per_address       64
 //	    # and whatever caddy-l4's tls takes: connection_policy { ... }
 //	}
+//
+// What an alpn of a connection_policy says holds. Without it, a client may offer irc before a chatgate_line with upstream irc,
+// nothing before any other chatgate_line, and before other handlers what Caddy has for websites.
 func (t *TLS) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the handler's name
 	seen := make(syntax.Once)
@@ -151,5 +180,6 @@ var tlsOptions = []string{"handshake_timeout", "per_address"}
 // Interface guards
 var (
 	_ caddy.Provisioner  = (*TLS)(nil)
+	_ caddy.CleanerUpper = (*TLS)(nil)
 	_ layer4.NextHandler = (*TLS)(nil)
 )

@@ -1,0 +1,106 @@
+package tcpproxy_test
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/chatgate/chatgate/internal/gatetest"
+)
+
+// alpnServers are listeners, with what is agreed to of the offers irc, h2 and foo before what is behind each of them.
+var alpnServers = map[string]struct{ routes, agreed string }{
+	"irc":   {"route {\nchatgate_tls\nchatgate_line {\nupstream irc 127.0.0.1:1\n}\n}", "irc"},
+	"line":  {"route {\nchatgate_tls\nchatgate_line\n}", ""},
+	"gate":  {"route {\nchatgate_tls\nchatgate_line 127.0.0.1:1\n}", ""},
+	"other": {"route {\nchatgate_tls\necho\n}", "h2"},
+	"own":   {"route {\nchatgate_tls {\nconnection_policy {\nalpn foo\n}\n}\nchatgate_line {\nupstream irc 127.0.0.1:1\n}\n}", "foo"},
+	"policy of its own": {
+		"route {\nchatgate_tls {\nconnection_policy {\nalpn foo\nmatch {\nsni example.com\n}\n}\nconnection_policy\n}\nchatgate_line {\nupstream irc 127.0.0.1:1\n}\n}", "irc",
+	},
+	"a later route": {"route {\nchatgate_tls\n}\nroute {\nchatgate_line {\nupstream irc 127.0.0.1:1\n}\n}", "irc"},
+	"inside":        {"route {\nchatgate_tls\nsubroute {\nroute {\nchatgate_line {\nupstream irc 127.0.0.1:1\n}\n}\n}\n}", "irc"},
+	"all inside":    {"route {\nsubroute {\nroute {\nchatgate_tls\nchatgate_line {\nupstream irc 127.0.0.1:1\n}\n}\n}\n}", "irc"},
+	"either": {
+		"@far remote_ip 192.0.2.1\nroute {\nchatgate_tls\n}\nroute @far {\nchatgate_line {\nupstream irc 127.0.0.1:1\n}\n}\nroute {\nchatgate_line\n}", "irc",
+	},
+	"two ends": {
+		"@far remote_ip 192.0.2.1\nroute @far {\nchatgate_tls\nchatgate_line {\nupstream irc 127.0.0.1:1\n}\n}\nroute {\nchatgate_tls\nchatgate_line\n}", "",
+	},
+	"no TLS":         {"route {\nchatgate_line {\nplaintext allow\nupstream irc 127.0.0.1:1\n}\n}", "none"},
+	"no TLS, no irc": {"route {\nchatgate_line {\nplaintext allow\n}\n}", "none"},
+	"caddy's":        {"route {\ntls\nchatgate_line\n}", "h2"}, // which is not ours
+}
+
+// Before an IRC gate, irc is agreed to and nothing else; before lines nothing is, and before what is not ours all is as it was.
+func TestALPN(t *testing.T) {
+	addrs := make(map[string]string)
+	var servers strings.Builder
+	for name, s := range alpnServers {
+		addrs[name] = fmt.Sprintf("127.0.0.1:%d", gatetest.FreePort(t))
+		fmt.Fprintf(&servers, "%s {\n%s\n}\n", addrs[name], s.routes)
+	}
+	file := "{\n{{GLOBAL}}\nchatgate {\naccounts sqlite {{DIR}}/accounts.db\n}\nlayer4 {\n" + servers.String() +
+		"}\n}\nhttp://{{HTTP}} {\nchatgate_accounts rooms\n}\nhttps://{{HTTPS}} {\nrespond ok\n}\n"
+	g := gatetest.Start(t, file)
+	dial := func(addr string, offers ...string) (string, error) {
+		c, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", addr,
+			&tls.Config{InsecureSkipVerify: true, ServerName: "localhost", NextProtos: offers})
+		if err != nil {
+			return "", err
+		}
+		defer c.Close()
+		return c.ConnectionState().NegotiatedProtocol, nil
+	}
+	gatetest.Eventually(t, "a certificate", func() bool {
+		_, err := dial(addrs["line"])
+		return err == nil
+	})
+	for range 2 { // and after a reload
+		for name, s := range alpnServers {
+			if s.agreed == "none" {
+				continue
+			}
+			if got, err := dial(addrs[name]); got != "" || err != nil {
+				t.Errorf("%s: without an offer, %q and %v", name, got, err)
+			}
+			for _, offers := range [][]string{{"irc"}, {"h2"}, {"foo"}, {"h2", "http/1.1", "irc"}, {"irc", "foo"}} {
+				want := ""
+				for _, offer := range offers {
+					if offer == s.agreed {
+						want = offer
+					}
+				}
+				got, err := dial(addrs[name], offers...)
+				if got != want || (err == nil) != (want != "") || err != nil && !strings.Contains(err.Error(), "no application protocol") {
+					t.Errorf("%s: of %q, %q is agreed to, and %v", name, offers, got, err)
+				}
+			}
+			// There is no challenge, but it would be answered.
+			if _, err := dial(addrs[name], "acme-tls/1"); name != "own" && (err == nil || strings.Contains(err.Error(), "no application protocol")) {
+				t.Errorf("%s: to ACME it says %v", name, err)
+			}
+		}
+		if err := g.Reload(strings.Replace(file, "chatgate {\n", "chatgate {\nlogin_rate 100/1m\n", 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	openssl, err := exec.LookPath("openssl")
+	if err != nil {
+		if os.Getenv("CHATGATE_TEST_STRICT") != "" {
+			t.Fatal("openssl is not installed (Debian package openssl)")
+		}
+		t.Skip("openssl is not installed")
+	}
+	for name, want := range map[string]string{"irc": "ALPN protocol: irc", "line": "no application protocol"} {
+		cmd := exec.CommandContext(t.Context(), openssl, "s_client", "-connect", addrs[name], "-servername", "localhost", "-alpn", "irc") //nolint:gosec // a test's
+		out, _ := cmd.CombinedOutput()                                                                                                    // it does not trust the certificate
+		if !strings.Contains(string(out), want) {
+			t.Errorf("openssl s_client before %s: no %q in\n%s", name, want, out)
+		}
+	}
+}

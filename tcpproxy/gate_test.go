@@ -299,25 +299,22 @@ func TestFirstLines(t *testing.T) {
 
 func TestTemplates(t *testing.T) {
 	t.Setenv("CHATGATE_TEST_BREAK", "a\r\nQUIT")
+	t.Setenv("CHATGATE_TEST_LONG", strings.Repeat("x", maxFirstLine))
 	for _, text := range []string{
 		"NICK {user.nick}", "NICK {user.name", "NICK {client.port}", "PASS {env.CHATGATE_TEST_UNSET}", "PASS {env.CHATGATE_TEST_BREAK}",
-		"PASS a\nQUIT", "PASS a\x00", "PASS a\r{user.name}",
+		"PASS a\nQUIT", "PASS a\x00", "PASS a\r{user.name}", "PASS a\r", "\rPASS a", "PASS a\r\n", "PASS a\vQUIT", "PASS a\fQUIT", "PASS a\x1eQUIT", "PASS a\x7f",
+		"PASS a\u0085QUIT", "{user.name}\u2028QUIT", "PASS a\u2029QUIT", "PASS {env.CHATGATE_TEST_LONG}", strings.Repeat("{user.display_name}", 5),
 	} {
 		if _, err := parseTemplate(text); err == nil {
 			t.Errorf("%q was taken", text)
 		}
 	}
-	from := &net.TCPAddr{IP: net.IPv6loopback, Port: 7}
-	for _, value := range []string{"a\nQUIT", "a\rQUIT", "a\x00"} {
-		tm, err := parseTemplate("NICK {user.name}")
-		if err != nil {
-			t.Fatal(err)
-		}
-		var b bytes.Buffer
-		if err := tm.appendTo(&b, caller{access: readWrite, id: authcore.Identity{Username: authcore.Username(value)}}, from); err == nil || b.Len() > 0 {
-			t.Errorf("%q went out as %q", value, b.String())
+	for _, text := range []string{"", "A\tB", "PASS caf\u00e9 \u3042", "PASS {env.CHATGATE_TEST_LONG}"[:5], strings.Repeat("{user.name} ", 7), strings.Repeat("x", maxFirstLine)} {
+		if _, err := parseTemplate(text); err != nil {
+			t.Errorf("%q: %v", text, err)
 		}
 	}
+	from := &net.TCPAddr{IP: net.IPv6loopback, Port: 7}
 	tm, err := parseTemplate("{user.id}{client.ip}")
 	var b bytes.Buffer
 	if err == nil {
@@ -325,6 +322,49 @@ func TestTemplates(t *testing.T) {
 	}
 	if err != nil || b.String() != "id::1\r\n" {
 		t.Errorf("got %q, %v", b.String(), err)
+	}
+}
+
+// Accounts have no such names; but should something else have written one into the store, it is told to no upstream, since
+// some would read more than one value, or more than one line, out of it.
+func TestHostileValues(t *testing.T) {
+	from := &net.TCPAddr{IP: net.IPv6loopback, Port: 7}
+	long := strings.Repeat("x", 1000)
+	for _, value := range []string{
+		"a\nQUIT", "a\rQUIT", "a\x00", "a\r\nQUIT", "\ra", "a\r", "a\tb", "a\vb", "a\fb", "a\x1bb", "a\x7f", "a\u0085b", "a\u2028b", "a\u2029b", "a\u00a0b", "a\u3000b", "a\xff",
+		"a\x85b", long,
+	} {
+		who := caller{access: readWrite, id: authcore.Identity{Username: authcore.Username(value), Account: "id", DisplayName: value}}
+		for _, text := range []string{"NICK {user.name}", "USER a 0 * :{user.display_name} ({user.access})"} {
+			tm, err := parseTemplate(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b bytes.Buffer
+			if err := tm.appendTo(&b, who, from); err == nil || b.Len() > 0 {
+				t.Errorf("%.20q went out as %.40q", value, b.String())
+			}
+		}
+		if h, err := proxyHeader(2, from, from, who); err == nil {
+			t.Errorf("%.20q went out as %.80q", value, h)
+		}
+		if h, err := proxyHeader(1, from, from, who); err != nil || string(h) != "PROXY TCP6 ::1 ::1 7 7\r\n" { // which names nobody
+			t.Errorf("version 1: %.80q, %v", h, err)
+		}
+	}
+	for _, value := range []string{"alice", "жук", "Alice B. Smith", strings.Repeat("\U0001d4d0", authcore.MaxUsername)} {
+		who := caller{access: readWrite, id: authcore.Identity{Username: authcore.Username(value), Account: "id", DisplayName: value}}
+		tm, err := parseTemplate("{user.display_name}")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := tm.appendTo(&b, who, from); err != nil || b.String() != value+"\r\n" {
+			t.Errorf("%q went out as %q, %v", value, b.String(), err)
+		}
+		if _, err := proxyHeader(2, from, from, who); err != nil {
+			t.Errorf("%q: %v", value, err)
+		}
 	}
 }
 

@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/pires/go-proxyproto"
+
+	"github.com/chatgate/chatgate/authcore"
 )
 
 // access is what somebody may do.
@@ -32,6 +36,9 @@ const (
 func proxyHeader(version byte, from, to net.Addr, who caller) ([]byte, error) {
 	h := proxyproto.HeaderProxyFromAddrs(version, from, to)
 	if version == 2 {
+		if err := errors.Join(checkValue(string(who.id.Username), longestName), checkValue(string(who.id.Account), longestID)); err != nil {
+			return nil, err
+		}
 		tlvs := []proxyproto.TLV{{Type: tlvAccess, Value: []byte(who.access)}}
 		if who.access == readWrite {
 			tlvs = append(tlvs, proxyproto.TLV{Type: tlvUser, Value: []byte(who.id.Username)}, proxyproto.TLV{Type: tlvID, Value: []byte(who.id.Account)})
@@ -46,25 +53,42 @@ func proxyHeader(version byte, from, to net.Addr, who caller) ([]byte, error) {
 // template is a line that the upstream is sent first. Its pieces are text and the names of fields by turns.
 type template []string
 
-// fields are what a template can tell, by name.
-var fields = map[string]func(who caller, from net.Addr) string{
-	"user.name":   func(who caller, _ net.Addr) string { return string(who.id.Username) },
-	"user.id":     func(who caller, _ net.Addr) string { return string(who.id.Account) },
-	"user.access": func(who caller, _ net.Addr) string { return string(who.access) },
-	"user.display_name": func(who caller, _ net.Addr) string {
+// field is what a template can tell of somebody. No value is longer, in bytes.
+type field struct {
+	value   func(who caller, from net.Addr) string
+	longest int
+}
+
+// The longest values, in bytes. Names are counted in code points, of up to four.
+const (
+	longestName    = authcore.MaxUsername * utf8.UTFMax
+	longestDisplay = authcore.MaxDisplayName * utf8.UTFMax
+	longestID      = 64
+	longestAddress = 64 // which may have a zone
+)
+
+// fields are there by name.
+var fields = map[string]field{
+	"user.name":   {func(who caller, _ net.Addr) string { return string(who.id.Username) }, longestName},
+	"user.id":     {func(who caller, _ net.Addr) string { return string(who.id.Account) }, longestID},
+	"user.access": {func(who caller, _ net.Addr) string { return string(who.access) }, len(readWrite)},
+	"user.display_name": {func(who caller, _ net.Addr) string {
 		if who.id.DisplayName != "" {
 			return who.id.DisplayName
 		}
 		return string(who.id.Username)
-	},
-	"client.ip": func(_ caller, from net.Addr) string {
+	}, longestDisplay},
+	"client.ip": {func(_ caller, from net.Addr) string {
 		host, _, err := net.SplitHostPort(from.String())
 		if err != nil {
 			return ""
 		}
 		return host
-	},
+	}, longestAddress},
 }
+
+// maxFirstLine is how long a line may get, in bytes, without its end: a chat that reads less would take the rest for another.
+const maxFirstLine = 1024
 
 // parseTemplate reads a line. What is in braces and no field of ours is Caddy's to know, such as {env.PASSWORD}.
 func parseTemplate(text string) (template, error) {
@@ -73,7 +97,8 @@ func parseTemplate(text string) (template, error) {
 		before, rest, open := strings.Cut(text, "{")
 		piece += before
 		if !open {
-			return append(t, piece), checkText(piece)
+			t = append(t, piece)
+			return t, errors.Join(checkText(piece), t.checkLength())
 		}
 		name, after, closed := strings.Cut(rest, "}")
 		if !closed {
@@ -100,11 +125,42 @@ func parseTemplate(text string) (template, error) {
 
 var errNoValue = errors.New("has no value")
 
-var errLineBreak = errors.New("it has a line break or a NUL inside, which would begin another line")
+var errLineBreak = errors.New("it has a line break, a NUL or another control character inside, which could begin another line")
 
+// checkText refuses what some chat takes for the end of a line, and so every control character but the tab: there are readers
+// that know of vertical tabs, form feeds and Unicode's own line breaks.
 func checkText(s string) error {
-	if strings.ContainsAny(s, "\r\n\x00") {
+	if strings.ContainsFunc(s, func(r rune) bool { return r != '\t' && breaks(r) }) {
 		return errLineBreak
+	}
+	return nil
+}
+
+func breaks(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
+
+var errValue = errors.New("a value of the account or the connection cannot be told to the upstream: it is too long, is not UTF-8, or has characters that end or divide lines")
+
+// checkValue refuses what no account has, unless something else wrote it into the store: values that a chat could take for more
+// than one, other than by the spaces of a display name.
+func checkValue(s string, longest int) error {
+	if len(s) > longest || !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return breaks(r) || r != ' ' && unicode.IsSpace(r) }) {
+		return errValue
+	}
+	return nil
+}
+
+// checkLength refuses a line that could get too long.
+func (t template) checkLength() error {
+	n := 0
+	for i, piece := range t {
+		if i%2 == 1 {
+			n += fields[piece].longest
+		} else {
+			n += len(piece)
+		}
+	}
+	if n > maxFirstLine {
+		return fmt.Errorf("it can be %d bytes long with the longest names; a line has up to %d", n, maxFirstLine)
 	}
 	return nil
 }
@@ -114,12 +170,13 @@ func (t template) appendTo(b *bytes.Buffer, who caller, from net.Addr) error {
 	var line strings.Builder
 	for i, piece := range t {
 		if i%2 == 1 {
-			if piece = fields[piece](who, from); piece == "" {
+			f := fields[piece]
+			if piece = f.value(who, from); piece == "" {
 				return nil
 			}
-		}
-		if err := checkText(piece); err != nil {
-			return err
+			if err := checkValue(piece, f.longest); err != nil {
+				return err
+			}
 		}
 		line.WriteString(piece)
 	}

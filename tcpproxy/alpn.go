@@ -1,6 +1,8 @@
 package tcpproxy
 
 import (
+	"encoding/json"
+	"maps"
 	"slices"
 	"sync"
 
@@ -31,9 +33,12 @@ var terminators struct {
 // place is where a handler was when it was provisioned. Caddy provisions one route after the other and forgets the raw
 // handlers of those that are done, which is all that is to be seen of the order from within.
 type place struct {
-	parent  caddy.Module // what has the routes
-	waiting []int        // how many of them are not done, by list
+	parent caddy.Module // what has the routes
+	ahead  []ahead      // of every list of them
 }
+
+// ahead are the raw handlers of the routes of a list that are not done.
+type ahead [][]json.RawMessage
 
 func placeOf(ctx caddy.Context) place {
 	all := ctx.Modules()
@@ -41,21 +46,16 @@ func placeOf(ctx caddy.Context) place {
 		return place{}
 	}
 	parent := all[len(all)-2]
-	return place{parent, waiting(parent)}
+	return place{parent, aheadIn(parent)}
 }
 
-// waiting returns how many routes are not done of every list that a module has. One server is done after the other, in any
-// order, and each is always found in the same place.
-func waiting(parent caddy.Module) []int {
+// aheadIn returns what is not done in a module. One list is done after the other, in any order, and each is always found in the
+// same place.
+func aheadIn(parent caddy.Module) []ahead {
 	var lists []layer4.RouteList
 	switch p := parent.(type) {
 	case *layer4.App:
-		names := make([]string, 0, len(p.Servers))
-		for name := range p.Servers {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		for _, name := range names {
+		for _, name := range slices.Sorted(maps.Keys(p.Servers)) {
 			lists = append(lists, p.Servers[name].Routes)
 		}
 	case *layer4.ListenerWrapper:
@@ -63,31 +63,45 @@ func waiting(parent caddy.Module) []int {
 	case *l4subroute.Handler:
 		lists = append(lists, p.Routes)
 	}
-	counts := make([]int, len(lists))
+	found := make([]ahead, len(lists))
 	for i, routes := range lists {
 		for _, route := range routes {
 			if route != nil && route.HandlersRaw != nil {
-				counts[i]++
+				found[i] = append(found[i], route.HandlersRaw)
 			}
 		}
 	}
-	return counts
+	return found
 }
 
-// isBefore reports whether a connection that comes by this place can get to the one that is being provisioned: it is in the
-// same route, or in a later one of the same list, or further inside of one of these.
-func (p place) isBefore(ctx caddy.Context) bool {
+// isBefore reports whether a connection that comes by this place can get to the chatgate_line that is being provisioned: it is
+// in the same route, or in a later one of the same list, or further inside of one of these. And whether it can get to something
+// else from here.
+func (p place) isBefore(ctx caddy.Context) (before, shared bool) {
 	if p.parent == nil || !slices.Contains(ctx.Modules(), p.parent) {
-		return false
+		return false, false
 	}
-	lists, open := 0, false // in which routes were done since, and whether one of these has more
-	for i, n := range waiting(p.parent) {
-		if n != p.waiting[i] {
-			lists++
-			open = n > 0
+	lists, list, open := 0, 0, false // in which routes were done since, and whether one of these has more
+	for i, now := range aheadIn(p.parent) {
+		if len(now) != len(p.ahead[i]) {
+			lists, list, open = lists+1, i, len(now) > 0
 		}
 	}
-	return lists == 0 || lists == 1 && open
+	if lists != 1 {
+		return lists == 0, false
+	}
+	_, wrapper := p.parent.(*layer4.ListenerWrapper) // behind which there are websites
+	return open, wrapper || p.ahead[list].leadsElsewhere()
+}
+
+// leadsElsewhere reports whether one of the routes behind the first ends in anything but a chatgate_line.
+func (a ahead) leadsElsewhere() bool {
+	return slices.ContainsFunc(a[1:], func(handlers []json.RawMessage) bool {
+		var last struct {
+			Handler string `json:"handler"`
+		}
+		return len(handlers) == 0 || json.Unmarshal(handlers[len(handlers)-1], &last) != nil || last.Handler != "chatgate_line"
+	})
 }
 
 // announce tells the TLS handlers before the handler that is being provisioned what is spoken there; "": what has no name.
@@ -95,20 +109,25 @@ func announce(ctx caddy.Context, protocol string) {
 	terminators.mu.Lock()
 	defer terminators.mu.Unlock()
 	for _, t := range terminators.all {
-		if t.place.isBefore(ctx) {
-			t.agreeTo(protocol)
+		if before, shared := t.place.isBefore(ctx); before {
+			t.agreeTo(protocol, shared)
 		}
 	}
 }
 
-// agreeTo adds a protocol to what clients may offer, instead of Caddy's defaults.
-func (t *TLS) agreeTo(protocol string) {
+// agreeTo adds a protocol to what clients may offer, instead of Caddy's defaults, or before them where a port is shared.
+func (t *TLS) agreeTo(protocol string, shared bool) {
 	if protocol != "" && !slices.Contains(t.protocols, protocol) {
 		t.protocols = append(t.protocols, protocol)
 	}
+	t.shared = t.shared || shared
+	names := append([]string{}, t.protocols...)
+	if t.shared {
+		names = append(names, "h2", "http/1.1")
+	}
 	for _, p := range t.unset {
-		p.ALPN = slices.Clone(t.protocols)
-		p.TLSConfig.NextProtos = append(slices.Clone(t.protocols), protocolACME) // never empty, by which any offer would be let in
+		p.ALPN = names
+		p.TLSConfig.NextProtos = append(slices.Clone(names), protocolACME) // never empty, by which any offer would be let in
 	}
 }
 

@@ -39,6 +39,7 @@ type TLS struct {
 
 	place     place
 	protocols []string                    // that are spoken behind it
+	shared    bool                        // and others may be, too
 	unset     caddytls.ConnectionPolicies // in which an operator says nothing about ALPN
 }
 

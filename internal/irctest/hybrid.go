@@ -24,11 +24,9 @@ func ircdHybrid(s *Server, o ServerOptions, port int) []string {
 	if _, err := os.Stat(path); err != nil {
 		path = s.unpackedHybrid()
 	}
-	password := ""
+	anybody := `flags = can_flood, exceed_limit, no_tilde;`
 	if o.Password != "" {
-		password = `password = "` + o.Password + `"; encrypted = no; flags = need_password, can_flood, exceed_limit, no_tilde;`
-	} else {
-		password = `flags = can_flood, exceed_limit, no_tilde;`
+		anybody = `password = "` + o.Password + `"; encrypted = no; flags = need_password, can_flood, exceed_limit, no_tilde;`
 	}
 	config := s.file("ircd.conf")
 	settings(s.t, config,
@@ -37,7 +35,7 @@ func ircdHybrid(s *Server, o ServerOptions, port int) []string {
 		`admin { name = "A test"; description = "A test"; email = "test@example.net"; };`,
 		`class { name = "users"; ping_time = 90 seconds; number_per_ip_local = 1000; number_per_ip_global = 1000; max_number = 1000; sendq = 1 megabyte; recvq = 8000 bytes; };`,
 		`auth { user = "webirc@127.0.0.1"; password = "`+s.WEBIRC+`"; encrypted = no; class = "users"; flags = webirc; };`,
-		`auth { user = "*@*"; class = "users"; `+password+` };`,
+		`auth { user = "*@*"; class = "users"; `+anybody+` };`,
 		fmt.Sprintf(`listen { host = "127.0.0.1"; port = %d; };`, port),
 		`general { throttle_count = 100000; throttle_time = 1 second; disable_auth = yes; anti_nick_flood = no; max_nick_changes = 100000; dots_in_ident = 2; };`,
 		`motd { mask = "*"; file = "`+s.motd()+`"; };`,

@@ -5,6 +5,7 @@ package irctest
 import (
 	"crypto/rand"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -97,11 +98,16 @@ func (s *Server) unprivileged(args []string) []string {
 	if os.Geteuid() != 0 {
 		return args
 	}
-	err := filepath.WalkDir(s.process.dir, func(path string, _ os.DirEntry, err error) error {
+	root, err := os.OpenRoot(s.process.dir)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer root.Close()
+	err = fs.WalkDir(root.FS(), ".", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		return os.Lchown(path, nobody, nobody)
+		return root.Lchown(path, nobody, nobody)
 	})
 	if err != nil {
 		s.t.Fatal(err)

@@ -173,7 +173,7 @@ func (f *Filter) judge(line []byte) (text []byte, v verdict) {
 // malformed is said of what some servers read as two lines, some as one, and some as another.
 const malformed = "A line ends in CR LF, and has no CR or NUL inside"
 
-var errMalformed = errors.New(malformed)
+var errMalformed = errors.New("a line with a CR or NUL inside")
 
 // isClean reports whether a line without its LF has none of the other bytes that a message may not have (RFC 2812, section
 // 2.3.1).

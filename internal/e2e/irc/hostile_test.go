@@ -174,3 +174,39 @@ func (n *network) isItself(c, mate *irctest.Client) {
 		n.t.Errorf("WHOIS of somebody else says %v", whois)
 	}
 }
+
+// Tags go on where the server understands them, and are no cover for what follows them, however long they are.
+func TestHostileTags(t *testing.T) {
+	n, recorder := startRecorded(t, irctest.InspIRCd)
+	mate, alice := n.witness(), n.account()
+	c := n.dial(n.counting)
+	c.Send("CAP LS 302", "NICK "+alice, "PASS "+alice+":"+password, "USER "+alice+" 0 * :A test", "CAP END")
+	c.Expect("CAP", "NEW", "message-tags")
+	c.Send("CAP REQ :message-tags")
+	c.Expect("CAP", "ACK", "message-tags")
+	longest := "@+a=" + strings.Repeat("a", 4096-len("@+a= ")) + " "
+	body := "PRIVMSG SELF :" + strings.Repeat("x", 510-len("PRIVMSG  :")-len(alice))
+	all := map[string]string{
+		"@+a=b PRIVMSG SELF :a\r\n":         "@+a=b PRIVMSG SELF :a\r\n",
+		"@+a=b   :SELF  privmsg SELF :a\n":  "@+a=b privmsg SELF :a\r\n",
+		longest + body + "\r\n":             longest + body + "\r\n",
+		longest + body + "y\r\n":            "",
+		"@a" + longest[1:] + body + "\r\n":  "",
+		longest + "NICK OTHER\r\n":          "",
+		longest + "N\rICK OTHER\r\n":        "",
+		"   " + longest + "NICK OTHER\r\n":  "",
+		longest + "  :SELF  NICK OTHER\r\n": "",
+		"@a\r NICK OTHER\r\n":               "",
+		"@a\x00 NICK OTHER\r\n":             "",
+		"@ NICK OTHER\r\n":                  "",
+		"@a @b NICK OTHER\r\n":              "",
+		"@a NICK OTHER\n":                   "",
+	}
+	names := strings.NewReplacer("SELF", alice, "OTHER", "not"+alice)
+	for _, spelling := range slices.Sorted(maps.Keys(all)) {
+		if !n.stays(c, recorder, names.Replace(spelling), names.Replace(all[spelling]), true) {
+			t.Errorf("by %.60q", spelling)
+		}
+	}
+	n.isItself(c, mate)
+}

@@ -19,6 +19,7 @@ const (
 	CloseNotText   CloseCode = 1007 // a text message that is not UTF-8
 	ClosePolicy    CloseCode = 1008 // a read-only visitor wrote, or somebody what cannot be answered
 	CloseTooBig    CloseCode = 1009 // a message over the configured size
+	CloseUpstream  CloseCode = 1011 // the upstream broke RFC 6455, or sent a message over the configured size
 	CloseRestart   CloseCode = 1012 // the gateway is stopping; come back
 	CloseSession   CloseCode = 4401 // the session is over, or a token was offered that is no good
 	CloseForbidden CloseCode = 4403 // known, but not allowed here
@@ -34,6 +35,7 @@ var closeReasons = map[CloseCode]string{
 	CloseNotText:   "not UTF-8",
 	ClosePolicy:    "read-only",
 	CloseTooBig:    "message too big",
+	CloseUpstream:  "upstream error",
 	CloseRestart:   "restarting",
 	CloseSession:   "session over",
 	CloseForbidden: "forbidden",

@@ -28,12 +28,13 @@ type frames struct {
 	message uint64 // payload bytes of the message so far
 	open    bool   // a fragmented message is under way
 	closing bool   // the frame under way is a close frame
-	closed  bool   // a close frame has passed
+	closed  bool   // the close frame has come; nothing behind it counts
 }
 
 // scan judges the bytes of p, which begins where the last scan stopped, and returns how many may be passed on, and a
-// close code where what follows breaks a rule. What it returned neither for is the beginning of a header: the caller
-// presents it again with more behind it.
+// close code where what follows breaks a rule. What it returned neither for is the beginning of a header, and the caller
+// presents it again with more behind it; or else it comes behind the close frame, where a receiver discards whatever
+// there is (RFC 6455, section 1.4).
 func (f *frames) scan(p []byte) (int, CloseCode) {
 	i := 0
 	for {
@@ -47,7 +48,7 @@ func (f *frames) scan(p []byte) (int, CloseCode) {
 		if f.closing {
 			f.closing, f.closed = false, true
 		}
-		if i == len(p) {
+		if i == len(p) || f.closed {
 			return i, 0
 		}
 		size, code := f.header(p[i:])
@@ -77,36 +78,18 @@ func (f *frames) header(h []byte) (int, CloseCode) {
 	if (h[1]&maskBit != 0) != f.fromClient {
 		return 0, CloseProtocol
 	}
-	size, length := 2, uint64(h[1]&^maskBit)
-	if control && length > maxControl {
+	if control && h[1]&^maskBit > maxControl {
 		return 0, CloseProtocol
 	}
-	switch length {
-	case 126:
-		size = 4
-	case 127:
-		size = 10
+	size, length := layout(h)
+	if length>>63 != 0 {
+		return 0, CloseProtocol
 	}
 	if len(h) < size {
 		return 0, 0
 	}
-	switch size {
-	case 4:
-		length = uint64(binary.BigEndian.Uint16(h[2:]))
-	case 10:
-		length = binary.BigEndian.Uint64(h[2:])
-		if length>>63 != 0 {
-			return 0, CloseProtocol
-		}
-	}
-	if f.fromClient {
-		size += 4
-		if len(h) < size {
-			return 0, 0
-		}
-	}
 	if !control {
-		if f.closed || (op == opContinuation) != f.open {
+		if (op == opContinuation) != f.open {
 			return 0, CloseProtocol
 		}
 		if op != opContinuation {
@@ -119,6 +102,54 @@ func (f *frames) header(h []byte) (int, CloseCode) {
 	}
 	f.left, f.closing = length, op == opClose
 	return size, 0
+}
+
+// layout returns the size of a frame header, of which there are two bytes at least, and the length of the payload, which
+// is 0 as long as h is too short for it.
+func layout(h []byte) (size int, length uint64) {
+	size, length = 2, uint64(h[1]&^maskBit)
+	switch length {
+	case 126:
+		if size, length = 4, 0; len(h) >= size {
+			length = uint64(binary.BigEndian.Uint16(h[2:]))
+		}
+	case 127:
+		if size, length = 10, 0; len(h) >= size {
+			length = binary.BigEndian.Uint64(h[2:])
+		}
+	}
+	if h[1]&maskBit != 0 {
+		size += 4
+	}
+	return size, length
+}
+
+// skim follows frames that go nowhere to the close frame, whatever rules they break. It returns how many bytes of p it is
+// done with; the rest is the beginning of a header, as with scan.
+func (f *frames) skim(p []byte) int {
+	i := 0
+	for !f.closed {
+		n := min(f.left, uint64(len(p)-i))
+		i += int(n) //nolint:gosec // at most what there is of p
+		if f.left -= n; f.left > 0 {
+			return i
+		}
+		if f.closing {
+			f.closing, f.closed = false, true
+			break
+		}
+		h := p[i:]
+		if len(h) < 2 {
+			return i
+		}
+		size, length := layout(h)
+		if len(h) < size {
+			return i
+		}
+		i += size
+		f.left, f.closing = length, h[0]&0x0F == opClose
+	}
+	return len(p)
 }
 
 // boundary reports whether what was passed on so far ends with a frame.

@@ -72,6 +72,9 @@ func feed(t testing.TB, f *frames, chunks ...[]byte) ([]byte, CloseCode) {
 		if code != 0 {
 			return passed, code
 		}
+		if f.closed { // what comes now is discarded
+			continue
+		}
 		held = bytes.Clone(b[n:])
 		if len(held) >= maxHeader {
 			t.Fatalf("%d bytes are held, which would be a whole header", len(held))
@@ -113,7 +116,11 @@ func TestScan(t *testing.T) {
 		{"control frames between fragments", client, join(frame(more, opText, masked, ten), ping, frame(fin, opPong, masked, nil), frame(fin, opContinuation, masked, ten)), nil, 0},
 		{"close", client, CloseFrame(CloseRestart, masked), nil, 0},
 		{"empty close", client, frame(fin, opClose, masked, nil), nil, 0},
-		{"control frame after close", client, join(CloseFrame(CloseRestart, masked), ping), nil, 0},
+		{"control frame after close", client, CloseFrame(CloseRestart, masked), ping, 0},
+		{"data after close", client, frame(fin, opClose, masked, nil), text(masked, "a"), 0},
+		{"broken data after close", client, frame(fin, opClose, masked, nil), []byte{0xF7, 0x7F}, 0},
+		{"visitor's data after close", visitor, frame(fin, opClose, masked, nil), text(masked, "a"), 0},
+		{"data after close from the server", server, frame(fin, opClose, bare, nil), text(bare, "a"), 0},
 
 		{"reserved bit without an extension", client, ping, append([]byte{0xC1, 0x81, 0, 0, 0, 0}, 'x'), CloseProtocol},
 		{"unmasked client", client, ping, text(bare, "a"), CloseProtocol},
@@ -131,7 +138,6 @@ func TestScan(t *testing.T) {
 		{"message inside a message", client, frame(more, opText, masked, ten), text(masked, "a"), CloseProtocol},
 		{"length of 2^63", client, ping, header(fin, opText, masked, 1<<63), CloseProtocol},
 		{"length of 2^64-1", client, ping, header(fin, opText, masked, 1<<64-1), CloseProtocol},
-		{"data after close", client, frame(fin, opClose, masked, nil), text(masked, "a"), CloseProtocol},
 
 		{"visitor's control frames", visitor, join(ping, frame(fin, opPong, masked, nil), CloseFrame(CloseRestart, masked)), nil, 0},
 		{"visitor's text", visitor, ping, text(masked, "a"), ClosePolicy},
@@ -221,7 +227,7 @@ func TestEmptyFramesAreNotFree(t *testing.T) { // of WSD-02: they pass, at the c
 func reference(in []byte, rules frames) (pass int, code CloseCode) {
 	var message uint64
 	open, closed := false, false
-	for pass < len(in) {
+	for pass < len(in) && !closed {
 		h := in[pass:]
 		fin, op := h[0] >= 0x80, h[0]%16
 		data := op < 8
@@ -258,7 +264,7 @@ func reference(in []byte, rules frames) (pass int, code CloseCode) {
 			return pass, 0
 		}
 		if data {
-			if closed || open != (op == 0) {
+			if open != (op == 0) {
 				return pass, CloseProtocol
 			}
 			if op != 0 {
@@ -274,7 +280,7 @@ func reference(in []byte, rules frames) (pass int, code CloseCode) {
 			return len(in), 0
 		}
 		pass += size + int(length)
-		closed = closed || op == 8
+		closed = op == 8
 	}
 	return pass, 0
 }

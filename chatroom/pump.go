@@ -23,9 +23,13 @@ type pump struct {
 	mu      sync.Mutex // over what is written to dst, and the frames that it consists of
 	frames  frames
 	over    bool          // nothing more goes to dst; src is read on, for what ends it
-	discard bool          // nothing more of what src sends is looked at; only src's reader knows
+	discard bool          // what src sends is only followed to its close frame; src's reader alone changes it
 	flushed chan struct{} // closed when final is out; nil unless somebody waits
 	renewAt time.Duration // when dst's write deadline is due to be moved, by the clock
+
+	told   atomic.Bool // a close frame went to dst, ours or src's
+	heard  atomic.Bool // src's close frame has come
+	halved atomic.Bool // dst was half-closed
 
 	dl     sync.Mutex // over src's read deadline
 	pinned bool       // it is a last one
@@ -115,39 +119,56 @@ func (p *pump) readPass(buf []byte) (int, error) {
 }
 
 // pass judges b, which begins with what was held, writes what may go out to dst and holds what is undecided. Once the
-// connection is being closed it only takes note.
+// connection is being closed it only looks for the peer's close frame.
 func (p *pump) pass(b []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.relay.raw != nil {
 		return p.passRawLocked(b)
 	}
-	if p.over || p.discard {
-		p.discard, p.nheld = true, 0
-		return nil
+	var err error
+	if !p.over && !p.discard {
+		var n int
+		n, err = p.passFramesLocked(b)
+		b = b[n:]
 	}
+	if p.over || p.discard {
+		p.discard = true
+		b = b[p.frames.skim(b):]
+	}
+	if p.frames.closed && !p.heard.Load() {
+		p.hear()
+	}
+	p.nheld = uint8(copy(p.held[:], b)) //nolint:gosec // held has 14 bytes
+	return err
+}
+
+// passFramesLocked passes on what may go to dst and returns how much of b that was.
+func (p *pump) passFramesLocked(b []byte) (int, error) {
 	if p.final.Load() != nil { // it goes out behind the frame under way, so the next one does not begin
 		b = b[:min(uint64(len(b)), p.frames.left)]
 	}
-	open := !p.frames.closed
 	n, code := p.frames.scan(b)
-	p.nheld = uint8(copy(p.held[:], b[n:])) //nolint:gosec // held has 14 bytes
+	var err error
 	if n > 0 {
-		if err := p.writeLocked(b[:n]); err != nil {
-			return p.failLocked(err)
+		if err = p.writeLocked(b[:n]); err != nil {
+			err = p.failLocked(err)
+		}
+	}
+	if p.frames.closed {
+		p.discard = true
+		if !p.over {
+			p.tell()
 		}
 	}
 	if p.final.Load() != nil && p.frames.boundary() {
 		p.sendFinalLocked()
 	}
-	if open && p.frames.closed && p.relay.closes.Add(1) == 2 {
-		p.relay.linger(lingerTimeout) // both have said goodbye; one should hang up
-	}
 	if code != 0 {
-		p.discard, p.nheld = true, 0
-		go p.relay.close(code)
+		p.discard = true
+		go p.relay.fault(p, code)
 	}
-	return nil
+	return n, err
 }
 
 func (p *pump) writeLocked(b []byte) error {
@@ -169,15 +190,13 @@ func (p *pump) writeLocked(b []byte) error {
 // failLocked is what it means that dst takes no more. While somebody is still to be told, src is read on: data that
 // nobody read makes the kernel reset a connection, and the reset overtakes what was written to it.
 func (p *pump) failLocked(err error) error {
-	p.over, p.nheld = true, 0
+	p.over = true
 	switch {
 	case p.relay.ended.Load():
 	case !p.frames.fromClient && p.relay.raw != nil:
 		p.relay.abort()
 		return err
-	case !p.frames.fromClient:
-		return err // the downstream is gone
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case !p.frames.fromClient, errors.Is(err, os.ErrDeadlineExceeded): // the downstream is gone, or dst is deaf
 		go p.relay.close(CloseGoingAway)
 	default: // the other pump finds what the upstream said last, and its end
 		p.relay.linger(lingerTimeout)
@@ -191,8 +210,8 @@ func (p *pump) flush() {
 	// A peer that takes nothing must not hold this up.
 	_ = p.dst.SetWriteDeadline(time.Now().Add(flushTimeout))
 	p.mu.Lock()
-	p.renewAt = clock() + writeTimeout // leave it at that
-	if p.over || p.frames.boundary() {
+	p.renewAt = clock() + writeTimeout              // leave it at that
+	if p.over || p.discard || p.frames.boundary() { // what is discarded begins behind a frame
 		p.sendFinalLocked()
 		p.mu.Unlock()
 		return
@@ -206,23 +225,25 @@ func (p *pump) flush() {
 		p.mu.Lock()
 		p.over = true
 		p.mu.Unlock()
-		breakOff(p.dst)
+		p.breakOff()
 	}
 }
 
+// sendFinalLocked is the last that goes to dst. It is not half-closed yet: many a client that sees the end of the stream
+// before its own close frame is out reports that the connection broke, whatever our frame said.
 func (p *pump) sendFinalLocked() {
 	final := p.final.Swap(nil)
-	deaf := p.over                                 // a write to dst has failed
-	if final != nil && !deaf && !p.frames.closed { // else it would land inside a frame, or behind the peer's own close frame
-		_, err := p.dst.Write(*final)
-		deaf = err != nil
+	deaf := p.over                               // a write to dst has failed
+	if final != nil && !deaf && !p.told.Load() { // else it would land inside a frame, or behind the peer's own close frame
+		if _, err := p.dst.Write(*final); err == nil {
+			p.tell()
+		} else {
+			deaf = true
+		}
 	}
 	p.over = true
-	// Half-closed rather than closed, so that the kernel's reset cannot overtake the frame.
-	if deaf {
-		breakOff(p.dst)
-	} else {
-		_ = p.dst.CloseWrite()
+	if deaf && !p.told.Load() {
+		p.breakOff()
 	}
 	if p.flushed != nil {
 		close(p.flushed)
@@ -230,36 +251,73 @@ func (p *pump) sendFinalLocked() {
 	}
 }
 
+// tell notes that a close frame went to dst, and hear that one of src has come.
+func (p *pump) tell() {
+	p.told.Store(true)
+	p.relay.part()
+}
+
+func (p *pump) hear() {
+	p.heard.Store(true)
+	r := p.relay
+	if r.toUp.heard.Load() && r.toDn.heard.Load() && !r.ended.Load() {
+		r.linger(lingerTimeout) // both have said goodbye; one should hang up
+	}
+	r.part()
+}
+
+// half is the end of what goes to dst.
+func (p *pump) half() {
+	if !p.halved.Swap(true) {
+		_ = p.dst.CloseWrite()
+	}
+}
+
+// breakOff is half for a dst that takes nothing.
+func (p *pump) breakOff() {
+	if !p.halved.Swap(true) {
+		breakOff(p.dst)
+	}
+}
+
 // finish is what the end of src means for the other side.
 func (p *pump) finish(err error) {
+	r, expired := p.relay, errors.Is(err, os.ErrDeadlineExceeded)
+	back := r.against(p)
 	if p.frames.fromClient {
-		p.relay.gone.Store(true)
+		r.gone.Store(true)
+	}
+	if back.told.Load() { // src will not answer any more
+		back.half()
 	}
 	switch {
-	case p.relay.ended.Load():
+	case r.ended.Load():
 		// We are closing; the deadlines see to the rest. A side that has ended has nothing more to say.
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			return
+		if expired {
+			r.abort()
 		}
-		p.relay.abort()
-	case p.relay.raw != nil:
+	case r.raw != nil:
 		p.finishRaw(err)
+	case expired:
+		r.abort()
+	case p.told.Load(): // src said goodbye and went; dst has a while to answer
+		r.linger(closeTimeout)
 	case errors.Is(err, io.EOF):
 		p.mu.Lock()
-		silent := !p.relay.gone.Load() && !p.frames.closed && p.frames.boundary()
+		silent := !r.gone.Load() && p.frames.boundary()
 		if !silent {
-			_ = p.dst.CloseWrite()
+			p.half()
 		}
 		p.mu.Unlock()
 		if silent { // the upstream left without a close frame
-			p.relay.close(CloseGoingAway)
+			r.close(CloseGoingAway)
 			return
 		}
-		p.relay.linger(lingerTimeout)
-	case p.frames.fromClient || errors.Is(err, os.ErrDeadlineExceeded):
-		p.relay.abort()
+		r.linger(lingerTimeout)
+	case p.frames.fromClient:
+		r.abort()
 	default: // the upstream broke; the downstream may be fine
-		p.relay.close(CloseGoingAway)
+		r.close(CloseGoingAway)
 	}
 }
 

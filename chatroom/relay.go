@@ -37,17 +37,16 @@ const (
 
 // Relay is a WebSocket between a downstream and an upstream, or any stream of bytes.
 type Relay struct {
-	Lease  authcore.Lease // under the session that the connection hangs on
-	toUp   pump
-	toDn   pump
-	opts   RelayOptions
-	begun  chan struct{} // closed by Run, Start and Abandon
-	done   chan struct{} // closed at the very end; only Run waits for it
-	ended  atomic.Bool   // nothing more is decided: a close is under way, or a side broke
-	gone   atomic.Bool   // the downstream has ended
-	closes atomic.Int32  // directions that a close frame of a peer has passed
-	left   atomic.Int32  // who still uses the connections: the pumps, and a close under way
-	raw    *rawRelay     // nil for a WebSocket
+	Lease authcore.Lease // under the session that the connection hangs on
+	toUp  pump
+	toDn  pump
+	opts  RelayOptions
+	begun chan struct{} // closed by Run, Start and Abandon
+	done  chan struct{} // closed at the very end; only Run waits for it
+	ended atomic.Bool   // nothing more is decided: a close is under way, or a side broke
+	gone  atomic.Bool   // the downstream has ended
+	left  atomic.Int32  // who still uses the connections: the pumps, and a close under way
+	raw   *rawRelay     // nil for a WebSocket
 }
 
 // NewRelay takes the upstream of a connection that is about to be, and the bytes that it sent early. The relay can be
@@ -105,8 +104,26 @@ func (r *Relay) End(cause authcore.EndCause) {
 	}()
 }
 
-// close ends the connection from our side. Only the first call counts.
+// close ends the connection from our side.
 func (r *Relay) close(code CloseCode) {
+	up := code
+	if code == ClosePolicy || code >= 4000 {
+		up = CloseGoingAway // the downstream's affair is none of the upstream's business
+	}
+	r.closeBoth(code, up)
+}
+
+// fault ends the connection because of what src of p sent. It is told what was wrong; the other one has done nothing.
+func (r *Relay) fault(p *pump, code CloseCode) {
+	if p.frames.fromClient {
+		r.closeBoth(code, CloseGoingAway)
+	} else {
+		r.closeBoth(CloseUpstream, code)
+	}
+}
+
+// closeBoth has a close frame for either side. Only the first call counts.
+func (r *Relay) closeBoth(code, up CloseCode) {
 	if !r.ended.CompareAndSwap(false, true) || !r.enter() {
 		return
 	}
@@ -119,10 +136,6 @@ func (r *Relay) close(code CloseCode) {
 		r.abort()
 		return
 	}
-	up := code
-	if code == ClosePolicy || code == CloseProtocol || code == CloseTooBig || code >= 4000 {
-		up = CloseGoingAway // the downstream's fault is none of the upstream's business
-	}
 	// Both are decided before either is sent: the upstream's answer to our close frame must not overtake ours on its way
 	// to the client.
 	toDn, toUp := CloseFrame(code, false), CloseFrame(up, true)
@@ -133,6 +146,22 @@ func (r *Relay) close(code CloseCode) {
 	both.Go(r.toUp.flush)
 	both.Wait()
 	r.linger(closeTimeout)
+}
+
+// against returns the pump of the other direction.
+func (r *Relay) against(p *pump) *pump {
+	if p == &r.toUp {
+		return &r.toDn
+	}
+	return &r.toUp
+}
+
+// part half-closes the downstream as soon as both close frames are exchanged with it, since the server is to close first
+// (RFC 6455, section 7.1.1). Of the upstream, which is a server to us, the same is expected.
+func (r *Relay) part() {
+	if r.toDn.told.Load() && r.toUp.heard.Load() {
+		r.toDn.half()
+	}
 }
 
 // linger gives both pumps a last while to read what ends their side.

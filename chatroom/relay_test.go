@@ -119,14 +119,13 @@ func TestEarlyViolation(t *testing.T) {
 			r.Start()
 			r.upstream.takes(opPing, []byte("?"))
 			r.upstream.told(CloseGoingAway)
-			r.upstream.ended()
 			if g, err := r.client.frame(); err != nil || g.op == opText && string(g.payload) != "welcome" {
 				t.Fatal(g, err)
 			} else if g.op == opText { // which of the two comes first is open
 				r.client.told(ClosePolicy)
 			}
-			r.client.leaves()
-			r.upstream.leaves()
+			r.client.answers()
+			r.upstream.answers()
 			r.over(patience)
 		})
 	}
@@ -150,11 +149,9 @@ func TestVisitorIsReadOnly(t *testing.T) {
 			r.client.send(frame(fin, opPong, masked, []byte("alive")), bad)
 			r.upstream.takes(opPong, []byte("alive"))
 			r.upstream.told(CloseGoingAway)
-			r.upstream.ended()
 			r.client.told(ClosePolicy)
-			r.client.ended()
-			r.client.leaves()
-			r.upstream.leaves()
+			r.client.answers()
+			r.upstream.answers()
 			r.over(patience)
 		})
 	}
@@ -168,19 +165,16 @@ func TestMessageLimit(t *testing.T) {
 				code   CloseCode
 			}{{11, CloseTooBig}, {1 << 31, CloseTooBig}, {1<<63 - 1, CloseTooBig}, {1 << 63, CloseProtocol}, {1<<64 - 1, CloseProtocol}} {
 				r := startRig(t, "tcp", RelayOptions{MaxMessage: 10})
-				a, b, other := r.client, r.upstream, CloseGoingAway
-				toA, toB := tc.code, other
-				if from == "upstream" {
-					a, b, toA, toB = b, a, other, tc.code
+				a, b, toB := r.client, r.upstream, CloseGoingAway
+				if from == "upstream" { // then it is no fault of the client's
+					a, b, toB = b, a, CloseUpstream
 				}
 				a.send(text(a.mask, "0123456789"), header(fin, opText, a.mask, tc.length)) // and then nothing
 				b.hears("0123456789")
 				b.told(toB)
-				b.ended()
-				a.told(toA)
-				a.ended()
-				a.leaves()
-				b.leaves()
+				a.told(tc.code)
+				_ = a.Close() // its frame will not end
+				b.answers()
 				r.over(patience)
 			}
 		})
@@ -204,11 +198,9 @@ func TestEndCodes(t *testing.T) {
 				r.End(tc.cause)
 				r.client.told(tc.down)
 				r.End(authcore.EndShutdown) // may come again; counts no more
-				r.client.ended()
 				r.upstream.told(tc.up)
-				r.upstream.ended()
-				r.client.leaves()
-				r.upstream.leaves()
+				r.client.answers()
+				r.upstream.answers()
 				r.over(closeTimeout / 2) // at once, not when the wait is over
 			})
 		}
@@ -225,6 +217,8 @@ func TestEndOfSilentPeers(t *testing.T) {
 			r.client.told(CloseSession)
 			r.upstream.told(CloseGoingAway)
 			r.over(closing) // neither answers
+			r.client.ended()
+			r.upstream.ended()
 		})
 	}
 }
@@ -246,14 +240,13 @@ func TestEndInsideFrame(t *testing.T) {
 				r.inside(p)
 				r.End(authcore.EndSession)
 				from.told(codeFrom)
-				from.ended()
 				r.awaits(p)
 				from.send(whole[100:], text(from.mask, "another"), whole[:50])
 				to.takes(opBinary, random(70_000))
 				to.told(codeTo)
-				to.ended()
-				from.leaves()
-				to.leaves()
+				from.send(whole[50:])
+				to.answers()
+				from.answers()
 				r.over(patience)
 			})
 		}
@@ -271,8 +264,7 @@ func TestEndInsideCloseFrame(t *testing.T) {
 	r.awaits(&r.toDn)
 	r.upstream.send(bye[3:])
 	r.client.takes(opClose, bye[2:])
-	r.client.ended()
-	r.client.leaves()
+	r.client.answers()
 	r.upstream.drain()
 	r.over(patience)
 }
@@ -345,7 +337,6 @@ func TestEndOfStream(t *testing.T) {
 						break
 					}
 					close(over)
-					to.ended()
 					all.Wait()
 					to.drain()
 					from.drain()
@@ -399,8 +390,7 @@ func TestCloseFrameIsSeen(t *testing.T) {
 					r.client.send(many)
 				}
 				r.client.told(code)
-				r.client.ended()
-				r.client.leaves()
+				r.client.answers()
 				if code == ClosePolicy {
 					r.upstream.told(CloseGoingAway)
 				}
@@ -442,8 +432,7 @@ func TestUpstreamLeavesWithoutAWord(t *testing.T) {
 			r.upstream.hears("hello")
 			_ = r.upstream.Close()
 			r.client.told(CloseGoingAway)
-			r.client.ended()
-			r.client.leaves()
+			r.client.answers()
 			r.over(patience)
 		})
 	}
@@ -457,8 +446,7 @@ func TestUpstreamBreaks(t *testing.T) {
 			r.client.hears("hello")
 			r.upstream.reset()
 			r.client.told(CloseGoingAway)
-			r.client.ended()
-			r.client.leaves()
+			r.client.answers()
 			r.over(patience)
 		})
 		t.Run(kind+" inside a frame", func(t *testing.T) {
@@ -514,22 +502,19 @@ func TestLastWordOfUpstream(t *testing.T) {
 	t.Run("a close frame", func(t *testing.T) {
 		r := broken(syscall.EPIPE, bytes.NewReader(CloseFrame(CloseTooMany, bare)))
 		r.client.told(CloseTooMany)
-		r.client.ended()
-		r.client.leaves()
+		r.client.answers()
 		r.over(patience)
 	})
 	t.Run("nothing", func(t *testing.T) {
 		r := broken(syscall.ECONNRESET, bytes.NewReader(nil))
 		r.client.told(CloseGoingAway)
-		r.client.ended()
-		r.client.leaves()
+		r.client.answers()
 		r.over(patience)
 	})
 	t.Run("deaf for too long", func(t *testing.T) {
 		r := broken(os.ErrDeadlineExceeded, nil)
 		r.client.told(CloseGoingAway)
-		r.client.ended()
-		r.client.leaves()
+		r.client.answers()
 		r.over(closing)
 	})
 }
@@ -650,11 +635,10 @@ func TestHiddenEnd(t *testing.T) {
 			start := time.Now()
 			r.Start()
 			r.client.told(CloseTooMany)
-			r.client.ended()
 			if d := time.Since(start); d > lookAgain/2 {
 				t.Errorf("noticed after %v", d)
 			}
-			r.client.leaves()
+			r.client.answers()
 			r.upstream.drain()
 			r.over(patience)
 		})
@@ -730,8 +714,7 @@ func TestEndBeforeStart(t *testing.T) {
 			if err != nil || g.op != opClose {
 				t.Fatal(g, err)
 			}
-			r.client.ended()
-			r.client.leaves()
+			r.client.answers()
 			r.upstream.drain()
 			r.over(patience)
 		})

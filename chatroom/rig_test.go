@@ -250,7 +250,26 @@ func (p *peer) ended() {
 	}
 }
 
-// leaves answers a close as a peer should, and goes.
+// answers is what a peer does about a close frame: it sends one back, and then the server ends first.
+func (p *peer) answers() {
+	p.t.Helper()
+	p.send(frame(fin, opClose, p.mask, []byte{3, 233}))
+	if p.mask {
+		p.ended()
+	}
+	_ = p.Close()
+}
+
+// waits expects nothing, not even the end of the stream, for as long as a busy machine takes to show it.
+func (p *peer) waits() {
+	p.t.Helper()
+	_ = p.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	if b, err := p.br.Peek(1); !errors.Is(err, os.ErrDeadlineExceeded) {
+		p.t.Fatalf("%s: got % x, %v before it has answered the close frame", p.name, b, err)
+	}
+}
+
+// leaves says goodbye and goes at once.
 func (p *peer) leaves() {
 	p.t.Helper()
 	p.send(frame(fin, opClose, p.mask, []byte{3, 233}))

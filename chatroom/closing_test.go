@@ -1,0 +1,284 @@
+package chatroom
+
+import (
+	"bytes"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chatgate/chatgate/authcore"
+)
+
+// TestCloseFrameComesFirst is for clients that watch for the end of the stream, and report 1006 if they see it before they
+// have answered the close frame: whyever there is one, the end waits for the answer, and comes at once then.
+func TestCloseFrameComesFirst(t *testing.T) {
+	ways := map[string]struct {
+		o    RelayOptions
+		act  func(*rig)
+		code CloseCode
+		up   CloseCode // what the upstream is told; 0: nothing
+	}{
+		"logout":                  {act: func(r *rig) { r.End(authcore.EndSession) }, code: CloseSession, up: CloseGoingAway},
+		"expired":                 {act: func(r *rig) { r.End(authcore.EndToken) }, code: CloseExpired, up: CloseGoingAway},
+		"shutdown":                {act: func(r *rig) { r.End(authcore.EndShutdown) }, code: CloseRestart, up: CloseRestart},
+		"read-only":               {o: RelayOptions{ReadOnly: true}, act: func(r *rig) { r.client.say("let me write") }, code: ClosePolicy, up: CloseGoingAway},
+		"too big":                 {o: RelayOptions{MaxMessage: 10}, act: func(r *rig) { r.client.say("0123456789a") }, code: CloseTooBig, up: CloseGoingAway},
+		"broken frame":            {act: func(r *rig) { r.client.send(frame(fin, 0x3, masked, []byte("x"))) }, code: CloseProtocol, up: CloseGoingAway},
+		"unmasked":                {act: func(r *rig) { r.client.send(text(bare, "x")) }, code: CloseProtocol, up: CloseGoingAway},
+		"upstream's broken frame": {act: func(r *rig) { r.upstream.send(frame(fin, 0x3, bare, []byte("x"))) }, code: CloseUpstream, up: CloseProtocol},
+		"upstream too big":        {o: RelayOptions{MaxMessage: 10}, act: func(r *rig) { r.upstream.say("0123456789a") }, code: CloseUpstream, up: CloseTooBig},
+		"upstream gone":           {act: func(r *rig) { _ = r.upstream.Close() }, code: CloseGoingAway},
+		"upstream broken":         {act: func(r *rig) { r.upstream.reset() }, code: CloseGoingAway},
+		"upstream's close frame":  {act: func(r *rig) { r.upstream.send(CloseFrame(CloseTooMany, bare)) }, code: CloseTooMany},
+		"upstream's close frame, and gone": {act: func(r *rig) {
+			r.upstream.send(CloseFrame(CloseTooMany, bare))
+			_ = r.upstream.Close()
+		}, code: CloseTooMany},
+		"upstream's close frame, and half-closed": {act: func(r *rig) {
+			r.upstream.send(CloseFrame(CloseTooMany, bare))
+			_ = r.upstream.CloseWrite()
+		}, code: CloseTooMany},
+	}
+	for _, kind := range kinds {
+		for name, way := range ways {
+			t.Run(kind+" "+name, func(t *testing.T) {
+				t.Parallel()
+				r := startRig(t, kind, way.o)
+				r.upstream.say("hello")
+				r.client.hears("hello")
+				way.act(r)
+				r.client.told(way.code)
+				if way.up != 0 {
+					r.upstream.told(way.up)
+				}
+				r.client.waits()
+				r.client.answers()
+				if way.up != 0 {
+					r.upstream.waits()
+					r.upstream.answers()
+				}
+				_ = r.upstream.Close()
+				r.over(closeTimeout / 2)
+			})
+		}
+	}
+}
+
+// TestUpstreamBreaksBehindItsCloseFrame: that is no reason to hurry the client, either.
+func TestUpstreamBreaksBehindItsCloseFrame(t *testing.T) {
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			r := startRig(t, kind, RelayOptions{})
+			r.upstream.send(CloseFrame(CloseTooMany, bare))
+			r.client.told(CloseTooMany)
+			r.upstream.reset()
+			r.client.waits()
+			r.client.answers()
+			r.over(closeTimeout / 2)
+		})
+	}
+}
+
+// TestServerEndsFirst: an upstream that was told is to end its side itself (RFC 6455, section 7.1.1). It is not half-closed
+// before, nor for ever waited for.
+func TestServerEndsFirst(t *testing.T) {
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			r := startRig(t, kind, RelayOptions{})
+			r.End(authcore.EndSession)
+			r.client.told(CloseSession)
+			r.client.answers()
+			r.upstream.told(CloseGoingAway)
+			r.upstream.waits()
+			r.upstream.send(frame(fin, opClose, bare, nil))
+			r.upstream.waits()
+			r.over(closing)
+			r.upstream.ended()
+		})
+	}
+}
+
+// TestUpstreamIsWaitedFor: a client that says goodbye and goes does not end the upstream's side before the upstream has
+// answered, even where it has been sent more than it took.
+func TestUpstreamIsWaitedFor(t *testing.T) {
+	for _, kind := range kinds {
+		for name, leave := range map[string]func(*peer){
+			"closes":      func(p *peer) { _ = p.Close() },
+			"half-closes": func(p *peer) { _ = p.CloseWrite() },
+		} {
+			t.Run(kind+" "+name, func(t *testing.T) {
+				t.Parallel()
+				r := startRig(t, kind, RelayOptions{})
+				r.client.send(frame(fin, opClose, masked, []byte{3, 232}))
+				leave(r.client)
+				r.upstream.takes(opClose, []byte{3, 232})
+				r.upstream.say("you may not have seen this")
+				r.upstream.waits()
+				r.upstream.answers()
+				r.over(closeTimeout / 2)
+			})
+		}
+	}
+}
+
+// TestAnswerIsFound: the close frame of a peer is found wherever it is in what it still sends, and nothing of that arrives.
+func TestAnswerIsFound(t *testing.T) {
+	bye := frame(fin, opClose, masked, []byte{3, 232})
+	behind := join(text(masked, "late"), bye)
+	for name, tc := range map[string]struct {
+		o    RelayOptions
+		sent []byte
+		code CloseCode // 0: the end is ours
+	}{
+		"at once":                       {sent: bye},
+		"without a code":                {sent: frame(fin, opClose, masked, nil)},
+		"behind messages":               {sent: join(frame(fin, opBinary, masked, random(70_000)), behind)},
+		"behind what breaks rules":      {sent: join(frame(fin, 0x3, bare, []byte("x")), frame(more, opContinuation, masked, nil), bye)},
+		"with data behind it":           {sent: join(bye, random(100_000))},
+		"behind what may not be":        {o: RelayOptions{ReadOnly: true}, sent: behind, code: ClosePolicy},
+		"behind what is too big":        {o: RelayOptions{MaxMessage: 2}, sent: behind, code: CloseTooBig},
+		"behind a broken frame":         {sent: join(frame(fin, 0x3, masked, []byte("x")), behind), code: CloseProtocol},
+		"with a broken frame behind":    {sent: join(bye, []byte{0xFF, 0xFF, 1, 2, 3})},
+		"behind a broken control frame": {sent: join(frame(more, opPing, masked, nil), bye), code: CloseProtocol},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, kind := range kinds {
+				for _, size := range []int{len(tc.sent), 1000, 3, 1} {
+					if len(tc.sent)/size > 500 {
+						continue
+					}
+					r := startRig(t, kind, tc.o)
+					code := tc.code
+					if code == 0 {
+						code = CloseSession
+						r.End(authcore.EndSession)
+						r.client.told(code)
+					}
+					for rest := tc.sent; len(rest) > 0; {
+						n := min(size, len(rest))
+						_ = r.client.SetWriteDeadline(time.Now().Add(patience))
+						if _, err := r.client.Write(rest[:n]); err != nil {
+							break // it had ended
+						}
+						rest = rest[n:]
+					}
+					if tc.code != 0 {
+						r.client.told(code)
+					}
+					_ = r.client.CloseWrite()
+					r.client.ended()
+					r.upstream.told(CloseGoingAway)
+					r.upstream.answers()
+					r.over(closeTimeout / 2)
+				}
+			}
+		})
+	}
+}
+
+// TestDataBehindCloseFrame: it is discarded, in either direction, and nobody is blamed (RFC 6455, section 1.4).
+func TestDataBehindCloseFrame(t *testing.T) {
+	for _, kind := range kinds {
+		for _, first := range []string{"client", "upstream"} {
+			t.Run(kind+" "+first, func(t *testing.T) {
+				r := startRig(t, kind, RelayOptions{})
+				a, b := r.client, r.upstream
+				if first == "upstream" {
+					a, b = b, a
+				}
+				bye := []byte("\x0F\xA0so long")
+				a.send(frame(fin, opClose, a.mask, bye), text(a.mask, "late"), frame(fin, opPing, a.mask, nil), random(100_000))
+				b.takes(opClose, bye)
+				b.waits()
+				b.send(frame(fin, opClose, b.mask, bye), text(b.mask, "later"))
+				a.takes(opClose, bye)
+				_ = r.upstream.Close()
+				r.client.ended()
+				_ = r.client.Close()
+				r.over(patience)
+			})
+		}
+	}
+}
+
+// TestClosePayloadPasses: what a close frame says is between the two ends, and so is the judgement of it. A relay that knew
+// the codes of today would break the chats of tomorrow.
+func TestClosePayloadPasses(t *testing.T) {
+	for name, payload := range map[string]string{
+		"nothing": "", "one byte": "\x03", "999": "\x03\xE7", "1005": "\x03\xED", "1014": "\x03\xF6", "2999": "\x0B\xB7", "65535": "\xFF\xFF",
+		"not UTF-8": "\x03\xE8\xFF", "125 bytes": "\x03\xE8" + string(bytes.Repeat([]byte("x"), 123)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := startRig(t, "tcp", RelayOptions{})
+			r.client.send(frame(fin, opClose, masked, []byte(payload)))
+			r.upstream.takes(opClose, []byte(payload))
+			r.upstream.send(frame(fin, opClose, bare, []byte(payload)))
+			r.client.takes(opClose, []byte(payload))
+			_ = r.upstream.Close()
+			r.client.ended()
+			_ = r.client.Close()
+			r.over(patience)
+		})
+	}
+}
+
+// TestClosesCross: where both sides say goodbye at once, each hears one goodbye, and answers none.
+func TestClosesCross(t *testing.T) {
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			for range 50 {
+				r := startRig(t, kind, RelayOptions{})
+				var all sync.WaitGroup
+				all.Go(func() { r.End(authcore.EndSession) })
+				all.Go(func() { r.client.send(frame(fin, opClose, masked, []byte{3, 232})) })
+				all.Go(func() { r.upstream.send(frame(fin, opClose, bare, []byte{3, 232})) })
+				all.Wait()
+				for _, p := range []*peer{r.upstream, r.client} {
+					if g, err := p.frame(); err != nil || g.op != opClose {
+						t.Fatalf("%s: %v, %v", p.name, g, err)
+					}
+					if p == r.upstream {
+						_ = p.Close()
+					}
+				}
+				r.client.ended()
+				_ = r.client.Close()
+				r.over(closeTimeout / 2)
+			}
+		})
+	}
+}
+
+// TestFloodBehindOurClose: a peer that answers with a flood is heard out for a while, and costs no memory.
+func TestFloodBehindOurClose(t *testing.T) {
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			r := startRig(t, kind, RelayOptions{})
+			r.End(authcore.EndSession)
+			r.client.told(CloseSession)
+			r.upstream.told(CloseGoingAway)
+			r.upstream.answers()
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			many := frame(fin, opBinary, masked, random(1<<20))
+			start := time.Now()
+			for {
+				_ = r.client.SetWriteDeadline(time.Now().Add(patience))
+				if _, err := r.client.Write(many); err != nil {
+					break
+				}
+			}
+			if d := time.Since(start); d > closing {
+				t.Errorf("it was heard out for %v", d)
+			}
+			r.over(patience)
+			runtime.ReadMemStats(&after)
+			if grown := int64(after.HeapSys) - int64(before.HeapSys); grown > 8<<20 {
+				t.Errorf("that took %d KiB", grown>>10)
+			}
+		})
+	}
+}

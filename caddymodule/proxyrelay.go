@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -159,9 +160,10 @@ type stream struct {
 	rc   *http.ResponseController // of w
 	over bool
 
-	dl       sync.Mutex // over the write deadline
+	dl       sync.Mutex // over the deadlines
 	writing  bool
 	deadline time.Time
+	deaf     atomic.Bool // nothing more is read
 }
 
 // acceptStream answers an extended CONNECT and makes its stream a connection. restore puts the idle timeouts back,
@@ -192,7 +194,15 @@ func acceptStream(w http.ResponseWriter, r *http.Request) (chatroom.Conn, func()
 	return &stream{body: r.Body, rd: rc, w: inner, rc: http.NewResponseController(inner)}, restore, nil
 }
 
-func (s *stream) Read(b []byte) (int, error) { return s.body.Read(b) }
+// Read returns what the client sends, up to its end or ours: one that waits for the end of the stream cannot be told of it
+// as long as the handler reads.
+func (s *stream) Read(b []byte) (int, error) {
+	n, err := s.body.Read(b)
+	if err != nil && s.deaf.Load() {
+		err = io.EOF
+	}
+	return n, err
+}
 
 // Write keeps the deadline only while it writes: HTTP/2 resets a stream when one passes, whether or not anybody waits
 // for it.
@@ -233,14 +243,25 @@ func (s *stream) SetWriteDeadline(t time.Time) error {
 	return s.rc.SetWriteDeadline(t)
 }
 
-func (s *stream) SetReadDeadline(t time.Time) error { return s.rd.SetReadDeadline(t) }
+// SetReadDeadline does nothing once there is nothing more to be read.
+func (s *stream) SetReadDeadline(t time.Time) error {
+	s.dl.Lock()
+	defer s.dl.Unlock()
+	if s.deaf.Load() {
+		return nil
+	}
+	return s.rd.SetReadDeadline(t)
+}
 
-// CloseWrite is as much of an end as a stream has before its handler returns.
+// CloseWrite is as much of an end as a stream has before its handler returns. So that it does, reading ends as well.
 func (s *stream) CloseWrite() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.over = true
-	return nil
+	s.mu.Unlock()
+	s.dl.Lock()
+	defer s.dl.Unlock()
+	s.deaf.Store(true)
+	return s.rd.SetReadDeadline(time.Unix(1, 0))
 }
 
 func (s *stream) Close() error {
@@ -256,31 +277,20 @@ func (p *Proxy) acceptAndClose(w http.ResponseWriter, r *http.Request, cred chat
 			w.Header()["Sec-WebSocket-Protocol"] = offered[:1] //nolint:canonicalheader // as above
 		}
 	}
-	var conn chatroom.Conn
 	if r.Method == http.MethodConnect {
 		s, restore, err := acceptStream(w, r)
 		if err != nil {
 			return err
 		}
 		defer restore()
-		conn = s
-	} else {
-		c, _, err := hijack(w)
-		if err != nil {
-			return err
-		}
-		conn = c
+		chatroom.Dismiss(s, nil, chatroom.CloseSession)
+		return nil
 	}
-	defer conn.Close()
-	// Half-closed and read to its end, so that the kernel's reset cannot overtake the frame.
-	deadline := time.Now().Add(2 * time.Second)
-	_ = conn.SetWriteDeadline(deadline)
-	_ = conn.SetReadDeadline(deadline)
-	if _, err := conn.Write(chatroom.CloseFrame(chatroom.CloseSession, false)); err != nil {
-		return nil //nolint:nilerr // the client is gone
+	conn, early, err := hijack(w)
+	if err != nil {
+		return err
 	}
-	_ = conn.CloseWrite()
-	_, _ = io.Copy(io.Discard, io.LimitReader(conn, 64<<10))
+	chatroom.Dismiss(conn, early, chatroom.CloseSession)
 	return nil
 }
 

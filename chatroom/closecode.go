@@ -3,6 +3,7 @@ package chatroom
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"unicode/utf8"
 
 	"github.com/chatgate/chatgate/authcore"
 )
@@ -45,6 +46,30 @@ var closeReasons = map[CloseCode]string{
 
 // Reason returns the text that goes with the code.
 func (c CloseCode) Reason() string { return closeReasons[c] }
+
+// Valid reports whether a close frame may have the code (RFC 6455, section 7.4, and the registry of IANA for it).
+func (c CloseCode) Valid() bool {
+	return c >= 1000 && c <= 1003 || c >= 1007 && c <= 1014 || c >= 3000 && c <= 4999
+}
+
+// ParseClose judges the payload of a close frame (RFC 6455, section 5.5.1). An empty one has neither code nor reason; for
+// one that breaks a rule, fault is the code to answer with.
+func ParseClose(payload []byte) (code CloseCode, reason string, fault CloseCode) {
+	if len(payload) == 0 {
+		return 0, "", 0
+	}
+	if len(payload) < 2 {
+		return 0, "", CloseProtocol
+	}
+	code = CloseCode(binary.BigEndian.Uint16(payload))
+	switch {
+	case !code.Valid():
+		return 0, "", CloseProtocol
+	case !utf8.Valid(payload[2:]):
+		return 0, "", CloseNotText
+	}
+	return code, string(payload[2:]), 0
+}
 
 func closeCodeOf(cause authcore.EndCause) CloseCode {
 	switch cause {

@@ -30,8 +30,8 @@ type conn struct {
 	cancel context.CancelFunc
 	queue  chan item     // from the reader to the worker, who ends when it is closed
 	read   chan struct{} // closed when the reader has ended
-	parted bool          // the client sent a close frame; the reader's until then
 	tasks  sync.WaitGroup
+	legs   sync.WaitGroup // what reads and ends connections to the upstream; the client does not wait for it
 	pinger *time.Timer
 
 	wmu  sync.Mutex // over messages to the client, and changes of state
@@ -43,6 +43,7 @@ type conn struct {
 	patient time.Time // till when a closed connection is read
 	code    chatroom.CloseCode
 	reason  string
+	parted  bool // the code is the client's own
 
 	failures int // of logins, in a row; the worker's
 }
@@ -185,11 +186,16 @@ func (c *conn) stayAlive() {
 // stopReading decides what the end of reading means. What was read before is still worked on.
 func (c *conn) stopReading(err error) {
 	e, closed := errors.AsType[*websocket.CloseError](err)
+	bad, broken := errors.AsType[badClose](err)
 	switch {
 	case closed && e.Code == websocket.CloseAbnormalClosure: // without a close frame
 		c.vanish()
+	case broken:
+		c.finish(chatroom.CloseCode(bad), chatroom.CloseCode(bad).Reason())
 	case closed:
-		c.parted = true
+		c.mu.Lock()
+		c.parted = c.code == 0
+		c.mu.Unlock()
 		c.finish(chatroom.CloseCode(e.Code), "") //nolint:gosec // read as 16 bits
 	case errors.Is(err, errFlood), errors.Is(err, websocket.ErrReadLimit):
 		c.finish(chatroom.CloseTooBig, chatroom.CloseTooBig.Reason())
@@ -245,10 +251,23 @@ func (c *conn) shutLocked() {
 		c.state.leg = nil
 		l.over.Store(true)
 		code := c.code
+		if !c.parted && isOfClient(code) {
+			code = chatroom.CloseGoingAway
+		}
 		c.tasks.Go(func() { l.close(code) })
 	}
 	c.closed = true
 	c.cancel()
+}
+
+// isOfClient reports whether a code of ours tells a client what it did wrong, which is none of the upstream's business.
+func isOfClient(code chatroom.CloseCode) bool {
+	switch code {
+	case chatroom.CloseProtocol, chatroom.CloseBinary, chatroom.CloseNotText, chatroom.ClosePolicy, chatroom.CloseTooBig, chatroom.CloseTooMany:
+		return true
+	default:
+		return false
+	}
 }
 
 // working answers requests in the order in which they came, and closes the connection in the end.
@@ -347,15 +366,11 @@ func (c *conn) farewell() {
 		code = websocket.CloseGoingAway
 	}
 	_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), c.patient)
-	_ = c.wire.CloseWrite()
 	c.stayAlive()
 	<-c.read
-	if !c.parted {
-		// A reader that gave up has left something, on which closing would reset the connection and take the close
-		// frame with it.
-		_, _ = io.Copy(io.Discard, io.LimitReader(c.wire.Conn, 1<<20))
-	}
+	c.wire.hearOut() // also where the reader gave up
 	_ = c.wire.Close()
+	c.legs.Wait()
 	c.state.release()
 	if c.peer.OnClose != nil {
 		c.peer.OnClose()

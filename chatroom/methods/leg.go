@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -26,12 +27,13 @@ type leg struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
+	pumped   chan struct{} // closed when nothing more is read, once it is dialled
 	dialling sync.Mutex
 	failed   time.Time // when it could not be dialled; guarded by dialling
 
 	mu  sync.Mutex
 	ws  *websocket.Conn // nil until it is dialled
-	raw net.Conn        // below ws, TLS included
+	raw net.Conn        // below ws and TLS
 }
 
 var (
@@ -44,7 +46,7 @@ var (
 )
 
 func (c *conn) newLeg(id *authcore.Identity) *leg {
-	l := &leg{c: c, header: c.peer.Header.Clone()}
+	l := &leg{c: c, header: c.peer.Header.Clone(), pumped: make(chan struct{})}
 	if l.header == nil {
 		l.header = make(http.Header)
 	}
@@ -90,10 +92,11 @@ func (l *leg) link(asked time.Time) (*websocket.Conn, error) {
 	l.c.mu.Lock()
 	over := l.over.Load() || l.c.closed
 	if !over {
-		l.c.tasks.Go(func() { l.pump(ws) })
+		l.c.legs.Go(func() { l.pump(ws) })
 	}
 	l.c.mu.Unlock()
 	if over {
+		close(l.pumped)
 		_ = raw.Close()
 		return nil, errOver
 	}
@@ -107,19 +110,28 @@ func (l *leg) dial() (*websocket.Conn, net.Conn, error) {
 	defer cancel()
 	var raw net.Conn
 	stop := func() bool { return false }
-	d := websocket.Dialer{
-		NetDialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
-			if err == nil { // gorilla knows the context's deadline, but does not see it end before
-				raw, stop = conn, context.AfterFunc(ctx, func() { _ = conn.Close() })
-			}
-			return conn, err
-		},
-		ReadBufferSize: 1024, WriteBufferSize: 1024, WriteBufferPool: &writeBuffers,
-		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+	plain := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		// Gorilla knows the context's deadline, but does not see it end before.
+		raw, stop = conn, context.AfterFunc(ctx, func() { _ = conn.Close() })
+		return &legWire{Conn: conn}, nil
 	}
-	if o.UpstreamTLS != nil {
-		d.TLSClientConfig = o.UpstreamTLS.Clone()
+	secure := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if _, err := plain(ctx, network, addr); err != nil {
+			return nil, err
+		}
+		conn := tls.Client(raw, o.upstreamTLS())
+		if err := conn.HandshakeContext(ctx); err != nil {
+			_ = raw.Close()
+			return nil, err
+		}
+		return &legWire{Conn: conn}, nil
+	}
+	d := websocket.Dialer{
+		ReadBufferSize: 1024, WriteBufferSize: 1024, WriteBufferPool: &writeBuffers, NetDialContext: plain, NetDialTLSContext: secure,
 	}
 	ws, resp, err := d.DialContext(ctx, l.target(), l.header)
 	if !stop() && err == nil {
@@ -132,6 +144,18 @@ func (l *leg) dial() (*websocket.Conn, net.Conn, error) {
 		return nil, nil, err
 	}
 	return ws, raw, nil
+}
+
+// upstreamTLS is how an upstream of wss is reached.
+func (o *Options) upstreamTLS() *tls.Config {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if o.UpstreamTLS != nil {
+		cfg = o.UpstreamTLS.Clone()
+	}
+	if cfg.ServerName == "" {
+		cfg.ServerName = o.Upstream.Hostname()
+	}
+	return cfg
 }
 
 // target is the configured URL, with the path and query that the client asked for where it has none of its own.
@@ -149,6 +173,7 @@ func (l *leg) target() string {
 // knew of the client is lost, and its requests will have no answer.
 func (l *leg) pump(ws *websocket.Conn) {
 	c := l.c
+	defer close(l.pumped)
 	for {
 		kind, msg, err := ws.ReadMessage()
 		if err != nil {
@@ -167,21 +192,30 @@ func (l *leg) lost(err error) {
 	if l.over.Load() {
 		return
 	}
-	code, reason := chatroom.CloseGoingAway, chatroom.CloseGoingAway.Reason()
-	if e, ok := errors.AsType[*websocket.CloseError](err); ok && sendable(e.Code) {
-		code, reason = chatroom.CloseCode(e.Code), e.Text //nolint:gosec // read as 16 bits
+	code := chatroom.CloseGoingAway
+	reason := code.Reason()
+	gone, closed := errors.AsType[*websocket.CloseError](err)
+	bad, broken := errors.AsType[badClose](err)
+	switch {
+	case closed && chatroom.CloseCode(gone.Code).Valid(): //nolint:gosec // read as 16 bits
+		code, reason = chatroom.CloseCode(gone.Code), gone.Text //nolint:gosec // as above
+		l.say(code)
+	case closed, isNetError(err):
+	default: // its own fault; gorilla has told it so, but where it did not see it
+		if broken {
+			l.say(chatroom.CloseCode(bad))
+		}
+		code = chatroom.CloseUpstream
+		reason = code.Reason()
 	}
 	l.c.e.o.Log.Info("the upstream closed a connection", "upstream", l.c.e.o.Upstream.Redacted(), "client_ip", l.c.peer.Client.Addr, "error", err)
 	l.c.shut(code, reason)
 }
 
-// sendable reports whether a close frame may have the code (RFC 6455, section 7.4).
-func sendable(code int) bool {
-	switch {
-	case code >= 1000 && code <= 1003, code >= 1007 && code <= 1014, code >= 3000 && code <= 4999:
-		return true
-	}
-	return false
+// say sends a close frame, if there was none before.
+func (l *leg) say(code chatroom.CloseCode) {
+	bye := websocket.FormatCloseMessage(int(code), code.Reason())
+	_ = l.ws.WriteControl(websocket.CloseMessage, bye, time.Now().Add(l.c.e.o.times.hangup))
 }
 
 // pass hands a request through to the upstream, as it is.
@@ -220,12 +254,16 @@ func (l *leg) close(code chatroom.CloseCode) {
 	if ws == nil {
 		return
 	}
-	l.c.tasks.Go(func() {
-		if !sendable(int(code)) {
+	l.c.legs.Go(func() {
+		if !code.Valid() {
 			code = chatroom.CloseGoingAway
 		}
-		bye := websocket.FormatCloseMessage(int(code), code.Reason())
-		_ = ws.WriteControl(websocket.CloseMessage, bye, time.Now().Add(l.c.e.o.times.hangup))
+		l.say(code)
+		// The pump has it until the upstream's own close frame, or an end; then the upstream is to hang up first, as the
+		// server that it is.
+		_ = raw.SetReadDeadline(time.Now().Add(l.c.e.o.times.linger))
+		<-l.pumped
+		_, _ = io.Copy(io.Discard, raw)
 		_ = raw.Close()
 	})
 }

@@ -25,10 +25,20 @@ type wire struct {
 	open     bool   // what is written goes out
 	capacity int64  // bytes of frames that a message may take
 	left     atomic.Int64
+	bye      chatroom.Goodbye // the client's; whoever reads has it
 }
 
+// Read keeps the payload of the client's close frame for itself, and judges it: gorilla does not know all codes, takes a
+// payload of one byte for none, and a reason that is not UTF-8 for a protocol error.
 func (w *wire) Read(b []byte) (int, error) {
-	n, err := 0, error(nil)
+	if w.bye.Begun() {
+		return 0, closeError(&w.bye, w.next)
+	}
+	n, err := w.next(b)
+	return w.bye.Follow(b[:n]), err
+}
+
+func (w *wire) next(b []byte) (n int, err error) {
 	if len(w.early) > 0 {
 		n = copy(b, w.early)
 		if w.early = w.early[n:]; len(w.early) == 0 {
@@ -41,6 +51,69 @@ func (w *wire) Read(b []byte) (int, error) {
 		return 0, errFlood
 	}
 	return n, err
+}
+
+// hearOut waits for the client's close frame, after ours, and its end.
+func (w *wire) hearOut() {
+	w.bye.Follow(w.early)
+	w.bye.HearOut(w.Conn)
+}
+
+// closeError reads a close frame to its end. What that says is an error, to whoever reads messages.
+func closeError(bye *chatroom.Goodbye, read func([]byte) (int, error)) error {
+	payload, said := bye.Said()
+	for buf := make([]byte, 128); !said; payload, said = bye.Said() {
+		n, err := read(buf)
+		bye.Follow(buf[:n])
+		if err != nil && n == 0 {
+			return err
+		}
+	}
+	code, reason, fault := chatroom.ParseClose(payload)
+	if fault != 0 {
+		return badClose(fault)
+	}
+	return &websocket.CloseError{Code: int(code), Text: reason}
+}
+
+// badClose is a close frame that breaks a rule, as the code to answer it with.
+type badClose chatroom.CloseCode
+
+func (c badClose) Error() string {
+	return "the close frame is broken: " + chatroom.CloseCode(c).Reason()
+}
+
+// legWire is a connection to an upstream, as gorilla wants it: up to the end of the answer to its handshake as it is, and
+// from there on as [wire] is.
+type legWire struct {
+	net.Conn
+	line bool // the head of the answer is at the end of a line
+	open bool // it is over
+	bye  chatroom.Goodbye
+}
+
+func (w *legWire) Read(b []byte) (int, error) {
+	if w.bye.Begun() {
+		return 0, closeError(&w.bye, w.Conn.Read)
+	}
+	n, err := w.Conn.Read(b)
+	head := w.head(b[:n])
+	return head + w.bye.Follow(b[head:n]), err
+}
+
+// head returns how many bytes of b are of the head.
+func (w *legWire) head(b []byte) int {
+	i := 0
+	for ; i < len(b) && !w.open; i++ {
+		switch b[i] {
+		case '\n':
+			w.open, w.line = w.line, true
+		case '\r':
+		default:
+			w.line = false
+		}
+	}
+	return i
 }
 
 // refill is for the next message.

@@ -1,0 +1,362 @@
+package methods
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chatgate/chatgate/chatroom"
+	"github.com/chatgate/chatgate/internal/authtest"
+)
+
+// A peer that watches for the end of the stream, as many clients do: one that comes before it has answered the close frame
+// is a broken connection to them, whatever the frame said.
+type watcher struct {
+	t testing.TB
+	c net.Conn
+	r *bufio.Reader
+}
+
+func (s *site) watch() *watcher {
+	c, br := s.rawDial("")
+	return &watcher{s.t, c, br}
+}
+
+func (w *watcher) send(frames ...[]byte) {
+	for _, f := range frames {
+		_, _ = w.c.Write(f)
+	}
+}
+
+// frame reads one frame of less than 64 KiB.
+func (w *watcher) frame() (op byte, payload []byte, err error) {
+	_ = w.c.SetReadDeadline(time.Now().Add(patience))
+	h := make([]byte, 8)
+	if _, err := io.ReadFull(w.r, h[:2]); err != nil {
+		return 0, nil, err
+	}
+	op, masked, n := h[0]&0x0f, h[1]&0x80 != 0, int(h[1]&0x7f)
+	if n == 126 {
+		if _, err := io.ReadFull(w.r, h[:2]); err != nil {
+			return 0, nil, err
+		}
+		n = int(binary.BigEndian.Uint16(h))
+	}
+	key := make([]byte, 4)
+	if masked {
+		if _, err := io.ReadFull(w.r, key); err != nil {
+			return 0, nil, err
+		}
+	}
+	payload = make([]byte, n)
+	_, err = io.ReadFull(w.r, payload)
+	for i := range payload {
+		payload[i] ^= key[i%4]
+	}
+	return op, payload, err
+}
+
+// told expects a close frame, behind whatever comes before it.
+func (w *watcher) told(code int) {
+	w.t.Helper()
+	for {
+		op, payload, err := w.frame()
+		if err != nil {
+			w.t.Fatalf("waiting for close %d: %v", code, err)
+		}
+		if op != 8 {
+			continue
+		}
+		got := 0
+		if len(payload) > 1 {
+			got = int(binary.BigEndian.Uint16(payload))
+		}
+		if got != code {
+			w.t.Fatalf("close %d %q, want %d", got, payload, code)
+		}
+		return
+	}
+}
+
+// waits expects nothing, not even the end.
+func (w *watcher) waits() {
+	w.t.Helper()
+	_ = w.c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	if b, err := w.r.Peek(1); !errors.Is(err, os.ErrDeadlineExceeded) {
+		w.t.Fatalf("got % x, %v before the close frame was answered", b, err)
+	}
+}
+
+func (w *watcher) ended() {
+	w.t.Helper()
+	_ = w.c.SetReadDeadline(time.Now().Add(patience))
+	if b, err := io.ReadAll(w.r); len(b) > 0 || err != nil {
+		w.t.Fatalf("got % x, %v; want the end", b, err)
+	}
+}
+
+var goodbye = clientFrame(0x88, "\x03\xe9")
+
+func TestCloseFrameComesFirst(t *testing.T) {
+	for name, way := range map[string]struct {
+		act  func(*site, *watcher)
+		code int
+	}{
+		"binary":       {func(_ *site, w *watcher) { w.send(clientFrame(0x82, "x")) }, 1003},
+		"not UTF-8":    {func(_ *site, w *watcher) { w.send(clientFrame(0x81, "\xff")) }, 1007},
+		"no request":   {func(_ *site, w *watcher) { w.send(clientFrame(0x81, "hello")) }, 1008},
+		"too big":      {func(_ *site, w *watcher) { w.send(clientFrame(0x81, strings.Repeat("x", 65<<10))) }, 1009},
+		"broken frame": {func(_ *site, w *watcher) { w.send(clientFrame(0x83, "")) }, 1002},
+		"shutdown":     {func(s *site, _ *watcher) { s.service.Live().EndAll(t.Context(), 0) }, 1012},
+		"failures": {func(_ *site, w *watcher) {
+			for range maxFailures {
+				w.send(clientFrame(0x81, `{"m":"user_token_auth","r":1,"d":{"token":"x"}}`))
+			}
+		}, 4429},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			quick := defaultTimes
+			s := newSite(t, authtest.Service(t), Options{times: quick})
+			w := s.watch()
+			w.send(clientFrame(0x81, `{"m":"user_logout","r":1}`))
+			if _, _, err := w.frame(); err != nil {
+				t.Fatal(err)
+			}
+			way.act(s, w)
+			w.told(way.code)
+			w.waits()
+			w.send(clientFrame(0x81, "late"), goodbye, clientFrame(0x81, "later"))
+			start := time.Now()
+			w.ended()
+			_ = w.c.Close()
+			eventually(t, "it is gone", func() bool { return s.connections() == 0 })
+			if d := time.Since(start); d > quick.linger/2 {
+				t.Errorf("the end took %v", d)
+			}
+		})
+	}
+}
+
+// A peer that does not answer is not waited for without end, whatever it sends meanwhile.
+func TestNoAnswer(t *testing.T) {
+	s := newSite(t, authtest.Service(t), Options{})
+	silent, flood := s.watch(), s.watch()
+	for _, w := range []*watcher{silent, flood} {
+		w.send(clientFrame(0x82, ""))
+	}
+	silent.told(1003)
+	flood.told(1003)
+	go func() {
+		big := clientFrame(0x82, strings.Repeat("x", 1<<20))
+		for {
+			if _, err := flood.c.Write(big); err != nil {
+				return
+			}
+		}
+	}()
+	silent.ended()
+	eventually(t, "both are gone", func() bool { return s.connections() == 0 })
+}
+
+// Close frames of clients, as RFC 6455, section 5.5.1, and the registry of codes have them. What is behind one is discarded:
+// it neither changes the answer nor resets the connection.
+func TestCloseFrames(t *testing.T) {
+	code := func(c int) string { return string(binary.BigEndian.AppendUint16(nil, uint16(c))) }
+	cases := map[string]struct {
+		payload string
+		want    int
+	}{
+		"nothing":            {"", 0},
+		"one byte":           {"\x03", 1002},
+		"a reason":           {code(1000) + "au revoir \u00e0 tous", 1000},
+		"not UTF-8":          {code(1000) + "\xff", 1007},
+		"a surrogate":        {code(1000) + "\xed\xa0\x80", 1007},
+		"half a letter":      {code(1000) + "\xc3", 1007},
+		"as long as can be":  {code(1000) + strings.Repeat("x", 123), 1000},
+		"no code, not UTF-8": {code(999) + "\xff", 1002},
+	}
+	for _, c := range []int{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999} {
+		cases[fmt.Sprint(c)] = struct {
+			payload string
+			want    int
+		}{code(c), c}
+	}
+	for _, c := range []int{0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535} {
+		cases[fmt.Sprint(c)] = struct {
+			payload string
+			want    int
+		}{code(c), 1002}
+	}
+	s := newSite(t, authtest.Service(t), Options{})
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			bye := clientFrame(0x88, tc.payload)
+			for how, behind := range map[string][][]byte{
+				"alone":          nil,
+				"and data":       {clientFrame(0x81, `{"m":"user_logout","r":2}`), clientFrame(0x83, ""), goodbye},
+				"and much of it": {clientFrame(0x82, strings.Repeat("x", 200_000))},
+			} {
+				w := s.watch()
+				w.t = t
+				w.send(clientFrame(0x81, `{"m":"user_logout","r":1}`), bye)
+				w.send(behind...)
+				if _, msg, err := w.frame(); err != nil || string(msg) != `{"r":1,"err":"not_logged_in"}` {
+					t.Fatalf("%s: before the end came %q, %v", how, msg, err)
+				}
+				w.told(tc.want)
+				w.ended()
+				_ = w.c.Close()
+			}
+			w := s.watch()
+			w.t = t
+			for _, b := range bye { // byte by byte
+				_, _ = w.c.Write([]byte{b})
+			}
+			w.told(tc.want)
+			w.ended()
+		})
+	}
+}
+
+// rawChat is an upstream of exact bytes, one connection at a time.
+func rawChat(t *testing.T) (u *url.URL, next func() *watcher) {
+	conns := make(chan *watcher, 10)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { c.Close() })
+			br := bufio.NewReader(c)
+			r, err := http.ReadRequest(br)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "+
+				chatroom.AcceptKey(r.Header.Get("Sec-Websocket-Key"))+"\r\n\r\n")
+			conns <- &watcher{t, c, br}
+		}
+	}()
+	return &url.URL{Scheme: "ws", Host: ln.Addr().String()}, func() *watcher {
+		select {
+		case w := <-conns:
+			return w
+		case <-time.After(patience):
+			t.Fatal("nobody dialled")
+			return nil
+		}
+	}
+}
+
+// greets has an upstream say something to a client, who has heard it then.
+func (w *watcher) greets(client *watcher) {
+	w.t.Helper()
+	_, _ = io.WriteString(w.c, "\x81\x02hi")
+	for {
+		_, msg, err := client.frame()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if string(msg) == "hi" {
+			return
+		}
+	}
+}
+
+// What an upstream does wrong it is told itself, and the client that it was not its fault; what a client does wrong is no
+// business of the upstream's. Its own close code reaches the client, which has its time to answer.
+func TestUpstreamClosing(t *testing.T) {
+	bye := func(payload string) string {
+		return string(append([]byte{0x88, byte(len(payload))}, payload...))
+	}
+	for name, tc := range map[string]struct {
+		upstream string // what it sends
+		leaves   bool   // and goes
+		client   []byte
+		told, up int
+	}{
+		"broken frame":         {upstream: "\x83\x01x", told: 1011, up: 1002},
+		"masked":               {upstream: "\x81\x81\x00\x00\x00\x00x", told: 1011, up: 1002},
+		"too big":              {upstream: "\x81\x7f\x00\x00\x00\x00\x00\x20\x00\x00", told: 1011, up: 1009},
+		"close of one byte":    {upstream: bye("\x03"), told: 1011, up: 1002},
+		"close 1005":           {upstream: bye("\x03\xed"), told: 1011, up: 1002},
+		"close, not UTF-8":     {upstream: bye("\x03\xe8\xff"), told: 1011, up: 1007},
+		"close 1014":           {upstream: bye("\x03\xf6bad"), told: 1014, up: 1014},
+		"close 4000":           {upstream: bye("\x0f\xa0kicked"), told: 4000, up: 4000},
+		"close 4000, and gone": {upstream: bye("\x0f\xa0kicked"), leaves: true, told: 4000},
+		"empty close":          {upstream: bye(""), told: 1001},
+		"gone":                 {leaves: true, told: 1001},
+		"client's binary":      {client: clientFrame(0x82, ""), told: 1003, up: 1001},
+		"client's nonsense":    {client: clientFrame(0x81, "x"), told: 1008, up: 1001},
+		"client's own code":    {client: clientFrame(0x88, "\x0f\xa1"), told: 4001, up: 4001},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			at, next := rawChat(t)
+			s := newSite(t, authtest.Service(t), Options{Upstream: at, times: defaultTimes})
+			c := s.watch()
+			c.send(clientFrame(0x81, `{"m":"user_register","r":1,"d":{"username":"alice","password":"`+password+`"}}`))
+			u := next()
+			u.greets(c)
+			_, _ = io.WriteString(u.c, tc.upstream)
+			if tc.leaves {
+				_ = u.c.Close()
+			}
+			if tc.client != nil {
+				c.send(tc.client)
+			}
+			c.told(tc.told)
+			if tc.client == nil || tc.client[0] != 0x88 {
+				c.waits()
+				c.send(goodbye)
+			}
+			c.ended()
+			_ = c.c.Close()
+			if !tc.leaves {
+				u.told(tc.up)
+				u.waits() // the server is to hang up first
+				_ = u.c.Close()
+			}
+			eventually(t, "it is gone", func() bool { return s.connections() == 0 })
+		})
+	}
+}
+
+// An upstream that neither answers nor hangs up is not waited for without end; the client does not wait for it at all.
+func TestUpstreamWithoutAnswer(t *testing.T) {
+	at, next := rawChat(t)
+	s := newSite(t, authtest.Service(t), Options{Upstream: at, times: defaultTimes})
+	c := s.watch()
+	c.send(clientFrame(0x81, `{"m":"user_register","r":1,"d":{"username":"alice","password":"`+password+`"}}`))
+	u := next()
+	u.greets(c)
+	s.service.Live().EndAll(t.Context(), 0)
+	start := time.Now()
+	c.told(1012)
+	c.send(goodbye)
+	c.ended()
+	if d := time.Since(start); d > defaultTimes.linger/2 {
+		t.Errorf("the client waited %v", d)
+	}
+	_ = c.c.Close()
+	u.told(1012)
+	u.ended()
+	eventually(t, "it is gone", func() bool { return s.connections() == 0 })
+}

@@ -19,6 +19,9 @@ packages=(
 	"python3          python3"
 	"nodejs           node"
 	"node-ws          /usr/share/nodejs/ws/package.json"
+	"npm              npm"
+	"python3-aiohttp  /usr/lib/python3/dist-packages/aiohttp"
+	"python3-websockets /usr/lib/python3/dist-packages/websockets"
 	"postgresql       /usr/lib/postgresql/*/bin/initdb"
 	"redis-server     redis-server"
 	"ngircd           /usr/sbin/ngircd"
@@ -144,6 +147,11 @@ run_linter() {
 	local linter=(go run "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$golangci_version")
 	"${linter[@]}" config verify
 	"${linter[@]}" run
+}
+
+# install_clients gets the WebSocket clients that Debian does not have, in the versions of the lock file.
+install_clients() {
+	npm ci --prefix internal/e2e/closing/testdata --ignore-scripts --no-audit --no-fund
 }
 
 run_tests() {
@@ -283,6 +291,7 @@ all)
 	step "what is installed" install_missing
 	step "form: gofmt, go mod tidy, go vet" check_form
 	step "linter: golangci-lint $golangci_version" run_linter
+	step "WebSocket clients: npm ci" install_clients
 	step "tests: go test -race" run_tests
 	step "tests that measure: go test" run_counts
 	step "release binary: xcaddy $xcaddy_version" build_release
@@ -292,6 +301,7 @@ all)
 quick)
 	step "what is installed" install_missing
 	step "form: gofmt, go mod tidy, go vet" check_form
+	step "WebSocket clients: npm ci" install_clients
 	step "tests: go test -race" run_tests
 	;;
 *)

@@ -227,13 +227,14 @@ func (c *Raw) Echo(s string) {
 	}
 }
 
-// ExpectClose reads until a close frame with that code, and then until the end of the stream.
+// ExpectClose reads until a close frame with that code, answers it and is done, and reads until the end of the stream.
 func (c *Raw) ExpectClose(code int) {
 	c.t.Helper()
 	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	var f Frame
 	for {
-		f, err := ReadFrame(c.R)
-		if err != nil {
+		var err error
+		if f, err = ReadFrame(c.R); err != nil {
 			c.t.Fatalf("waiting for close %d: %v", code, err)
 		}
 		if f.Op != 8 {
@@ -243,6 +244,10 @@ func (c *Raw) ExpectClose(code int) {
 			c.t.Fatalf("close %d %q, want %d", f.CloseCode(), f.Payload, code)
 		}
 		break
+	}
+	_, _ = c.Write(Frame{Fin: true, Op: 8, Payload: f.Payload}.Encode(true))
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite() // the answer may be inside a frame that was only begun
 	}
 	if b, err := io.ReadAll(c.R); len(b) > 0 || err != nil && !errors.Is(err, io.EOF) && !strings.Contains(err.Error(), "reset") {
 		c.t.Fatalf("after the close frame: %q, %v", b, err)

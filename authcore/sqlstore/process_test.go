@@ -18,6 +18,7 @@ import (
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/authcore/sqlstore"
+	"github.com/chatgate/chatgate/internal/leash"
 )
 
 // Some tests need a second process. It is this test binary, told by its environment what to be.
@@ -45,7 +46,7 @@ func childCommand(t *testing.T, role, path string) *exec.Cmd {
 	self, err := os.Executable()
 	must(t, err)
 	cmd := exec.CommandContext(t.Context(), self)
-	cmd.Env = append(os.Environ(), roleVar+"="+role, pathVar+"="+path)
+	cmd.Env = append(leash.Environ(), roleVar+"="+role, pathVar+"="+path)
 	cmd.Stderr = os.Stderr
 	return cmd
 }

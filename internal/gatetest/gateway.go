@@ -27,6 +27,7 @@ import (
 	_ "github.com/mholt/caddy-l4"
 
 	_ "github.com/chatgate/chatgate"
+	"github.com/chatgate/chatgate/internal/leash"
 )
 
 const beGateway = "CHATGATE_TEST_BE_GATEWAY"
@@ -144,7 +145,7 @@ func (g *Gateway) TryLaunch(caddyfile string) error {
 	g.log = new(syncBuffer)
 	g.cmd = exec.Command(self, "run", "--config", file, "--adapter", "caddyfile")
 	g.cmd.Dir = g.Dir
-	g.cmd.Env = append(append(os.Environ(), beGateway+"=1", "HOME="+g.Dir, "XDG_DATA_HOME="+g.Dir+"/data", "XDG_CONFIG_HOME="+g.Dir+"/config", "GORACE=halt_on_error=0"), g.env...)
+	g.cmd.Env = append(append(leash.Environ(), beGateway+"=1", "HOME="+g.Dir, "XDG_DATA_HOME="+g.Dir+"/data", "XDG_CONFIG_HOME="+g.Dir+"/config"), g.env...)
 	g.cmd.Stdout, g.cmd.Stderr = g.log, g.log
 	if err := g.cmd.Start(); err != nil {
 		return err

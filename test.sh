@@ -6,12 +6,14 @@
 #   ./test.sh quick   form and tests only
 #
 # As root it installs what is missing with apt-get; as anybody else it says what to install. Nothing is left behind but
-# packages, Go's caches, and one package that is unpacked into ~/.cache/chatgate-test.
+# packages, Go's and npm's caches, and one package that is unpacked into ~/.cache/chatgate-test. Once those are full it needs
+# no network: no step asks a registry for anything but the versions that go.mod and go.sum, here and in .ci, and npm's lock
+# file name.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-golangci_version=v2.15.0
-xcaddy_version=v0.4.7
+# The tools have their versions and sums in go.mod and go.sum of their own, so that this module does not depend on them.
+golangci=(go tool -modfile=.ci/golangci-lint/go.mod golangci-lint)
 
 # One line a package: its name, and the command or the file that shows it is there.
 packages=(
@@ -52,7 +54,9 @@ ports=(8443 8080 9000 2019) # what Caddyfile.example and Caddy's admin API liste
 
 export LC_ALL=C
 export GOWORK=off                           # a workspace around the checkout is no part of it
-export GOFLAGS="${GOFLAGS:-} -buildvcs=false" # root in somebody else's checkout cannot ask git
+build_flags="${GOFLAGS:-} -buildvcs=false"  # root in somebody else's checkout cannot ask git
+export GOFLAGS="$build_flags -mod=readonly" # nothing here changes go.mod or go.sum
+export GORACE="atexit_sleep_ms=0 ${GORACE:-}" # each process with the race detector in it otherwise sleeps a second at its end
 export CHATGATE_TEST_STRICT=1               # a test whose server or browser is missing fails instead of skipping
 
 tmp=$(mktemp -d)
@@ -132,34 +136,53 @@ unpack_hybrid() {
 	cp -r "$tmp/hybrid/unpacked" "$cache/ircd-hybrid"
 }
 
+# download_modules fetches what go.mod names. Until the release is built nothing else may be fetched (offline).
+download_modules() {
+	go mod download
+	[[ ${1:-} == quick ]] && return
+	local module
+	for module in golangci-lint xcaddy; do
+		go mod download -modfile=".ci/$module/go.mod"
+	done
+}
+
+# offline COMMAND... runs what must not need a module proxy.
+offline() { GOPROXY=off "$@"; }
+
+# Whether go.mod and go.sum are tidy is TestModuleIsTidy's business.
 check_form() {
 	local files
 	files=$("$(go env GOROOT)/bin/gofmt" -l .)
 	[[ -z $files ]] || fail "not formatted by gofmt: $files"
-
-	# -e: a test of some dependency's dependency that a module proxy does not serve says nothing about this module.
-	go mod tidy -e -diff || fail "go.mod or go.sum is not tidy: run go mod tidy"
-
 	go vet ./...
 }
 
 run_linter() {
-	local linter=(go run "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$golangci_version")
-	"${linter[@]}" config verify
-	"${linter[@]}" run
+	"${golangci[@]}" version
+	"${golangci[@]}" config verify
+	"${golangci[@]}" run
 }
 
 # install_clients gets the WebSocket clients that Debian does not have, in the versions of the lock file.
 install_clients() {
-	npm ci --prefix internal/e2e/closing/testdata --ignore-scripts --no-audit --no-fund
+	npm ci --prefer-offline --prefix internal/e2e/closing/testdata --ignore-scripts --no-audit --no-fund
 }
 
 run_tests() {
 	local packages
 	mapfile -t packages < <(go list ./... | grep -v /internal/)
-	go test -race -count=1 -timeout 15m "${packages[@]}"
+	timed go test -race -count=1 -timeout 15m "${packages[@]}"
 	# One at a time: these have gateways and servers at work, and a machine that is too busy makes those late.
-	go test -race -count=1 -timeout 15m -p 1 ./internal/...
+	timed go test -race -count=1 -timeout 15m -p 1 ./internal/...
+}
+
+# timed GO TEST... notes what it says of each package.
+timed() { "$@" 2>&1 | tee -a "$tmp/packages"; }
+
+# slowest prints which packages took longest, so that whoever slows one down sees it.
+slowest() {
+	printf '\nthe slowest packages:\n'
+	awk '$1 == "ok" && $3 ~ /^[0-9.]+s$/ { printf "%8.1f s  %s\n", $3, $2 }' "$tmp/packages" | sort -rn | head -n 5
 }
 
 # The race detector multiplies memory and time, so what a flood and ten thousand connections cost is counted without it, and
@@ -185,27 +208,14 @@ build_release() {
 	fi
 	printf '%s\n' "$command"
 
-	build_xcaddy
+	go build -modfile=.ci/xcaddy/go.mod -o "$tmp/xcaddy" github.com/caddyserver/xcaddy/cmd/xcaddy
 	local args
 	read -ra args <<<"${command#xcaddy }"
-	# The last --output wins. What the caller's environment says to xcaddy is not part of the command.
+	# The last --output wins. What the caller's environment says to xcaddy is not part of the command. In the module that it
+	# makes, go.mod has to be written: the versions in it follow from those of the command and from our go.mod.
 	env -u CADDY_VERSION -u XCADDY_GO_BUILD_FLAGS -u XCADDY_GO_MOD_FLAGS -u XCADDY_RACE_DETECTOR -u XCADDY_SKIP_BUILD \
-		-u XCADDY_SETCAP TMPDIR="$tmp" "$tmp/xcaddy" "${args[@]}" --output "$tmp/caddy"
+		-u XCADDY_SETCAP TMPDIR="$tmp" GOFLAGS="$build_flags" "$tmp/xcaddy" "${args[@]}" --output "$tmp/caddy"
 	[[ -x $tmp/caddy ]] || fail "xcaddy made no binary"
-}
-
-# build_xcaddy builds it inside a module that is thrown away, so that this one does not depend on it.
-build_xcaddy() {
-	mkdir "$tmp/xcaddy-module"
-	(
-		cd "$tmp/xcaddy-module" &&
-			go mod init throwaway &&
-			go mod edit -require="github.com/caddyserver/xcaddy@$xcaddy_version" &&
-			go build -mod=mod -o "$tmp/xcaddy" github.com/caddyserver/xcaddy/cmd/xcaddy
-	) 2>"$tmp/xcaddy.log" || {
-		cat "$tmp/xcaddy.log" >&2
-		fail "xcaddy $xcaddy_version could not be built"
-	}
 }
 
 check_example() {
@@ -289,20 +299,22 @@ stop_gateway() {
 case ${1:-all} in
 all)
 	step "what is installed" install_missing
-	step "form: gofmt, go mod tidy, go vet" check_form
-	step "linter: golangci-lint $golangci_version" run_linter
+	step "modules: go mod download" download_modules
 	step "WebSocket clients: npm ci" install_clients
-	step "tests: go test -race" run_tests
-	step "tests that measure: go test" run_counts
-	step "release binary: xcaddy $xcaddy_version" build_release
+	step "form: gofmt, go vet" offline check_form
+	step "linter: golangci-lint" offline run_linter
+	step "tests: go test -race" offline run_tests
+	step "tests that measure: go test" offline run_counts
+	step "release binary: xcaddy" build_release
 	step "Caddyfile.example: adapt and validate" check_example
 	step "Caddyfile.example: run" smoke_test
 	;;
 quick)
 	step "what is installed" install_missing
-	step "form: gofmt, go mod tidy, go vet" check_form
+	step "modules: go mod download" download_modules quick
 	step "WebSocket clients: npm ci" install_clients
-	step "tests: go test -race" run_tests
+	step "form: gofmt, go vet" offline check_form
+	step "tests: go test -race" offline run_tests
 	;;
 *)
 	printf 'usage: %s [quick]\n' "$0" >&2
@@ -310,4 +322,5 @@ quick)
 	;;
 esac
 
+slowest
 printf '\nall checks passed (%d s)\n' "$SECONDS"

@@ -82,6 +82,10 @@ type App struct {
 	texter  *texter.Texter
 	users   int // of holder and mailer: the configuration until Cleanup, and every request under way
 	service *authcore.Service
+	others  map[*authcore.State]*authcore.Service // over stores of earlier configurations
+
+	generation uint64     // grows with every configuration
+	endpoints  []*Methods // of this configuration
 }
 
 // CaddyModule returns the Caddy module information.
@@ -109,6 +113,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.take(); err != nil {
 		return err
 	}
+	a.generation = generations.Add(1)
 	a.users = 1
 	a.holder.use(true)
 	return nil
@@ -238,6 +243,7 @@ func (a *App) Start() error {
 		a.logger.Warn("messages have no link, since the issuer is no https URL", zap.String("issuer", a.policy.Issuer))
 	}
 	a.warnOfTexts()
+	a.takeCharge()
 	return nil
 }
 
@@ -249,11 +255,7 @@ func (a *App) openLocked(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m, err := a.mailer.open()
-	if err != nil {
-		return err
-	}
-	service, err := authcore.NewService(st, a.policy, m)
+	service, err := a.newService(st)
 	if err != nil {
 		return err
 	}
@@ -262,9 +264,7 @@ func (a *App) openLocked(ctx context.Context) error {
 			return fmt.Errorf("making the first invite: %w", err)
 		}
 	}
-	if a.service, err = a.texting(service); err != nil {
-		return err
-	}
+	a.service = service
 	return nil
 }
 
@@ -276,9 +276,10 @@ func (a *App) tuning() tuning {
 	}
 }
 
-// Service returns the operations under this configuration's policy, for a request that calls done when it is over. It
-// opens the stores if need be: apps start in no particular order, so a request can be here before Start. It can also be
-// here after Cleanup, which a reload does not put off for requests; so the stores stay open until done.
+// Service returns the operations under the policy in force, which is that of a later configuration once one has started,
+// for a request that calls done when it is over. It opens the stores if need be: apps start in no particular order, so a
+// request can be here before Start. It can also be here after Cleanup, which a reload does not put off for requests; so
+// the stores stay open until done.
 func (a *App) Service(ctx context.Context) (service *authcore.Service, done func(), err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -286,9 +287,18 @@ func (a *App) Service(ctx context.Context) (service *authcore.Service, done func
 		if err := a.take(); err != nil {
 			return nil, nil, err
 		}
-		a.service = nil
+		a.service, a.others = nil, nil
 	}
 	a.users++
+	for n := a.successor(); n != nil; n = a.successor() {
+		service, done, err := n.over(ctx, a.holder)
+		if err != nil {
+			return nil, nil, errors.Join(err, a.leaveLocked())
+		}
+		if service != nil {
+			return service, func() { done(); a.leave() }, nil
+		}
+	}
 	if err := a.openLocked(ctx); err != nil {
 		return nil, nil, errors.Join(err, a.leaveLocked())
 	}
@@ -378,6 +388,7 @@ func (a *App) Cleanup() error {
 	if a.holder == nil {
 		return nil // Provision failed before
 	}
+	a.resign()
 	a.holder.use(false)
 	if !caddy.Exiting() {
 		a.dismiss()

@@ -99,8 +99,11 @@ func (m *Methods) Provision(ctx caddy.Context) error {
 		}
 	}
 	m.stripper = chatroom.NewStripper(o.Identity)
-	m.endpoint, err = methods.New(o)
-	return err
+	if m.endpoint, err = methods.New(o); err != nil {
+		return err
+	}
+	m.app.endpoints = append(m.app.endpoints, m)
+	return nil
 }
 
 // options checks the fields, but for what has to be read from a file.
@@ -248,7 +251,7 @@ func (m *Methods) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 	}
 	holder := m.app.hold()
 	peer.OnClose = func() { _ = holder.release() }
-	if err := m.endpoint.Open(service, conn, early, peer); err != nil {
+	if err := m.endpoint.Open(methodsAccounts{m, service}, conn, early, peer); err != nil {
 		m.logger.Debug("a connection ended as it began", zap.Error(err))
 	}
 	return nil

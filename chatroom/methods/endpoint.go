@@ -71,7 +71,8 @@ type Accounts interface {
 	Live() *authcore.Live
 }
 
-// Endpoint serves connections under one set of rules, which each keeps for its life.
+// Endpoint serves connections under one set of limits, which each keeps for its life. What an operator decides about
+// accounts is asked for at each call.
 type Endpoint struct{ o Options }
 
 // New checks the options.

@@ -204,6 +204,14 @@ func (g *Gateway) ExitCode() int {
 
 // Reload loads another Caddyfile through the admin API and returns what that said against it.
 func (g *Gateway) Reload(caddyfile string) error {
+	err := g.reload(caddyfile)
+	if errors.Is(err, syscall.ECONNRESET) { // by the admin API of the configuration before, which was just ending
+		err = g.reload(caddyfile)
+	}
+	return err
+}
+
+func (g *Gateway) reload(caddyfile string) error {
 	req, err := http.NewRequest(http.MethodPost, "http://"+g.Admin+"/load", strings.NewReader(g.Expand(caddyfile)))
 	if err != nil {
 		return err

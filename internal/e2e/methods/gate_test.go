@@ -19,13 +19,15 @@ func started(t testing.TB, options string) (*gatetest.Gateway, *chat, string) {
 	return gatetest.Start(t, cf), ch, cf
 }
 
-// A reload leaves connections alone, and each keeps the rules that it was opened under; a logout under the new
-// configuration reaches those of the old one; the end of the process closes them so that clients come back.
+// A reload leaves connections alone, and each keeps the upstream that it was opened with; what the new configuration asks of
+// a registration holds for them, too; a logout under the new configuration reaches those of the old one; the end of the
+// process closes them so that clients come back.
 func TestReload(t *testing.T) {
 	g, ch, cf := started(t, "")
 	old := dial(t, g)
 	old.enter("user_register", "alice")
 	visitor := dial(t, g)
+	g.Register("bob", password)
 	other := newChat(t)
 	if err := g.Reload(strings.ReplaceAll(strings.Replace(cf, ch.addr, other.addr, 1), "chatgate_methods {", "chatgate_methods {\n require_invites on")); err != nil {
 		t.Fatal(err)
@@ -33,7 +35,8 @@ func TestReload(t *testing.T) {
 	fresh := dial(t, g)
 	fresh.ask(`{"m":"user_register","r":1,"d":{"username":"carol","password":"`+password+`"}}`, `{"r":1,"err":"invite_required"}`)
 	tok := fresh.enter("user_login", "alice")
-	visitor.enter("user_register", "bob")
+	visitor.ask(`{"m":"user_register","r":1,"d":{"username":"bob","password":"`+password+`"}}`, `{"r":1,"err":"invite_required"}`)
+	visitor.enter("user_login", "bob")
 	old.ask(`{"m":"whoami","r":1}`, `{"r": 1, "d": {"user":"alice"}}`)
 	visitor.ask(`{"m":"whoami","r":1}`, `{"r": 1, "d": {"user":"bob"}}`)
 	fresh.ask(`{"m":"whoami","r":1}`, `{"r": 1, "d": {"user":"alice"}}`)

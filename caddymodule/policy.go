@@ -1,0 +1,109 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/chatgate/chatgate/authcore"
+)
+
+// Connections outlive the configuration that they were opened under, and what an operator decided holds for them, too: so
+// whoever asks a configuration for its operations gets those of the newest one that has started, over the same stores.
+var (
+	inChargeMu sync.Mutex
+	inCharge   []*App // that have started and not ended, in no particular order
+	newest     atomic.Pointer[App]
+
+	generations atomic.Uint64
+)
+
+// takeCharge makes the policy of a the one in force.
+func (a *App) takeCharge() {
+	inChargeMu.Lock()
+	defer inChargeMu.Unlock()
+	inCharge = append(inCharge, a)
+	findNewest()
+}
+
+// resign is the end of a. If a newer configuration failed to start, the policy in force is again the one before it.
+func (a *App) resign() {
+	inChargeMu.Lock()
+	defer inChargeMu.Unlock()
+	inCharge = slices.DeleteFunc(inCharge, func(b *App) bool { return a == b })
+	findNewest()
+}
+
+func findNewest() {
+	var n *App
+	for _, a := range inCharge {
+		if n == nil || a.generation > n.generation {
+			n = a
+		}
+	}
+	newest.Store(n)
+}
+
+// successor returns the configuration in force, if that is a later one than a. An earlier one has nothing to say to a: apps
+// start in no particular order, so a request can be here before a itself has started.
+func (a *App) successor() *App {
+	if n := newest.Load(); n != nil && n.generation > a.generation {
+		return n
+	}
+	return nil
+}
+
+// over returns the operations under the policy of a, over the stores that a connection of an earlier configuration hangs
+// on. It returns none if a has ended.
+func (a *App) over(ctx context.Context, h *stateHolder) (service *authcore.Service, done func(), err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.users == 0 {
+		return nil, nil, nil
+	}
+	a.users++
+	if service, err = a.overLocked(ctx, h); err != nil {
+		return nil, nil, errors.Join(err, a.leaveLocked())
+	}
+	return service, a.leave, nil
+}
+
+func (a *App) overLocked(ctx context.Context, h *stateHolder) (*authcore.Service, error) {
+	if err := a.openLocked(ctx); err != nil {
+		return nil, err
+	}
+	if h == a.holder {
+		return a.service, nil
+	}
+	st, err := h.open(ctx, a.tuning())
+	if err != nil {
+		return nil, err
+	}
+	if s := a.others[st]; s != nil {
+		return s, nil
+	}
+	s, err := a.newService(st)
+	if err != nil {
+		return nil, err
+	}
+	if a.others == nil {
+		a.others = make(map[*authcore.State]*authcore.Service)
+	}
+	a.others[st] = s
+	return s, nil
+}
+
+// newService returns the operations over a state, under the policy of a.
+func (a *App) newService(st *authcore.State) (*authcore.Service, error) {
+	m, err := a.mailer.open()
+	if err != nil {
+		return nil, err
+	}
+	service, err := authcore.NewService(st, a.policy, m)
+	if err != nil {
+		return nil, err
+	}
+	return a.texting(service)
+}

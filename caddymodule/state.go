@@ -117,6 +117,9 @@ func (h *stateHolder) openLocked(ctx context.Context, t tuning) (err error) {
 		return oneLine{fmt.Errorf("opening the accounts' database (%s): %w", name, err)}
 	}
 	opened = append(opened, db)
+	for _, w := range db.Warnings() {
+		slog.New(processLog{}).Warn(w)
+	}
 
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()

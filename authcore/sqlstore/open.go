@@ -24,6 +24,7 @@ type Store struct {
 	limit    time.Duration    // of one call, where the database does not keep to one by itself; may be 0
 	lostRace func(error) bool // says whether a transaction that failed so may do better when tried again; may be nil
 	release  func()           // gives back what is left after closing; may be nil
+	warnings []string
 }
 
 // lookup runs one query that returns at most one row.

@@ -28,7 +28,7 @@ const (
 )
 
 // OpenSQLite opens the database in the file path, making the file (mode 0600) and its directory (0700) if there are
-// none, and brings its tables up to date. Any number of stores, also of several processes, may have it open.
+// none, and brings its tables up to date. Files that are there already are made private. Any number of stores, also of several processes, may have it open.
 func OpenSQLite(ctx context.Context, path string) (*Store, error) {
 	s, err := openSQLite(ctx, path)
 	if err != nil {
@@ -47,7 +47,11 @@ func openSQLite(ctx context.Context, path string) (_ *Store, err error) {
 	if err := createFile(path); err != nil {
 		return nil, err
 	}
-	s := &Store{}
+	warnings, err := guardFiles(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{warnings: warnings}
 	defer func() {
 		if err != nil {
 			s.closeAll()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
 	"github.com/chatgate/chatgate/authcore"
@@ -86,6 +87,8 @@ type App struct {
 
 	generation uint64     // grows with every configuration
 	endpoints  []*Methods // of this configuration
+	servers    []*caddyhttp.Server
+	httpLog    *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -96,7 +99,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision resolves placeholders and takes hold of the state; it opens nothing, since a configuration that is only
 // validated is provisioned too.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.logger = ctx.Logger()
+	a.logger, a.httpLog = ctx.Logger(), ctx.Logger(httpModule{})
 	if err := a.resolve(caddy.NewReplacer()); err != nil {
 		return err
 	}
@@ -243,6 +246,7 @@ func (a *App) Start() error {
 		a.logger.Warn("messages have no link, since the issuer is no https URL", zap.String("issuer", a.policy.Issuer))
 	}
 	a.warnOfTexts()
+	a.warn()
 	a.takeCharge()
 	return nil
 }

@@ -81,6 +81,7 @@ func (m *Methods) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("getting the chatgate app: %w", err)
 	}
 	m.app, m.logger = app.(*App), ctx.Logger()
+	m.app.servedBy(ctx)
 	if _, err := m.needUpstream(); err != nil {
 		return err
 	}
@@ -247,7 +248,7 @@ func (m *Methods) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 	conn, early, err := hijack(w)
 	if err != nil {
 		m.endpoint.Dismiss(client.Addr)
-		return err
+		return m.app.answerError(w, r, headersToTake(r), err)
 	}
 	holder := m.app.hold()
 	peer.OnClose = func() { _ = holder.release() }

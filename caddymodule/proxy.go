@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -83,6 +84,7 @@ func (p *Proxy) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("getting the chatgate app: %w", err)
 	}
 	p.app, p.logger = app.(*App), ctx.Logger()
+	p.app.servedBy(ctx)
 	if err := p.check(); err != nil {
 		return err
 	}
@@ -173,15 +175,27 @@ type handshake struct {
 
 // ServeHTTP judges a request and, if it may, takes it to an upstream.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	taken := headersToTake(r)
+	return p.app.answerError(w, r, taken, p.serve(w, r, next))
+}
+
+func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	class, ref := chatroom.Classify(r)
 	if ref != nil {
 		p.refuse(w, ref)
 		return nil
 	}
+	query := r.URL.RawQuery
 	cred, ref := p.rules.Take(r, class)
 	if ref != nil {
 		p.refuse(w, ref)
 		return nil
+	}
+	if r.URL.RawQuery != query { // the reverse proxy logs what it sends, by this
+		r.RequestURI, _, _ = strings.Cut(r.RequestURI, "?")
+		if r.URL.RawQuery != "" {
+			r.RequestURI += "?" + r.URL.RawQuery
+		}
 	}
 	service, done, err := p.app.Service(r.Context())
 	if err != nil {

@@ -89,6 +89,15 @@ func (e *RedactEncoder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // Clone implements zapcore.Encoder.
 func (e *RedactEncoder) Clone() zapcore.Encoder { return &RedactEncoder{Encoder: e.Encoder.Clone()} }
 
+// AddReflected implements zapcore.Encoder, and answers whether there is a RedactEncoder.
+func (e *RedactEncoder) AddReflected(key string, value any) error {
+	if p, ok := value.(*redactProbe); ok {
+		p.found = true
+		return nil
+	}
+	return e.Encoder.AddReflected(key, value)
+}
+
 // EncodeEntry implements zapcore.Encoder.
 func (e *RedactEncoder) EncodeEntry(ent zapcore.Entry, fields []zapcore.Field) (*buffer.Buffer, error) {
 	buf, err := e.Encoder.EncodeEntry(ent, fields)

@@ -1,0 +1,76 @@
+package caddymodule
+
+import (
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+)
+
+// Finding is what a check has to say against a configuration that works and yet may not do what it looks like.
+type Finding struct {
+	Check    string // the name of the check
+	Severity string // one of the severities below
+	Where    string // the server and the route; a configuration in JSON has no lines
+	What     string
+	Remedy   string
+}
+
+// The severities.
+const (
+	SeverityWarning = "warning" // likely a hole, or out of order
+	SeverityInfo    = "info"    // something that could not be checked
+)
+
+// Configuration is what checks look at, when every app of it is provisioned.
+type Configuration struct {
+	Servers     []*caddyhttp.Server // that have a handler of chatgate's
+	HTTPLog     *zap.Logger         // what Caddy's HTTP app logs to
+	Directories []string            // that messages are written to
+}
+
+// A check looks at a whole configuration.
+type check func(*Configuration) []Finding
+
+var checks = []check{checkLogs, checkDirectories}
+
+// Check returns what all checks find.
+func (c *Configuration) Check() []Finding {
+	var found []Finding
+	for _, check := range checks {
+		found = append(found, check(c)...)
+	}
+	return found
+}
+
+// Check returns what all checks find in the configuration that the app is part of. It is to be called when that is
+// provisioned.
+func (a *App) Check() []Finding {
+	c := &Configuration{Servers: a.servers, HTTPLog: a.httpLog}
+	if dir := a.mail.options.Dir; dir != "" {
+		c.Directories = append(c.Directories, dir)
+	}
+	if a.sms != nil && a.sms.Dir != "" {
+		c.Directories = append(c.Directories, a.sms.Dir)
+	}
+	return c.Check()
+}
+
+// warn logs what all checks find.
+func (a *App) warn() {
+	for _, f := range a.Check() {
+		log := a.logger.Warn
+		if f.Severity == SeverityInfo {
+			log = a.logger.Info
+		}
+		log(f.What, zap.String("check", f.Check), zap.String("where", f.Where), zap.String("remedy", f.Remedy))
+	}
+}
+
+// servedBy notes the server that a handler of chatgate's is provisioned for.
+func (a *App) servedBy(ctx caddy.Context) {
+	if srv, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && !slices.Contains(a.servers, srv) {
+		a.servers = append(a.servers, srv)
+	}
+}

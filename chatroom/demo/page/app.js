@@ -67,6 +67,7 @@
     const token = session.token;
     const url = `${location.protocol === "https:" ? "wss:" : "ws:"}//${location.host}/api/v1/rooms/${encodeURIComponent(room)}/messages/ws`;
     show("connecting", attempt ? "Reconnecting…" : "Connecting…");
+    // The demo's room answers with chat.v1. Before a chat that knows no subprotocol, the token is the only offer.
     const ws = socket = token === null ? new WebSocket(url) : new WebSocket(url, [token, "chat.v1"]);
     let opened = false;
     ws.onopen = () => {

@@ -171,6 +171,9 @@ type handshake struct {
 
 	answer   chatroom.Answer // the upstream's, once there is a connection
 	upstream *liveUpstream   // that it is connected to
+
+	uploaded bool  // an attempt has read of the body, which cannot be read again
+	fault    error // why the last attempt came to nothing, where that was not the upstream's doing
 }
 
 // ServeHTTP judges a request and, if it may, takes it to an upstream.
@@ -214,16 +217,27 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
 	p.stripper.Strip(r.Header, trusted)
 	r = r.WithContext(context.WithValue(r.Context(), handshakeKey{}, hs))
-	if !hs.websocket {
-		return p.ReverseProxy.ServeHTTP(w, r, next)
+	err = p.ReverseProxy.ServeHTTP(&gateWriter{w, hs}, r, next)
+	switch {
+	case err == nil && hs.fault != nil:
+		return p.answerFault(w, hs.fault)
+	case err == nil && hs.answer.Conn != nil:
+		return p.relay(w, r, service, cred, hs)
 	}
-	if err := p.ReverseProxy.ServeHTTP(&gateWriter{w, hs}, r, next); err != nil || hs.answer.Conn == nil {
-		if hs.answer.Conn != nil {
-			hs.drop()
-		}
-		return err
+	hs.drop()
+	return err
+}
+
+// answerFault answers what came to nothing through no fault of an upstream.
+func (p *Proxy) answerFault(w http.ResponseWriter, err error) error {
+	p.logger.Debug("a request went no further", zap.Error(err))
+	if ref, ok := errors.AsType[*chatroom.Refusal](err); ok && ref.Status < http.StatusInternalServerError {
+		p.refuse(w, ref)
+		return nil
+	} else if ok {
+		return caddyhttp.Error(ref.Status, ref)
 	}
-	return p.relay(w, r, service, cred, hs)
+	return err
 }
 
 // admit finds out who is asking and whether they may.

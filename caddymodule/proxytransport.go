@@ -95,21 +95,46 @@ func (t *gateTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return t.inner.RoundTrip(r)
 	}
 	t.headers.Set(r.Header, hs.id, hs.access)
+	hs.fault = nil
 	if !hs.websocket {
-		resp, err := t.inner.RoundTrip(r)
-		if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
-			// Nobody asked; but the reverse proxy makes a tunnel of a 101 without an Upgrade.
-			_ = resp.Body.Close()
-			return nil, errors.New("the upstream switched protocols unasked")
-		}
-		return resp, err
+		return t.forward(r, hs)
 	}
+	resp, err := t.upgrade(r, hs)
+	if err != nil {
+		return nil, hs.blame(r, nil, err)
+	}
+	return resp, nil
+}
+
+// forward passes an ordinary request on.
+func (t *gateTransport) forward(r *http.Request, hs *handshake) (*http.Response, error) {
+	body := watch(r)
+	defer func() { hs.uploaded = hs.uploaded || body.touched() }()
+	resp, err := t.inner.RoundTrip(r)
+	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
+		// Nobody asked; but the reverse proxy makes a tunnel of a 101 without an Upgrade.
+		_ = resp.Body.Close()
+		err = &chatroom.Refusal{Status: http.StatusBadGateway, Msg: "the upstream switched protocols unasked"}
+	}
+	if err != nil {
+		return nil, hs.blame(r, body, err)
+	}
+	return resp, nil
+}
+
+// upgrade asks for a WebSocket. The reverse proxy copies the headers of what is returned and is done; what it thinks it
+// writes goes nowhere, see gateWriter.
+func (t *gateTransport) upgrade(r *http.Request, hs *handshake) (*http.Response, error) {
 	hs.drop() // of an attempt before this one
+	opening, ref := chatroom.NewOpening(r)
+	if ref != nil {
+		return nil, ref
+	}
 	conn, err := t.dial(r)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := chatroom.Handshake(r.Context(), conn, r, t.timeout)
+	answer, err := opening.Ask(r.Context(), conn, t.timeout)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +145,6 @@ func (t *gateTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if di, ok := reverseproxy.GetDialInfo(r.Context()); ok {
 		hs.upstream = liveUpstreams.add(di.Upstream)
 	}
-	// The reverse proxy copies the headers and is done; what it thinks it writes goes nowhere, see gateWriter.
 	resp := *answer.Response
 	resp.StatusCode, resp.Status, resp.ContentLength = http.StatusOK, "200 OK", 0
 	resp.Body = io.NopCloser(bytes.NewReader(nil))
@@ -176,22 +200,23 @@ func (hs *handshake) drop() {
 	hs.answer, hs.upstream = chatroom.Answer{}, nil
 }
 
-// gateWriter lets the reverse proxy prepare the header of a 101 without sending it.
+// gateWriter lets the reverse proxy prepare the header of a 101 without sending it, and keeps to itself the 499 that the
+// reverse proxy answers a fault with that is no upstream's.
 type gateWriter struct {
 	http.ResponseWriter
 	hs *handshake
 }
 
-func (w *gateWriter) established() bool { return w.hs.answer.Conn != nil }
+func (w *gateWriter) muted() bool { return w.hs.answer.Conn != nil || w.hs.fault != nil }
 
 func (w *gateWriter) WriteHeader(status int) {
-	if !w.established() {
+	if !w.muted() {
 		w.ResponseWriter.WriteHeader(status)
 	}
 }
 
 func (w *gateWriter) Write(b []byte) (int, error) {
-	if w.established() {
+	if w.muted() {
 		return len(b), nil
 	}
 	return w.ResponseWriter.Write(b)
@@ -199,7 +224,7 @@ func (w *gateWriter) Write(b []byte) (int, error) {
 
 // FlushError implements what http.ResponseController looks for.
 func (w *gateWriter) FlushError() error {
-	if w.established() {
+	if w.muted() {
 		return nil
 	}
 	return http.NewResponseController(w.ResponseWriter).Flush()

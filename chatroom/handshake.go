@@ -4,6 +4,7 @@ import (
 	"crypto/sha1" //nolint:gosec // RFC 6455 says SHA-1; nothing depends on its strength
 	"encoding/base64"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -18,7 +19,8 @@ const (
 	WebSocket              // a clean opening handshake, over HTTP/1.1 or as an extended CONNECT
 )
 
-// Refusal is why a request is not let in at all, as an HTTP status and a text that may be shown.
+// Refusal is why a request is not let in, or goes no further, as an HTTP status and a text that may be shown. It is never
+// the upstream's doing.
 type Refusal struct {
 	Status int
 	Msg    string
@@ -32,8 +34,11 @@ func refuse(status int, msg string) *Refusal { return &Refusal{status, msg} }
 // respect or is refused; every other kind of upgrade loses its Upgrade header and goes on as an ordinary request, so
 // that nothing can be tunnelled. Neither request trailers nor connection options survive.
 func Classify(r *http.Request) (Class, *Refusal) {
-	if ref := checkPath(r); ref != nil {
+	if ref := checkTarget(r); ref != nil {
 		return Plain, ref
+	}
+	if _, ok := r.Header[":protocol"]; ok && r.Method != http.MethodConnect { // RFC 8441, section 4
+		return Plain, refuse(http.StatusBadRequest, ":protocol is for CONNECT")
 	}
 	for name := range r.Header {
 		// RFC 9110, section 7.6.1: a connection option names a header to drop. Ours could be among them.
@@ -94,6 +99,7 @@ func classifyConnect(r *http.Request) (Class, *Refusal) {
 		return Plain, refuse(http.StatusBadRequest, "a WebSocket handshake has no body")
 	}
 	dropUpgrade(r)
+	delete(r.Header, "Sec-Websocket-Key") // means nothing here (RFC 8441, section 5); the reverse proxy makes one for the upstream
 	return checkVersion(r)
 }
 
@@ -107,25 +113,37 @@ func checkVersion(r *http.Request) (Class, *Refusal) {
 	return WebSocket, nil
 }
 
-// checkPath refuses paths that two servers could read as two different ones.
-func checkPath(r *http.Request) *Refusal {
-	if r.Method == http.MethodConnect && r.ProtoMajor == 1 {
+// checkTarget judges everything that goes into the head of a request for the upstream, beside the fields. HTTP/2 and
+// HTTP/3 have no syntax that would hold any of it together.
+func checkTarget(r *http.Request) *Refusal {
+	switch {
+	case !httpguts.ValidHeaderFieldName(r.Method): // both are an RFC 9110 token
+		return refuse(http.StatusBadRequest, "malformed method")
+	case !httpguts.ValidHostHeader(r.Host): // may be empty
+		return refuse(http.StatusBadRequest, "malformed host")
+	case r.Method == http.MethodConnect && r.ProtoMajor == 1:
 		return nil // has an authority instead, and is refused as a CONNECT
-	}
-	p := r.URL.EscapedPath()
-	low := strings.ToLower(p)
-	bad := !strings.HasPrefix(p, "/") || strings.Contains(p, "//") || strings.ContainsAny(p, "\\;#") ||
-		strings.Contains(low, "%2f") || strings.Contains(low, "%5c") || strings.Contains(low, "%00") || strings.Contains(low, "%3b")
-	for seg := range strings.SplitSeq(r.URL.Path, "/") {
-		bad = bad || seg == "." || seg == ".."
-	}
-	for i := range len(r.URL.Path) {
-		bad = bad || r.URL.Path[i] < ' ' || r.URL.Path[i] == 0x7F
-	}
-	if bad {
+	case ambiguous(r.URL):
 		return refuse(http.StatusBadRequest, "the path is ambiguous")
+	case strings.ContainsFunc(r.URL.RawQuery, func(c rune) bool { return c <= ' ' || c >= 0x7F || c == '#' }):
+		return refuse(http.StatusBadRequest, "the query has a space, a control character, a # or a letter that is not ASCII; encode it as %20 or the like")
 	}
 	return nil
+}
+
+// ambiguous reports whether two servers could read a path as two different ones.
+func ambiguous(u *url.URL) bool {
+	p := u.EscapedPath()
+	low := strings.ToLower(p)
+	bad := !strings.HasPrefix(p, "/") || strings.Contains(p, "//") || strings.ContainsAny(p, "\\;") ||
+		strings.Contains(low, "%2f") || strings.Contains(low, "%5c") || strings.Contains(low, "%00") || strings.Contains(low, "%3b")
+	for seg := range strings.SplitSeq(u.Path, "/") {
+		bad = bad || seg == "." || seg == ".."
+	}
+	for i := range len(u.Path) {
+		bad = bad || u.Path[i] < ' ' || u.Path[i] == 0x7F
+	}
+	return bad || strings.ContainsAny(u.RawPath, " #") // as it was sent, where that is no clean encoding
 }
 
 func mentionsWebSocket(upgrades []string) bool {
@@ -151,8 +169,8 @@ func dropTrailers(r *http.Request) {
 }
 
 func validKey(k string) bool {
-	b, err := base64.StdEncoding.Strict().DecodeString(k)
-	return err == nil && len(b) == 16
+	b, err := base64.StdEncoding.DecodeString(k)      // not Strict: the example of RFC 6455, section 4.1 has loose bits
+	return err == nil && len(b) == 16 && len(k) == 24 // it passes over line breaks
 }
 
 const maxSubprotocols = 32

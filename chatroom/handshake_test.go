@@ -43,6 +43,10 @@ func target(path string) func(*http.Request) {
 	return func(r *http.Request) { r.URL.Path, r.URL.RawPath = mustUnescape(path), path }
 }
 
+func query(raw string) func(*http.Request) {
+	return func(r *http.Request) { r.URL.RawQuery = raw }
+}
+
 func mustUnescape(p string) string {
 	r, err := http.NewRequest(http.MethodGet, "http://x"+p, nil)
 	if err != nil {
@@ -86,7 +90,9 @@ func TestClassify(t *testing.T) {
 		"a short key":                {set("Sec-WebSocket-Key", "AAAA"), 400},
 		"a long key":                 {set("Sec-WebSocket-Key", "AAAA"+testKey), 400},
 		"no base64":                  {set("Sec-WebSocket-Key", strings.Repeat("!", 24)), 400},
-		"a key with loose bits":      {set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZR=="), 400},
+		"the key of RFC 6455, 4.1":   {set("Sec-WebSocket-Key", "AQIDBAUGBwgJCgsMDQ4PEC=="), websocket}, // its last bits are not zero
+		"a key without padding":      {set("Sec-WebSocket-Key", strings.TrimRight(testKey, "=")), 400},
+		"a key with a line break":    {set("Sec-WebSocket-Key", testKey+"\n"), 400},
 		"no version":                 {func(r *http.Request) { r.Header.Del("Sec-WebSocket-Version") }, 426},
 		"version 777":                {set("Sec-WebSocket-Version", "777"), 426},
 		"two versions":               {set("Sec-WebSocket-Version", "13", "13"), 426},
@@ -118,6 +124,28 @@ func TestClassify(t *testing.T) {
 		"%7f":                        {target("/a%7f"), 400},
 		"no path":                    {func(r *http.Request) { r.URL.Path = "" }, 400},
 		"ambiguous path over HTTP/2": {connectStream(2, target("/a//b")), 400},
+		"a raw space":                {target("/a b"), 400},
+		"a raw #":                    {target("/a#b"), 400},
+		"%23":                        {target("/a%23b"), websocket},
+		"a letter in its own bytes":  {target("/ä"), websocket}, // is encoded on its way
+		"a query":                    {query("a=b%20c&d[]={|}"), websocket},
+		"a space in the query":       {query("a HTTP/1.0"), 400},
+		"a tab in the query":         {query("a\tb"), 400},
+		"CR LF in the query":         {query("a\r\nX: y"), 400},
+		"# in the query":             {query("b#c"), 400},
+		"DEL in the query":           {query("a\x7f"), 400},
+		"a letter in the query":      {query("ä"), 400},
+		"a space over HTTP/2":        {connectStream(2, query("a b")), 400},
+		"a space over HTTP/3":        {connectStream(3, query("a b")), 400},
+		"a space in the host":        {func(r *http.Request) { r.Host = "a b" }, 400},
+		"a letter in the host":       {func(r *http.Request) { r.Host = "ä" }, 400},
+		"a user in the host":         {func(r *http.Request) { r.Host = "u@a" }, 400},
+		"a host over HTTP/2":         {connectStream(2, func(r *http.Request) { r.Host = "a/b" }), 400},
+		"no host":                    {func(r *http.Request) { r.Host = "" }, websocket},
+		"a method that is none":      {func(r *http.Request) { r.Method = "GE T" }, 400},
+		":protocol of a GET":         {func(r *http.Request) { r.Header[":protocol"] = []string{"websocket"} }, 400},
+		"HTTP/2, two keys":           {connectStream(2, set("Sec-WebSocket-Key", testKey, testKey)), websocket},
+		"HTTP/3, a key that is none": {connectStream(3, set("Sec-WebSocket-Key", "x")), websocket},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := opening(tc.change)
@@ -142,6 +170,9 @@ func TestClassify(t *testing.T) {
 			}
 			if r.Trailer != nil || r.Header["Te"] != nil || r.Header["Trailer"] != nil {
 				t.Error("trailers survive")
+			}
+			if r.Method == http.MethodConnect && r.Header["Sec-Websocket-Key"] != nil {
+				t.Error("a key of an extended CONNECT survives")
 			}
 			if class == Plain && (r.Header["Upgrade"] != nil || r.Header["Connection"] != nil) {
 				t.Error("an upgrade survives")

@@ -33,16 +33,41 @@ var (
 	answerReaders  = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 4<<10) }}
 )
 
-// Handshake asks an upstream for a WebSocket over conn and checks its answer (RFC 6455, section 4.1). r carries the
-// headers as they are to be sent, Sec-WebSocket-Key among them. Where an error is returned, conn is closed; where the
-// answer is an ordinary response, its body owns conn.
-func Handshake(ctx context.Context, conn net.Conn, r *http.Request, timeout time.Duration) (Answer, error) {
-	key := headerOf(r.Header, "Sec-Websocket-Key")
-	offered, ref := Subprotocols(http.Header{"Sec-Websocket-Protocol": r.Header[spelled("Sec-Websocket-Protocol", r.Header)]})
-	if key == "" || ref != nil {
-		_ = conn.Close()
-		return Answer{}, errors.New("not a WebSocket handshake")
+// Opening is a handshake that can be put to an upstream.
+type Opening struct {
+	r                 *http.Request
+	target, host, key string
+	offered           []string // subprotocols
+	extensions        bool     // are offered
+}
+
+// NewOpening judges a handshake before anything is dialled for it. r carries the headers as they are to be sent,
+// Sec-WebSocket-Key among them. [Classify] has judged what the client sent; what was made of it since may be another thing.
+func NewOpening(r *http.Request) (*Opening, *Refusal) {
+	o := &Opening{r: r, target: r.URL.RequestURI(), host: r.Host, key: headerOf(r.Header, "Sec-Websocket-Key")}
+	if o.host == "" {
+		o.host = r.URL.Host
 	}
+	var ref *Refusal
+	if o.offered, ref = Subprotocols(http.Header{"Sec-Websocket-Protocol": r.Header[spelled("Sec-Websocket-Protocol", r.Header)]}); ref != nil {
+		return nil, ref
+	}
+	o.extensions = slices.ContainsFunc(r.Header[spelled("Sec-Websocket-Extensions", r.Header)], hasElement)
+	switch {
+	case o.key == "":
+		return nil, refuse(http.StatusBadRequest, "a WebSocket handshake has one Sec-WebSocket-Key")
+	case !httpguts.ValidHostHeader(o.host):
+		return nil, refuse(http.StatusBadRequest, "invalid Host for the upstream")
+	case strings.ContainsFunc(o.target, func(c rune) bool { return c <= ' ' || c == 0x7F }):
+		return nil, refuse(http.StatusBadRequest, "invalid request target for the upstream")
+	}
+	return o, nil
+}
+
+// Ask asks an upstream for a WebSocket over conn and checks its answer (RFC 6455, section 4.1). Where an error is
+// returned, conn is closed; where the answer is an ordinary response, its body owns conn. An error that is a [Refusal]
+// says nothing against the upstream: a client that offers something else would have had another answer.
+func (o *Opening) Ask(ctx context.Context, conn net.Conn, timeout time.Duration) (Answer, error) {
 	deadline := time.Now().Add(timeout)
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
@@ -51,8 +76,8 @@ func Handshake(ctx context.Context, conn net.Conn, r *http.Request, timeout time
 	// The client's leaving ends the wait.
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 
-	resp, br, err := exchange(conn, r) //nolint:bodyclose // whoever gets the answer closes it
-	if !stop() && err == nil {         // the context ended meanwhile
+	resp, br, err := o.exchange(conn) //nolint:bodyclose // whoever gets the answer closes it
+	if !stop() && err == nil {        // the context ended meanwhile
 		err = ctx.Err()
 	}
 	if err != nil {
@@ -68,7 +93,7 @@ func Handshake(ctx context.Context, conn net.Conn, r *http.Request, timeout time
 		resp.Body = &ownedBody{resp.Body, conn, stop}
 		return Answer{Response: resp}, nil
 	}
-	err = checkAnswer(resp, key, offered, len(r.Header[spelled("Sec-Websocket-Extensions", r.Header)]) > 0)
+	err = o.check(resp)
 	var early []byte
 	if n := br.Buffered(); err == nil && n > 0 {
 		b, _ := br.Peek(n)
@@ -84,23 +109,12 @@ func Handshake(ctx context.Context, conn net.Conn, r *http.Request, timeout time
 	return Answer{Response: resp, Conn: conn, Early: early}, nil
 }
 
-func exchange(conn net.Conn, r *http.Request) (*http.Response, *bufio.Reader, error) {
+func (o *Opening) exchange(conn net.Conn) (*http.Response, *bufio.Reader, error) {
 	buf := requestBuffers.Get().(*bytes.Buffer)
 	defer requestBuffers.Put(buf)
 	buf.Reset()
-	host := r.Host
-	if host == "" {
-		host = r.URL.Host
-	}
-	if !httpguts.ValidHostHeader(host) {
-		return nil, nil, errors.New("invalid Host for the upstream")
-	}
-	target := r.URL.RequestURI()
-	if strings.ContainsFunc(target, func(c rune) bool { return c <= ' ' || c == 0x7F }) { // a query is as it was sent
-		return nil, nil, errors.New("invalid request target for the upstream")
-	}
-	fmt.Fprintf(buf, "GET %s HTTP/1.1\r\nHost: %s\r\n", target, host)
-	if err := r.Header.WriteSubset(buf, excluded(r.Header)); err != nil {
+	fmt.Fprintf(buf, "GET %s HTTP/1.1\r\nHost: %s\r\n", o.target, o.host)
+	if err := o.r.Header.WriteSubset(buf, excluded(o.r.Header)); err != nil {
 		return nil, nil, err
 	}
 	buf.WriteString("\r\n")
@@ -111,7 +125,7 @@ func exchange(conn net.Conn, r *http.Request) (*http.Response, *bufio.Reader, er
 	limited := &io.LimitedReader{R: conn, N: maxUpstreamHeader}
 	br.Reset(limited)
 	for {
-		resp, err := http.ReadResponse(br, r)
+		resp, err := http.ReadResponse(br, o.r)
 		if err != nil {
 			return nil, nil, fmt.Errorf("reading the upstream's answer: %w", err)
 		}
@@ -132,23 +146,38 @@ func excluded(h http.Header) map[string]bool {
 	return ex
 }
 
-func checkAnswer(resp *http.Response, key string, offered []string, extensionsOffered bool) error {
+// check judges a 101. What hangs on what the client offers is refused, and the rest is an error.
+func (o *Opening) check(resp *http.Response) error {
 	h := resp.Header
-	protocols := h["Sec-Websocket-Protocol"]
+	fold(h, "Sec-Websocket-Protocol")
+	fold(h, "Sec-Websocket-Extensions")
+	chosen := h["Sec-Websocket-Protocol"]
 	switch {
 	case len(h["Upgrade"]) != 1 || !strings.EqualFold(h["Upgrade"][0], "websocket"):
 		return errors.New("the upstream switched to something other than websocket")
 	case !httpguts.HeaderValuesContainsToken(h["Connection"], "upgrade"):
 		return errors.New("the upstream's 101 has no Connection: Upgrade")
-	case len(h["Sec-Websocket-Accept"]) != 1 || h["Sec-Websocket-Accept"][0] != AcceptKey(key):
+	case len(h["Sec-Websocket-Accept"]) != 1 || h["Sec-Websocket-Accept"][0] != AcceptKey(o.key):
 		return errors.New("the upstream's Sec-WebSocket-Accept does not answer the key")
-	case len(protocols) > 1 || len(protocols) == 1 && !slices.Contains(offered, protocols[0]):
-		return errors.New("the upstream chose a subprotocol that was not offered")
-	case len(h["Sec-Websocket-Extensions"]) > 0 && !extensionsOffered:
-		return errors.New("the upstream chose an extension where none was offered")
+	case len(chosen) > 0 && !slices.Contains(o.offered, chosen[0]):
+		return refuse(http.StatusBadGateway, "the upstream chose a subprotocol that was not offered; the client has to offer what the chat speaks")
+	case len(h["Sec-Websocket-Extensions"]) > 0 && !o.extensions:
+		return refuse(http.StatusBadGateway, "the upstream chose an extension where none was offered")
 	}
 	return nil
 }
+
+// fold makes one line of a list, or nothing of an empty one (RFC 9110, section 5.6.1).
+func fold(h http.Header, name string) {
+	if lines, ok := h[name]; ok && (len(lines) > 1 || !hasElement(lines[0])) {
+		lines = slices.DeleteFunc(lines, func(s string) bool { return !hasElement(s) })
+		if delete(h, name); len(lines) > 0 {
+			h[name] = []string{strings.Join(lines, ", ")}
+		}
+	}
+}
+
+func hasElement(line string) bool { return strings.Trim(line, " \t,") != "" }
 
 // spelled returns the key under which h has a field, in the canonical spelling or that of RFC 6455.
 func spelled(canonical string, h http.Header) string {

@@ -32,6 +32,16 @@ func askFor(target string) *http.Request {
 	}}
 }
 
+// handshake asks an upstream over conn, which is closed where there is nothing to ask.
+func handshake(ctx context.Context, conn net.Conn, r *http.Request, timeout time.Duration) (Answer, error) {
+	o, ref := NewOpening(r)
+	if ref != nil {
+		_ = conn.Close()
+		return Answer{}, ref
+	}
+	return o.Ask(ctx, conn, timeout)
+}
+
 // script plays an upstream: it takes one request, says what it has to, and waits for the end. It returns our end, what
 // it was asked, and a channel that is closed when our end is.
 func script(t *testing.T, say string) (net.Conn, <-chan string, <-chan struct{}) {
@@ -60,7 +70,7 @@ func TestHandshakeBytes(t *testing.T) {
 	conn, asked, _ := script(t, good101+"\r\n")
 	r := askFor("http://10.0.0.1:9000/rooms/a%20b?x=1&y")
 	r.Header["X-Twice"] = []string{"a", "b"}
-	if _, err := Handshake(t.Context(), conn, r, patience); err != nil {
+	if _, err := handshake(t.Context(), conn, r, patience); err != nil {
 		t.Fatal(err)
 	}
 	want := "GET /rooms/a%20b?x=1&y HTTP/1.1\r\nHost: chat.example\r\nConnection: Upgrade\r\nSec-WebSocket-Key: " + testKey +
@@ -93,7 +103,7 @@ func TestHandshakeRequest(t *testing.T) {
 			conn, asked, _ := script(t, good101+"\r\n")
 			r := askFor("http://10.0.0.1/ws")
 			tc.change(r)
-			if _, err := Handshake(t.Context(), conn, r, patience); err != nil {
+			if _, err := handshake(t.Context(), conn, r, patience); err != nil {
 				t.Fatal(err)
 			}
 			got := <-asked
@@ -129,7 +139,7 @@ func TestHandshakeNotSent(t *testing.T) {
 			conn, asked, closed := script(t, good101+"\r\n")
 			r := askFor("http://10.0.0.1/ws")
 			change(r)
-			if a, err := Handshake(t.Context(), conn, r, patience); err == nil || a.Conn != nil || a.Response != nil {
+			if a, err := handshake(t.Context(), conn, r, patience); err == nil || a.Conn != nil || a.Response != nil {
 				t.Error(a, err)
 			}
 			within(t, patience, "the end of the connection", closed)
@@ -171,7 +181,11 @@ func TestHandshakeAnswers(t *testing.T) {
 		{"a protocol that was not offered", status + upgrade + conn + accept + "Sec-WebSocket-Protocol: evil\r\n\r\n", "not offered"},
 		{"two protocols", status + upgrade + conn + accept + "Sec-WebSocket-Protocol: chat1\r\nSec-WebSocket-Protocol: chat2\r\n\r\n", "not offered"},
 		{"a list of protocols", status + upgrade + conn + accept + "Sec-WebSocket-Protocol: chat1, chat2\r\n\r\n", "not offered"},
-		{"an empty protocol", status + upgrade + conn + accept + "Sec-WebSocket-Protocol:\r\n\r\n", "not offered"},
+		{"an empty protocol", status + upgrade + conn + accept + "Sec-WebSocket-Protocol:\r\n\r\n", ""},
+		{"an empty protocol before an offered one", status + upgrade + conn + accept + "Sec-WebSocket-Protocol:\r\nSec-WebSocket-Protocol: chat2\r\n\r\n", ""},
+		{"an empty extension", status + upgrade + conn + accept + "Sec-WebSocket-Extensions: \r\n\r\n", ""},
+		{"an empty list of extensions", status + upgrade + conn + accept + "Sec-WebSocket-Extensions: ,\r\nSec-WebSocket-Extensions:\r\n\r\n", ""},
+		{"an extension that was not offered", status + upgrade + conn + accept + "Sec-WebSocket-Extensions:\r\nSec-WebSocket-Extensions: x\r\n\r\n", "none was offered"},
 		{"a header over 64 KiB", status + upgrade + conn + accept + strings.Repeat(filler, 66) + "\r\n", "reading"},
 		{"1xx without end", strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 3000), "reading"},
 		{"no HTTP", "SSH-2.0-OpenSSH\r\n\r\n", "reading"},
@@ -185,7 +199,7 @@ func TestHandshakeAnswers(t *testing.T) {
 			}
 			r := askFor("http://10.0.0.1/ws")
 			r.Header["Sec-WebSocket-Protocol"] = []string{"chat1, chat2"}
-			a, err := Handshake(t.Context(), c, r, timeout)
+			a, err := handshake(t.Context(), c, r, timeout)
 			if tc.err == "" {
 				if err != nil || a.Conn != c || len(a.Early) != 0 || a.Response.StatusCode != 101 {
 					t.Fatalf("%+v, %v", a, err)
@@ -196,8 +210,30 @@ func TestHandshakeAnswers(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tc.err) {
 				t.Errorf("%+v, %v", a, err)
 			}
+			// What hangs on the client's offer is no failure of the upstream, all else is.
+			if _, refused := errors.AsType[*Refusal](err); refused != strings.Contains(tc.err, "offered") {
+				t.Errorf("%v is a refusal: %v", err, refused)
+			}
 			within(t, patience, "the end of the connection", closed)
 		})
+	}
+}
+
+// What is passed back to the client is one line of each, whatever lines the upstream made of it.
+func TestHandshakeFoldsLists(t *testing.T) {
+	conn, _, _ := script(t, good101+"Sec-WebSocket-Protocol:\r\nSec-WebSocket-Protocol: chat2\r\n"+
+		"Sec-WebSocket-Extensions: x\r\nSec-WebSocket-Extensions:\r\nSec-WebSocket-Extensions: y; a=1\r\n\r\n")
+	r := askFor("http://10.0.0.1/ws")
+	r.Header["Sec-WebSocket-Protocol"] = []string{"chat1, chat2"}
+	r.Header["Sec-WebSocket-Extensions"] = []string{"x, y"}
+	a, err := handshake(t.Context(), conn, r, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"Sec-Websocket-Protocol": "chat2", "Sec-Websocket-Extensions": "x, y; a=1"} {
+		if got := a.Response.Header[name]; len(got) != 1 || got[0] != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
 	}
 }
 
@@ -205,7 +241,7 @@ func TestHandshakeEarlyBytes(t *testing.T) {
 	for _, size := range []int{1, 100, 3000, 100_000} {
 		early := random(size)
 		conn, _, _ := script(t, good101+"\r\n"+string(early))
-		a, err := Handshake(t.Context(), conn, askFor("http://10.0.0.1/ws"), patience)
+		a, err := handshake(t.Context(), conn, askFor("http://10.0.0.1/ws"), patience)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -230,7 +266,7 @@ func TestHandshakeOrdinaryAnswer(t *testing.T) {
 		{"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + big, 200, big},
 	} {
 		conn, _, closed := script(t, tc.say)
-		a, err := Handshake(t.Context(), conn, askFor("http://10.0.0.1/ws"), patience)
+		a, err := handshake(t.Context(), conn, askFor("http://10.0.0.1/ws"), patience)
 		if err != nil || a.Conn != nil || a.Response.StatusCode != tc.status {
 			t.Fatalf("%+v, %v", a, err)
 		}
@@ -251,7 +287,7 @@ func TestHandshakeWaits(t *testing.T) {
 	t.Run("for so long", func(t *testing.T) {
 		conn, _, closed := script(t, "")
 		start := time.Now()
-		_, err := Handshake(t.Context(), conn, askFor("http://10.0.0.1/ws"), 200*time.Millisecond)
+		_, err := handshake(t.Context(), conn, askFor("http://10.0.0.1/ws"), 200*time.Millisecond)
 		if d := time.Since(start); !errors.Is(err, os.ErrDeadlineExceeded) || d < 200*time.Millisecond || d > patience/2 {
 			t.Errorf("%v after %v", err, d)
 		}
@@ -262,7 +298,7 @@ func TestHandshakeWaits(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { <-asked; cancel() }()
 		start := time.Now()
-		if _, err := Handshake(ctx, conn, askFor("http://10.0.0.1/ws"), time.Hour); !errors.Is(err, context.Canceled) || time.Since(start) > patience/2 {
+		if _, err := handshake(ctx, conn, askFor("http://10.0.0.1/ws"), time.Hour); !errors.Is(err, context.Canceled) || time.Since(start) > patience/2 {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
 		within(t, patience, "the end of the connection", closed)
@@ -271,7 +307,7 @@ func TestHandshakeWaits(t *testing.T) {
 		conn, _, closed := script(t, good101+"\r\n")
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := Handshake(ctx, conn, askFor("http://10.0.0.1/ws"), time.Hour); !errors.Is(err, context.Canceled) {
+		if _, err := handshake(ctx, conn, askFor("http://10.0.0.1/ws"), time.Hour); !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 		within(t, patience, "the end of the connection", closed)
@@ -279,7 +315,7 @@ func TestHandshakeWaits(t *testing.T) {
 	t.Run("for the body as long as its context", func(t *testing.T) {
 		conn, _, closed := script(t, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
 		ctx, cancel := context.WithCancel(t.Context())
-		a, err := Handshake(ctx, conn, askFor("http://10.0.0.1/ws"), patience)
+		a, err := handshake(ctx, conn, askFor("http://10.0.0.1/ws"), patience)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -293,7 +329,7 @@ func TestHandshakeWaits(t *testing.T) {
 	t.Run("no more once it is over", func(t *testing.T) {
 		conn, _, _ := script(t, good101+"\r\n")
 		ctx, cancel := context.WithCancel(t.Context())
-		a, err := Handshake(ctx, conn, askFor("http://10.0.0.1/ws"), 50*time.Millisecond)
+		a, err := handshake(ctx, conn, askFor("http://10.0.0.1/ws"), 50*time.Millisecond)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -367,7 +367,8 @@ func TestHDR05Paths(t *testing.T) {
 		{"//refuse/x", ambiguous},
 		{"/allow//refuse/x", ambiguous},
 		{"/refuse//x", ambiguous},
-		{"/refuse/x#/allow/", refused},
+		{"/refuse/x#/allow/", ambiguous},
+		{"/allow/x#/refuse/x", ambiguous},
 		{"/refuse/x%00", ambiguous},
 		{"/allow/%00/refuse", ambiguous},
 		{"/allow/x%0a", ambiguous},
@@ -384,13 +385,13 @@ func TestHDR05Paths(t *testing.T) {
 		})
 	}
 	// What is let through arrives as it was judged.
-	for _, target := range []string{"/allow/x", "/allow/%252e%252e/refuse/x", "/allow/%252frefuse", "/allow/a%20b?q=%2e%2e/x&&=", "/allow/x?y=//;\\", "/allow/%C3%A9", "/allow/x?", "/allow/x#/refuse/x"} {
+	for _, target := range []string{"/allow/x", "/allow/%252e%252e/refuse/x", "/allow/%252frefuse", "/allow/a%20b?q=%2e%2e/x&&=", "/allow/x?y=//;\\", "/allow/%C3%A9", "/allow/x?"} {
 		t.Run(target, func(t *testing.T) {
 			n := c.up.count()
 			if resp, body := c.get(target, "Connection: close"); resp.StatusCode != http.StatusOK {
 				t.Fatalf("%s %s", resp.Status, body)
 			}
-			if got, want := c.up.visit(t, n).target(), strings.Replace(target, "#", "%23", 1); got != want {
+			if got := c.up.visit(t, n).target(); got != target {
 				t.Errorf("the upstream got %q", got)
 			}
 		})

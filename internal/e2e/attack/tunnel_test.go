@@ -59,35 +59,19 @@ func insecure(next string) *tls.Config {
 // connectH2 speaks HTTP/2 frame by frame, so that no client's own checks are in the way.
 func connectH2(t *testing.T, g *gatetest.Gateway, protocol, path string, fields ...string) *tunnel {
 	t.Helper()
-	c, err := tls.DialWithDialer(&net.Dialer{Timeout: timeout}, "tcp", g.HTTPS, insecure("h2"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(timeout))
-	if _, err := io.WriteString(c, http2.ClientPreface); err != nil {
-		t.Fatal(err)
-	}
-	fr := http2.NewFramer(c, c)
-	fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	if err := fr.WriteSettings(); err != nil {
-		t.Fatal(err)
-	}
-	var block bytes.Buffer
-	enc := hpack.NewEncoder(&block)
-	put := func(name, value string) { _ = enc.WriteField(hpack.HeaderField{Name: name, Value: value}) }
-	put(":method", "CONNECT")
-	put(":authority", g.HTTPS)
+	pseudo := []string{":method", "CONNECT", ":authority", g.HTTPS}
 	if protocol != "" {
-		put(":protocol", protocol)
-		put(":scheme", "https")
-		put(":path", path)
+		pseudo = append(pseudo, ":protocol", protocol, ":scheme", "https", ":path", path)
 	}
-	for i := 0; i < len(fields); i += 2 {
-		put(fields[i], fields[i+1])
-	}
-	if err := fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true}); err != nil {
-		t.Fatal(err)
+	return askH2(t, g, nil, append(pseudo, fields...)...)
+}
+
+// askH2 sends a request of any fields, the pseudo ones included, and what then sends, and waits for the answer.
+func askH2(t *testing.T, g *gatetest.Gateway, then func(*http2.Framer), fields ...string) *tunnel {
+	t.Helper()
+	fr := sendH2(t, g, fields...)
+	if then != nil {
+		then(fr)
 	}
 	s := &h2stream{fr: fr}
 	for {
@@ -112,6 +96,34 @@ func connectH2(t *testing.T, g *gatetest.Gateway, protocol, path string, fields 
 			s.control(f)
 		}
 	}
+}
+
+// sendH2 sends the head of a request as stream 1 of a new connection.
+func sendH2(t *testing.T, g *gatetest.Gateway, fields ...string) *http2.Framer {
+	t.Helper()
+	c, err := tls.DialWithDialer(&net.Dialer{Timeout: timeout}, "tcp", g.HTTPS, insecure("h2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(timeout))
+	if _, err := io.WriteString(c, http2.ClientPreface); err != nil {
+		t.Fatal(err)
+	}
+	fr := http2.NewFramer(c, c)
+	fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	if err := fr.WriteSettings(); err != nil {
+		t.Fatal(err)
+	}
+	var block bytes.Buffer
+	enc := hpack.NewEncoder(&block)
+	for i := 0; i < len(fields); i += 2 {
+		_ = enc.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
+	}
+	if err := fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true}); err != nil {
+		t.Fatal(err)
+	}
+	return fr
 }
 
 type h2stream struct {
@@ -165,6 +177,41 @@ func (s *h2stream) Read(b []byte) (int, error) {
 
 func connectH3(t *testing.T, g *gatetest.Gateway, protocol, path string, fields ...string) *tunnel {
 	t.Helper()
+	u, err := url.Parse("https://" + g.HTTPS + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := make(http.Header)
+	for i := 0; i < len(fields); i += 2 {
+		h.Add(fields[i], fields[i+1])
+	}
+	return askH3(t, g, &http.Request{Method: http.MethodConnect, Proto: protocol, Host: g.HTTPS, URL: u, Header: h})
+}
+
+// askH3 sends a request without a body, or begins that of a tunnel, and waits for the answer.
+func askH3(t *testing.T, g *gatetest.Gateway, r *http.Request) *tunnel {
+	t.Helper()
+	client := dialH3(t, g)
+	str, err := client.OpenRequestStream(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = str.SetDeadline(time.Now().Add(timeout))
+	if err := str.SendRequestHeader(r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Method != http.MethodConnect {
+		_ = str.Close()
+	}
+	resp, err := str.ReadResponse()
+	if err != nil {
+		return &tunnel{status: -1}
+	}
+	return &tunnel{status: resp.StatusCode, header: resp.Header, w: str, r: bufio.NewReader(str)}
+}
+
+func dialH3(t *testing.T, g *gatetest.Gateway) *http3.ClientConn {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	conn, err := quic.DialAddr(ctx, g.HTTPS, insecure(http3.NextProtoH3), nil)
@@ -178,25 +225,5 @@ func connectH3(t *testing.T, g *gatetest.Gateway, protocol, path string, fields 
 	case <-ctx.Done():
 		t.Fatal("no SETTINGS")
 	}
-	str, err := client.OpenRequestStream(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = str.SetDeadline(time.Now().Add(timeout))
-	u, err := url.Parse("https://" + g.HTTPS + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := make(http.Header)
-	for i := 0; i < len(fields); i += 2 {
-		h.Add(fields[i], fields[i+1])
-	}
-	if err := str.SendRequestHeader(&http.Request{Method: http.MethodConnect, Proto: protocol, Host: g.HTTPS, URL: u, Header: h}); err != nil {
-		t.Fatal(err)
-	}
-	resp, err := str.ReadResponse()
-	if err != nil {
-		return &tunnel{status: -1}
-	}
-	return &tunnel{status: resp.StatusCode, header: resp.Header, w: str, r: bufio.NewReader(str)}
+	return client
 }

@@ -150,7 +150,13 @@ func (a *Accounts) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	// 3. The method.
+	// 3. What may be a replay is not heard.
+	if ref := chatroom.TooEarly(r); ref != nil {
+		no := a.dialect.tooEarly()
+		writeJSON(w, no.status, a.dialect.failure(no.code, ref.Msg))
+		return nil
+	}
+	// 4. The method.
 	i := slices.IndexFunc(routes, func(rt route) bool { return rt.method == r.Method })
 	if i < 0 {
 		var allowed []string
@@ -162,7 +168,7 @@ func (a *Accounts) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 		writeJSON(w, no.status, a.dialect.failure(no.code, no.text))
 		return nil
 	}
-	// 4. Where a cookie is involved, a page of another site must not call in its visitor's name, nor log them in as
+	// 5. Where a cookie is involved, a page of another site must not call in its visitor's name, nor log them in as
 	// somebody else.
 	if no := a.dialect.otherOrigin(); no.status != 0 && a.origins.Check(r) != nil {
 		writeJSON(w, no.status, a.dialect.failure(no.code, no.text))
@@ -170,7 +176,7 @@ func (a *Accounts) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
 	defer cancel()
-	// 5 to 8, and 9: every error has an answer.
+	// 6 to 9, and 10: every error has an answer.
 	rep, err := a.serve(ctx, routes[i], &call{set: a.settings, id: id, w: w, r: r})
 	if err != nil {
 		a.fail(w, r, routes[i], err)
@@ -188,16 +194,16 @@ func (a *Accounts) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 }
 
 func (a *Accounts) serve(ctx context.Context, rt route, c *call) (reply, error) {
-	// 5. The stores.
+	// 6. The stores.
 	service, done, err := a.app.Service(ctx)
 	if err != nil {
 		return reply{}, &authcore.Error{Kind: authcore.KindUnavailable, Msg: "service temporarily unavailable", Err: err, RetryAfter: 5 * time.Second}
 	}
 	defer done()
 	c.service = service
-	// 6. Who is calling, as far as the connection tells.
+	// 7. Who is calling, as far as the connection tells.
 	c.client = clientOf(c.r, a.dialect.name())
-	// 7. Who is calling, proven.
+	// 8. Who is calling, proven.
 	if rt.proof != byAnybody {
 		if c.token, err = a.dialect.token(c.r); err != nil {
 			return reply{}, err
@@ -212,7 +218,7 @@ func (a *Accounts) serve(ctx context.Context, rt route, c *call) (reply, error) 
 	if c.id != "" && !plainID(c.id) {
 		return reply{}, authcore.Errorf(authcore.KindNotFound, "there is nothing of that name")
 	}
-	// 8. Decode, and one call on the service.
+	// 9. Decode, and one call on the service.
 	return rt.handle(ctx, c)
 }
 

@@ -184,3 +184,5 @@ func (auth) failure(code, text string) any { return authError{code, text} }
 func (auth) wrongMethod() answer {
 	return answer{http.StatusMethodNotAllowed, "method_not_allowed", "this endpoint has another method"}
 }
+
+func (auth) tooEarly() answer { return answer{status: http.StatusTooEarly, code: "too_early"} }

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/chatgate/chatgate/chatroom"
 	"github.com/chatgate/chatgate/chatroom/demo"
 	"github.com/chatgate/chatgate/internal/syntax"
 )
@@ -58,6 +59,10 @@ func (h *DemoRoom) Provision(caddy.Context) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *DemoRoom) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	if ref := chatroom.TooEarly(r); ref != nil {
+		http.Error(w, ref.Msg, ref.Status)
+		return nil
+	}
 	h.handler.ServeHTTP(w, r)
 	return nil
 }

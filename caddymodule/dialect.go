@@ -31,6 +31,8 @@ type dialect interface {
 	answers() answers
 	// wrongMethod is the answer to a call of a known path with another method.
 	wrongMethod() answer
+	// tooEarly is the answer to a call that may be a replay; it has a text already.
+	tooEarly() answer
 	// otherOrigin is the answer to a page of another origin. It is zero where no cookie is set or read, so that pages
 	// can do no more than anybody.
 	otherOrigin() answer

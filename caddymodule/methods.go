@@ -210,7 +210,11 @@ func (m *Methods) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 		if ref.Status == http.StatusUpgradeRequired {
 			h.Set("Sec-WebSocket-Version", "13")
 		}
-		methodsFail(w, ref.Status, methods.BadRequest)
+		code := methods.BadRequest
+		if ref.Status == http.StatusTooEarly {
+			code = methods.Unavailable // as yet
+		}
+		methodsFail(w, ref.Status, code)
 		return nil
 	case class != chatroom.WebSocket:
 		if r.ProtoMajor == 1 {

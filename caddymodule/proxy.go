@@ -271,7 +271,11 @@ func (p *Proxy) refuse(w http.ResponseWriter, ref *chatroom.Refusal) {
 		w.Header().Set("Sec-WebSocket-Version", "13")
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	roomsFail(w, ref.Status, "BAD_REQUEST", ref.Msg)
+	code := "BAD_REQUEST"
+	if ref.Status == http.StatusTooEarly {
+		code = rooms{}.tooEarly().code
+	}
+	roomsFail(w, ref.Status, code, ref.Msg)
 }
 
 // fail answers in the envelope of rooms.txt, whose sockets these are.

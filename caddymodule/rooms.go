@@ -134,6 +134,8 @@ func (rooms) wrongMethod() answer {
 	return answer{http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", "this endpoint has another method"}
 }
 
+func (rooms) tooEarly() answer { return answer{status: http.StatusTooEarly, code: "TOO_EARLY"} }
+
 func (rooms) failure(code, text string) any {
 	return roomsEnvelope{Error: &roomsError{code, code, text}}
 }

@@ -21,6 +21,8 @@ func (users) wrongMethod() answer {
 	return answer{status: http.StatusMethodNotAllowed, code: "INVALID_METHOD"}
 }
 
+func (users) tooEarly() answer { return answer{status: http.StatusTooEarly, code: "TOO_EARLY"} }
+
 func (users) otherOrigin() answer {
 	return answer{status: http.StatusForbidden, code: "INVALID_ORIGIN"}
 }

@@ -34,6 +34,9 @@ func refuse(status int, msg string) *Refusal { return &Refusal{status, msg} }
 // respect or is refused; every other kind of upgrade loses its Upgrade header and goes on as an ordinary request, so
 // that nothing can be tunnelled. Neither request trailers nor connection options survive.
 func Classify(r *http.Request) (Class, *Refusal) {
+	if ref := TooEarly(r); ref != nil {
+		return Plain, ref
+	}
 	if ref := checkTarget(r); ref != nil {
 		return Plain, ref
 	}

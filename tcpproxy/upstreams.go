@@ -123,20 +123,39 @@ func (s *upstreams) try(ctx context.Context, cx *layer4.Connection, who caller) 
 	if u == nil {
 		return nil, "", errors.New("no upstream is available")
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
+	hello, err := s.introduction(cx, who) // before it is dialled: it is no fault of the upstream if there is none
+	if err != nil {
+		return nil, "", err
+	}
 	dial := u.Dial[0]
 	connections.Take(dial, 0)
-	conn, err := s.dial(ctx, u, cx)
-	if err == nil {
-		if err = s.introduce(ctx, conn, cx, who); err == nil {
-			return conn, dial, nil
+	conn, err := s.reach(ctx, u, cx, hello)
+	if err != nil {
+		connections.Done(dial)
+		if ctx.Err() == nil { // or its time was over before, with whatever the caller did
+			s.failed(dial)
 		}
-		_ = conn.Close()
+		return nil, "", fmt.Errorf("upstream %s: %w", dial, err)
 	}
-	connections.Done(dial)
-	s.failed(dial)
-	return nil, "", fmt.Errorf("upstream %s: %w", dial, err)
+	return conn, dial, nil
+}
+
+// reach dials an upstream and tells it who is there.
+func (s *upstreams) reach(ctx context.Context, u *l4proxy.Upstream, cx *layer4.Connection, hello []byte) (chatroom.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	conn, err := s.dial(ctx, u, cx)
+	if err != nil || len(hello) == 0 {
+		return conn, err
+	}
+	deadline, _ := ctx.Deadline()
+	_ = conn.SetWriteDeadline(deadline)
+	_, err = conn.Write(hello)
+	if err = errors.Join(err, conn.SetWriteDeadline(time.Time{})); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
 }
 
 func (s *upstreams) dial(ctx context.Context, u *l4proxy.Upstream, cx *layer4.Connection) (chatroom.Conn, error) {
@@ -168,28 +187,22 @@ func (s *upstreams) dial(ctx context.Context, u *l4proxy.Upstream, cx *layer4.Co
 	return c, nil
 }
 
-// introduce tells the upstream who is there.
-func (s *upstreams) introduce(ctx context.Context, conn chatroom.Conn, cx *layer4.Connection, who caller) error {
+// introduction is what tells an upstream who is there.
+func (s *upstreams) introduction(cx *layer4.Connection, who caller) ([]byte, error) {
 	var b bytes.Buffer
 	if s.version != 0 {
 		h, err := proxyHeader(s.version, cx.RemoteAddr(), cx.LocalAddr(), who)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		b.Write(h)
 	}
 	for _, t := range s.first {
 		if err := t.appendTo(&b, who, cx.RemoteAddr()); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if b.Len() == 0 {
-		return nil
-	}
-	deadline, _ := ctx.Deadline()
-	_ = conn.SetWriteDeadline(deadline)
-	_, err := conn.Write(b.Bytes())
-	return errors.Join(err, conn.SetWriteDeadline(time.Time{}))
+	return b.Bytes(), nil
 }
 
 // available returns the upstreams with room for one more, and without too many failures of late. What active health

@@ -129,10 +129,12 @@ func (s *upstreams) try(ctx context.Context, cx *layer4.Connection, who caller) 
 	}
 	dial := u.Dial[0]
 	connections.Take(dial, 0)
+	start := time.Now()
 	conn, err := s.reach(ctx, u, cx, hello)
 	if err != nil {
 		connections.Done(dial)
-		if ctx.Err() == nil { // or its time was over before, with whatever the caller did
+		// The time of the call may have been used up before it was dialled, by whatever the caller did.
+		if ctx.Err() == nil || time.Since(start) > s.timeout/2 {
 			s.failed(dial)
 		}
 		return nil, "", fmt.Errorf("upstream %s: %w", dial, err)

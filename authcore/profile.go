@@ -33,9 +33,11 @@ func (s *Service) Profile(ctx context.Context, id Identity) (Account, error) {
 }
 
 // PublicProfile returns an account that anybody may ask for, without what is only its owner's to see. A closed one does
-// not exist. Kinds: NotFound, Unavailable.
+// not exist. An id counts in any case (RFC 9562, section 4), since some platforms write UUIDs in capitals. Kinds: NotFound,
+// Unavailable.
 func (s *Service) PublicProfile(ctx context.Context, id AccountID) (Account, error) {
 	none := Errorf(KindNotFound, "there is no such user")
+	id = AccountID(strings.ToLower(string(id)))
 	if u, err := uuid.Parse(string(id)); err != nil || u.String() != string(id) {
 		return Account{}, none // nothing that a database should see
 	}

@@ -101,8 +101,10 @@ func TestPublicProfile(t *testing.T) {
 	a := h.join(t, "alice").Account
 	p := must[Account](t)(h.PublicProfile(t.Context(), a.ID))
 	want(t, "public", fmt.Sprintf("%+v", p), fmt.Sprintf("%+v", Account{ID: a.ID, Number: 1, Username: "alice", CreatedAt: a.CreatedAt}))
+	capitals := must[Account](t)(h.PublicProfile(t.Context(), AccountID(strings.ToUpper(string(a.ID)))))
+	want(t, "asked for in capitals", fmt.Sprintf("%+v", capitals), fmt.Sprintf("%+v", p))
 	asked := h.store.count("AccountByID")
-	for _, id := range []AccountID{"", "alice", "1", a.ID + " ", AccountID(strings.ToUpper(string(a.ID))), "{" + a.ID + "}", "urn:uuid:" + a.ID, "\x00", "\xff", AccountID(strings.Repeat("x", 1<<20))} {
+	for _, id := range []AccountID{"", "alice", "1", a.ID + " ", "{" + a.ID + "}", "urn:uuid:" + a.ID, "\x00", "\xff", AccountID(strings.Repeat("x", 1<<20))} {
 		_, err := h.PublicProfile(t.Context(), id)
 		wantKind(t, fmt.Sprintf("%.40q", id), err, KindNotFound)
 	}

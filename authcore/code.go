@@ -48,6 +48,9 @@ func (OneTimeCode) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[code]")
 // MarshalText keeps it out of JSON.
 func (OneTimeCode) MarshalText() ([]byte, error) { return []byte("[code]"), nil }
 
+// parseCode returns a claimed code without the spaces and dashes that group its digits.
+func parseCode(claimed string) OneTimeCode { return OneTimeCode(ungroup(claimed)) }
+
 // newOneTimeCode returns decimal digits, each combination as likely as any other.
 func newOneTimeCode() (OneTimeCode, error) {
 	n, err := rand.Int(rand.Reader, new(big.Int).Exp(big.NewInt(10), big.NewInt(codeDigits), nil))

@@ -85,10 +85,12 @@ func (c InviteCode) Check() error {
 		return Errorf(KindInvalidInput, "an invite code has %d to %d characters, hyphens not counted", minInviteCode, maxInviteCode)
 	}
 	seen := make(map[rune]bool)
-	for _, r := range text {
+	for _, r := range strings.TrimSpace(string(c)) {
 		if r <= ' ' || r > '~' {
 			return Errorf(KindInvalidInput, "an invite code is made of printable ASCII characters without spaces")
 		}
+	}
+	for _, r := range text {
 		seen[r] = true
 	}
 	if len(seen) < 6 {
@@ -125,7 +127,7 @@ func (s *Service) addInvite(ctx context.Context, code InviteCode, n NewInvite) (
 
 // plain returns the code without what people add and change when they copy one by hand.
 func (c InviteCode) plain() string {
-	return strings.ToUpper(strings.ReplaceAll(strings.TrimSpace(string(c)), "-", ""))
+	return strings.ToUpper(ungroup(string(c)))
 }
 
 func (st *State) inviteHash(code InviteCode) []byte {

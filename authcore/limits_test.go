@@ -106,11 +106,11 @@ func TestPWD02OneCounter(t *testing.T) {
 	h := newHouse(t)
 	h.register(t, "alice")
 	h.register(t, "bob")
-	want(t, "spellings of alice", h.counted(t, 50, "alice", "ALICE", "Ａlice", "aLiCe", "ａｌｉｃｅ"), 5)
+	want(t, "spellings of alice", h.counted(t, 50, "alice", "ALICE", "Ａlice", "aLiCe", "ａｌｉｃｅ", "alice ", "\talice"), 5)
 	want(t, "bob, after that", h.counted(t, 20, "bob", "BOB"), 5)
-	want(t, "spellings of nobody", h.counted(t, 50, "mallory", "MALLORY", "Ｍallory"), 5)
+	want(t, "spellings of nobody", h.counted(t, 50, "mallory", "MALLORY", "Ｍallory", "mallory "), 5)
 	want(t, "another nobody", h.counted(t, 20, "trent"), 5)
-	for _, name := range []string{"alice ", "..", "<b>", "u:alice", "\xff", "", strings.Repeat("x", 1<<20)} {
+	for _, name := range []string{"al ice", "..", "<b>", "u:alice", "\xff", "", strings.Repeat("x", 1<<20)} {
 		want(t, fmt.Sprintf("the impossible name %.20q", name), h.counted(t, 20, name), 5)
 	}
 

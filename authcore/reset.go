@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -57,7 +58,7 @@ func (s *Service) RequestReset(ctx context.Context, r ResetRequest) (PendingRese
 	}
 	name, err := CanonicalUsername(r.ClaimedName)
 	if err != nil {
-		name = Username(r.ClaimedName) // of nobody, all the same
+		name = Username(trimClaimed(r.ClaimedName)) // of nobody, all the same
 	}
 	p := PendingReset{UserHash: s.UserHash(name), Request: RequestID(randomID(16))}
 	send := func(ctx context.Context, deliver func(Notice) error) error {
@@ -156,6 +157,7 @@ var errBadCode = &Error{Kind: KindBadCode, Msg: "the code is not valid, or not a
 // code costs and is answered with.
 func (s *Service) ResetPassword(ctx context.Context, r PasswordReset) error {
 	start, floor := s.Now(), time.Now().Add(resetFloor)
+	r.Request, r.UserHash = RequestID(trimClaimed(string(r.Request))), strings.ToLower(trimClaimed(r.UserHash))
 	if err := s.take(ctx, LimitLogin, r.Client, s.policy.LoginRate); err != nil {
 		return err
 	}
@@ -229,7 +231,7 @@ func (s *Service) claimedCode(ctx context.Context, r PasswordReset) (Code, Accou
 	if err != nil {
 		return Code{}, Account{}, err
 	}
-	right := hmac.Equal(c.Hash, s.codeHash(&c, OneTimeCode(r.Code)))
+	right := hmac.Equal(c.Hash, s.codeHash(&c, parseCode(r.Code)))
 	switch {
 	case wait > 0:
 		s.Log.Warn("a code was delayed after failures", "account", a.ID, "dialect", r.Client.Dialect, "client_ip", r.Client.Addr, "wait", wait)

@@ -343,7 +343,7 @@ func (s *Service) login(ctx context.Context, c Credentials) (Grant, error) {
 func (s *Service) claimedAccount(ctx context.Context, claimed string) (Account, LimitClass, string, error) {
 	name, err := CanonicalUsername(claimed)
 	if err != nil {
-		sum := sha256.Sum256([]byte(claimed)) // an impossible name is an unknown one, and may be long
+		sum := sha256.Sum256([]byte(trimClaimed(claimed))) // an impossible name is an unknown one, and may be long
 		return Account{}, LimitName, "?" + string(sum[:]), nil
 	}
 	a, err := s.accountByUsername(ctx, name)
@@ -362,7 +362,7 @@ func (s *Service) claimedAddress(ctx context.Context, claimed string) (Account, 
 	var hash []byte
 	email, err := ParseEmail(claimed)
 	if err != nil {
-		hash = hashFields(s.emailKey, "no address", claimed)
+		hash = hashFields(s.emailKey, "no address", trimClaimed(claimed))
 	} else {
 		hash = EmailHash(s.emailKey, email)
 	}

@@ -34,7 +34,7 @@ var reservedNames = func() map[string]bool {
 
 // ParseUsername returns the canonical form of a claimed name, or KindInvalidUsername.
 //
-// The form is that of PRECIS UsernameCaseMapped (RFC 8265, section 3.3): width and case mapped, NFC. That profile is
+// White space around the name is not part of it. The form is that of PRECIS UsernameCaseMapped (RFC 8265, section 3.3): width and case mapped, NFC. That profile is
 // not a policy, so on top of it: 1 to 32 code points; letters with their marks, ASCII digits, and single '.', '_' and
 // '-' between them; letters of one script in everyday use (Japanese and Korean count their usual mixture as one); no reserved name.
 func ParseUsername(claimed string) (Username, error) {
@@ -50,6 +50,7 @@ func ParseUsername(claimed string) (Username, error) {
 
 // CanonicalUsername is ParseUsername without the reserved names, for looking up a name instead of giving it away.
 func CanonicalUsername(claimed string) (Username, error) {
+	claimed = trimClaimed(claimed)
 	if len(claimed) > maxClaimed || !utf8.ValidString(claimed) {
 		return "", Errorf(KindInvalidUsername, "a username has %d to %d characters of valid UTF-8", MinUsername, MaxUsername)
 	}

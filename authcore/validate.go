@@ -71,7 +71,7 @@ func (s *Service) validatePhone(ctx context.Context, hash []byte, v PhoneValidat
 	}
 	var right *PhoneCode
 	for i := range codes {
-		if hmac.Equal(codes[i].Hash, s.phoneCodeHash(&codes[i], OneTimeCode(v.Code))) {
+		if hmac.Equal(codes[i].Hash, s.phoneCodeHash(&codes[i], parseCode(v.Code))) {
 			right = &codes[i]
 		}
 	}
@@ -135,7 +135,7 @@ func (s *Service) validateEmail(ctx context.Context, hash []byte, v EmailValidat
 	if err := s.tryCode(ctx, LimitAccount, key, v.Client); err != nil {
 		return err
 	}
-	if !hmac.Equal(c.Hash, s.codeHash(&c, OneTimeCode(v.Code))) {
+	if !hmac.Equal(c.Hash, s.codeHash(&c, parseCode(v.Code))) {
 		s.Log.Warn("a wrong code was tried", "account", a.ID, "dialect", v.Client.Dialect, "client_ip", v.Client.Addr)
 		return errBadCode
 	}

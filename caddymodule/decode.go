@@ -71,7 +71,7 @@ func (b bodies) isForm(h http.Header) (bool, error) {
 	}
 	media, params, err := mime.ParseMediaType(types[0])
 	charset, given := params["charset"]
-	if len(types) == 1 && err == nil && (!given || strings.EqualFold(charset, "utf-8")) {
+	if len(types) == 1 && err == nil && (!given || isUTF8(charset)) {
 		switch {
 		case media == "application/json":
 			return false, nil
@@ -84,6 +84,11 @@ func (b bodies) isForm(h http.Header) (bool, error) {
 		want += " or application/x-www-form-urlencoded"
 	}
 	return false, &authcore.Error{Kind: authcore.KindInvalidInput, Msg: "the Content-Type is to be " + want, Err: err}
+}
+
+// isUTF8 knows UTF-8 by its name and by the one that many programs give it (https://encoding.spec.whatwg.org/#names-and-labels).
+func isUTF8(charset string) bool {
+	return strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8")
 }
 
 // formAsJSON returns the JSON object of the fields of a form, each of which is there once.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -49,6 +48,7 @@ type Accounts struct {
 	origins  *http.CrossOriginProtection
 	routes   map[string][]route // by path
 	named    map[string][]route // those whose last segment stands for any, by what is before it
+	folded   map[string]string  // the path of an endpoint, {id} and all, by what foldPath makes of it
 	logger   *zap.Logger
 }
 
@@ -84,8 +84,9 @@ func (a *Accounts) Provision(ctx caddy.Context) error {
 }
 
 func (a *Accounts) layOut(routes []route) {
-	a.routes, a.named = make(map[string][]route), make(map[string][]route)
+	a.routes, a.named, a.folded = make(map[string][]route), make(map[string][]route), make(map[string]string)
 	for _, rt := range routes {
+		a.folded[foldPath(a.Prefix+rt.path)] = a.Prefix + rt.path
 		if before, ok := strings.CutSuffix(rt.path, "{id}"); ok {
 			a.named[a.Prefix+before] = append(a.named[a.Prefix+before], rt)
 		} else {
@@ -106,6 +107,15 @@ func (a *Accounts) find(path string) (routes []route, id string) {
 	return nil, ""
 }
 
+// meant returns the path of the endpoint that some server would take a path for, or nothing.
+func (a *Accounts) meant(path string) string {
+	path = foldPath(path)
+	if endpoint := a.folded[path]; endpoint != "" {
+		return endpoint
+	}
+	return a.folded[path[:strings.LastIndexByte(path, '/')+1]+"{id}"]
+}
+
 // check validates the fields and fills in defaults.
 func (a *Accounts) check() error {
 	i := slices.IndexFunc(dialects, func(d dialect) bool { return d.name() == a.Dialect })
@@ -116,7 +126,7 @@ func (a *Accounts) check() error {
 	if a.Prefix == "" {
 		a.Prefix = a.dialect.defaultPrefix()
 	}
-	if !strings.HasPrefix(a.Prefix, "/") || a.Prefix == "/" || path.Clean(a.Prefix) != a.Prefix || strings.ContainsAny(a.Prefix, "*{}?#%;\\ ") {
+	if !literalPath(a.Prefix) {
 		return fmt.Errorf("prefix %q is not a path like %s", a.Prefix, a.dialect.defaultPrefix())
 	}
 	if d := time.Duration(a.TokenLifetime); d != 0 && (d < time.Minute || d > maxTokens) {
@@ -141,29 +151,40 @@ func (a *Accounts) check() error {
 // ServeHTTP is the pipeline of every account call of every HTTP dialect. Its steps are numbered; a dialect fills some
 // of them in and can skip none.
 func (a *Accounts) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	// 1. Ours? Decoded paths match exactly, so nothing is ours in one spelling and the upstream's in another.
+	// 1. Ours? Decoded paths match exactly, but for a slash behind them. What some server would take for an endpoint of
+	// ours is no other's either: there may be a password in it, and the chat is not to have that.
 	routes, id := a.find(r.URL.Path)
 	if routes == nil {
-		return next.ServeHTTP(w, r)
+		routes, id = a.find(withoutSlash(r))
+	}
+	meant := ""
+	if routes == nil {
+		if meant = a.meant(pathOf(r)); meant == "" {
+			return next.ServeHTTP(w, r)
+		}
 	}
 	// 2. Nothing of this is for caches, frames or sniffing.
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	if routes == nil {
+		a.fail(w, r, route{}, authcore.Errorf(authcore.KindNotFound, "there is nothing here; the endpoint is %s", meant))
+		return nil
+	}
 	// 3. What may be a replay is not heard.
 	if ref := chatroom.TooEarly(r); ref != nil {
 		no := a.dialect.tooEarly()
 		writeJSON(w, no.status, a.dialect.failure(no.code, ref.Msg))
 		return nil
 	}
-	// 4. The method.
-	i := slices.IndexFunc(routes, func(rt route) bool { return rt.method == r.Method })
+	// 4. The method. HEAD is GET without the body, which the server leaves out by itself.
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	i := slices.IndexFunc(routes, func(rt route) bool { return rt.method == method })
 	if i < 0 {
-		var allowed []string
-		for _, rt := range routes {
-			allowed = append(allowed, rt.method)
-		}
-		h.Set("Allow", strings.Join(allowed, ", "))
+		h.Set("Allow", strings.Join(allowed(routes), ", "))
 		no := a.dialect.wrongMethod()
 		writeJSON(w, no.status, a.dialect.failure(no.code, no.text))
 		return nil
@@ -220,6 +241,18 @@ func (a *Accounts) serve(ctx context.Context, rt route, c *call) (reply, error) 
 	}
 	// 9. Decode, and one call on the service.
 	return rt.handle(ctx, c)
+}
+
+// allowed are the methods of the routes of a path.
+func allowed(routes []route) []string {
+	var methods []string
+	for _, rt := range routes {
+		methods = append(methods, rt.method)
+		if rt.method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+	}
+	return methods
 }
 
 // plainID reports whether a segment of a path can be an id of ours, so that nothing else reaches a store.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -274,27 +275,40 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// What is ours is ours in one decoded spelling, whatever the method; everything else is for the next handler alone.
+// What is ours is served in one decoded spelling, and with a slash behind it. What folds to it is ours as well, and is
+// nothing; everything else is for the next handler alone.
 func TestPathsMatchExactly(t *testing.T) {
-	plain := []string{http.MethodPost, http.MethodGet}
+	plain, named := []string{http.MethodPost, http.MethodGet, http.MethodHead}, []string{http.MethodDelete}
+	odd := []string{"404"} // whatever the method
 	for target, ours := range map[string][]string{
-		"/x": plain, "/x?a=b": plain, "/%78": plain, "/x?": plain, "http://example.com/x": plain,
-		"/X": nil, "/x/": nil, "//x": nil, "/./x": nil, "/y/../x": nil, "/x;a=b": nil, "/x%20": nil, "/x%00": nil,
-		"/x%3f": nil, "/x%2f": nil, "/%2fx": nil, "/x.json": nil, "/": nil, "/%2578": nil, "/ｘ": nil, "/x\\": nil, "/{id}": nil,
-		"/x/1": {http.MethodDelete}, "/%78/1": {http.MethodDelete}, "/x/1?a": {http.MethodDelete}, "/x/%31": {http.MethodDelete},
-		"/x/..": {http.MethodDelete}, "/x/{id}": {http.MethodDelete}, "/x/%00": {http.MethodDelete},
-		"/x/1/": nil, "/x//1": nil, "/x/1/2": nil, "/x/1%2f2": nil, "/x/%2f": nil, "/x%2f1": {http.MethodDelete}, "/X/1": nil, "/y/1": nil,
+		"/x": plain, "/x?a=b": plain, "/%78": plain, "/x?": plain, "http://example.com/x": plain, "/x/": plain, "/x/?a=b": plain, "/%78/": plain,
+		"/X": odd, "/x//": odd, "//x": odd, "/./x": odd, "/y/../x": odd, "/x;a=b": odd, "/x;": odd, "/;a/x": odd,
+		"/x%20": odd, "/%20x": odd, "/x%09": odd, "/x%c2%a0": odd, "/x%00": odd, "/x%00.png": odd, "/x.": odd, "/x%2e": odd, "/x%0a": odd,
+		"/x%3f": odd, "/x%3fa=b": odd, "/x%23": odd, "/x%2f": odd, "/x/%2f": odd, "/%2fx": odd, "/%2578": odd, "/%25252578": odd, "/ｘ": odd, "/x\\": odd,
+		"\\x": nil, "/\\x": odd, "/x%5c": odd, "/y\\..\\x": odd, "/y/..;/x": odd, "/y/%2e%2e/x": odd, "/y/%252e%252e/x": odd, "/../x": odd, "/x%e2%80%8b": odd,
+		"/x.json": nil, "/": nil, "/xx": nil, "/y": nil, "/x-": nil, "/x_": nil, "/y/x": nil, "/x/../y": nil, "/x%zz": nil,
+		"/x/1": named, "/%78/1": named, "/x/1?a": named, "/x/%31": named, "/x%2f1": named, "/x/1/": named,
+		"/x/..": named, "/x/.": named, "/x/;a": named, "/x/{id}": named, "/x/%00": named, "/x/%2f1": odd,
+		"/x//1": odd, "/x/1//": odd, "/X/1": odd, "/X/AbC": odd, "//x/1": odd, "/x;a/1": odd,
+		"/x/1/2": nil, "/x/1%2f2": nil, "/y/1": nil, "/{id}": nil,
 	} {
 		for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodDelete, "post", "FOO"} {
 			called := false
-			w, _ := pipeline(t, rooms{}, httptest.NewRequest(method, target, nil), func(context.Context, *call) (reply, error) {
+			r, err := http.NewRequest(method, "http://example.com", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.URL, err = url.ParseRequestURI(target); err != nil {
+				continue // a server answers 400
+			}
+			w, _ := pipeline(t, rooms{}, r.WithContext(httptest.NewRequest(method, "/", nil).Context()), func(context.Context, *call) (reply, error) {
 				called = true
 				return reply{status: http.StatusOK, body: roomsEnvelope{}}, nil
 			})
-			odd := strings.ContainsAny(target, ".{") && len(ours) == 1 || target == "/x/%00"
+			bad := slices.Equal(ours, named) && strings.ContainsAny(target, ".{;") || target == "/x/%00"
 			want := http.StatusTeapot
 			switch {
-			case slices.Contains(ours, method) && odd:
+			case slices.Equal(ours, odd), slices.Contains(ours, method) && bad:
 				want = http.StatusNotFound
 			case slices.Contains(ours, method):
 				want = http.StatusOK
@@ -312,6 +326,36 @@ func TestPathsMatchExactly(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Where nothing else is, an endpoint that was missed says where it is, in the manner of its dialect.
+func TestMisspeltPaths(t *testing.T) {
+	for _, d := range dialects {
+		w, _ := pipeline(t, d, post("/X/1"), nil)
+		want := strings.Replace(kindAnswers[d.name()][authcore.KindNotFound], "shown", "there is nothing here; the endpoint is /x/{id}", 1)
+		if got := summary(w); got != want {
+			t.Errorf("%s: %s, want %s", d.name(), got, want)
+		}
+	}
+}
+
+// The quick look and the thorough one agree.
+func FuzzFoldPath(f *testing.F) {
+	for _, s := range []string{"/", "/api/v1/login", "//a", "/a/", "/a.", "/a/.b", "/a..b", "/A", "/a%2fb", "/..;/a", "/a%00", "ａ", "/%25%32%65"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		once := foldPath(path)
+		if !strings.HasPrefix(once, "/") || strings.Contains(once, "//") || strings.ContainsAny(once, "\\;?#\x00 ") {
+			t.Fatalf("%q folds to %q", path, once)
+		}
+		if foldedAlready(path) && strings.ContainsAny(path, "%ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+			t.Fatalf("%q is folded already", path)
+		}
+		if odd := strings.ToUpper("/" + once + "/"); strings.Count(once, "%") == 0 && foldPath(odd) != foldPath(once) {
+			t.Fatalf("%q folds to %q, %q to %q", odd, foldPath(odd), once, foldPath(once))
+		}
+	})
 }
 
 // What reaches a store is what ids of ours are made of.

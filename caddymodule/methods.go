@@ -27,8 +27,10 @@ func init() {
 }
 
 // Methods is the HTTP handler chatgate_methods: JSON requests over one WebSocket, and behind it, once somebody is logged
-// in, a legacy chat that speaks the same. Every request that is routed to it is its own.
+// in, a legacy chat that speaks the same.
 type Methods struct {
+	// Where the endpoint is; requests to other paths are passed on. Default: every request that is routed here is its own.
+	Path string `json:"path,omitempty"`
 	// The chat that every method goes to that is not user_*: ws://host:port[/path], wss://…, or host:port. Without a
 	// path it is asked for the one that the client asked for. Default: none.
 	Upstream string `json:"upstream,omitempty"`
@@ -64,6 +66,7 @@ type Methods struct {
 	logger   *zap.Logger
 	endpoint *methods.Endpoint
 	stripper *chatroom.Stripper
+	folded   string // what foldPath makes of Path
 }
 
 // methodsCounts are of the process: connections outlive the configuration that they were made under.
@@ -99,7 +102,7 @@ func (m *Methods) Provision(ctx caddy.Context) error {
 			return err
 		}
 	}
-	m.stripper = chatroom.NewStripper(o.Identity)
+	m.stripper, m.folded = chatroom.NewStripper(o.Identity), foldPath(m.Path)
 	if m.endpoint, err = methods.New(o); err != nil {
 		return err
 	}
@@ -115,6 +118,9 @@ func (m *Methods) options(repl *caddy.Replacer) (methods.Options, error) {
 		PerAddress: m.PerAddress, PerAccount: m.PerAccount,
 	}
 	var err error
+	if m.Path != "" && !literalPath(m.Path) {
+		return o, fmt.Errorf("path %q is not a path like %s", m.Path, methodsPath)
+	}
 	if o.Upstream, err = m.upstreamURL(repl); err != nil {
 		return o, err
 	}
@@ -201,9 +207,20 @@ func trusting(file string) (*tls.Config, error) {
 }
 
 // ServeHTTP judges a handshake and, if it is one, hands the connection to the endpoint.
-func (m *Methods) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+func (m *Methods) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	// What some server would take for the endpoint is not the chat's either: there will be passwords on that connection.
+	misspelt := false
+	if m.Path != "" && withoutSlash(r) != m.Path {
+		if misspelt = foldPath(pathOf(r)) == m.folded; !misspelt {
+			return next.ServeHTTP(w, r)
+		}
+	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
+	if misspelt {
+		methodsFail(w, http.StatusNotFound, methods.BadRequest)
+		return nil
+	}
 	class, ref := chatroom.Classify(r)
 	switch {
 	case ref != nil:
@@ -247,7 +264,7 @@ func (m *Methods) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 		methodsFail(w, http.StatusTooManyRequests, methods.RateLimited)
 		return nil
 	}
-	peer := methods.Peer{Client: client, Header: m.forUpstream(r), Target: r.URL.RequestURI(), Host: r.Host}
+	peer := methods.Peer{Client: client, Header: m.forUpstream(r), Target: m.target(r.URL), Host: r.Host}
 	prepareAnswer(h, r, chatroom.Credential{}, nil)
 	conn, early, err := hijack(w)
 	if err != nil {
@@ -260,6 +277,14 @@ func (m *Methods) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 		m.logger.Debug("a connection ended as it began", zap.Error(err))
 	}
 	return nil
+}
+
+// target returns what the client asked for, without a slash that is not part of the endpoint's path.
+func (m *Methods) target(u *url.URL) string {
+	if m.Path != "" && u.Path != m.Path {
+		u = &url.URL{Path: m.Path, RawQuery: u.RawQuery}
+	}
+	return u.RequestURI()
 }
 
 // forUpstream returns what an upstream is told of the client's request: no credentials, no claims, and where it is from.

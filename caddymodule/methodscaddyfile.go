@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"encoding/json"
 	"math"
 
 	"github.com/caddyserver/caddy/v2"
@@ -20,21 +21,33 @@ func init() {
 // methodsPath is where the endpoint is if nothing is said.
 const methodsPath = "/ws"
 
-// parseMethods is no ordinary handler directive: without a matcher it has one of its own.
+// parseMethods is no ordinary handler directive: one path, or none, is the endpoint's own and not a matcher of Caddy's, to
+// which "/ws/" is another.
 func parseMethods(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next() // the directive's name
 	matcher, err := h.ExtractMatcherSet()
 	if err != nil {
 		return nil, err
 	}
-	if matcher == nil {
-		matcher = caddy.ModuleMap{"path": h.JSON(caddyhttp.MatchPath{methodsPath})}
-	}
 	m := new(Methods)
+	if matcher == nil {
+		m.Path = methodsPath
+	} else if path := onePath(matcher); path != "" {
+		m.Path, matcher = path, nil
+	}
 	if err := m.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
 	}
 	return h.NewRoute(matcher, m), nil
+}
+
+// onePath returns the path that is all of a matcher, or nothing.
+func onePath(matcher caddy.ModuleMap) string {
+	var paths caddyhttp.MatchPath
+	if len(matcher) != 1 || json.Unmarshal(matcher["path"], &paths) != nil || len(paths) != 1 || !literalPath(paths[0]) {
+		return ""
+	}
+	return paths[0]
 }
 
 // UnmarshalCaddyfile reads the directive. Syntax, with the defaults:

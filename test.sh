@@ -32,6 +32,8 @@ packages=(
 	"libgnutls30      /usr/lib/*/libgnutls.so.30"
 	"weechat-headless weechat-headless"
 	"weechat-plugins  /usr/lib/*/weechat/plugins/fifo.so" # what drives it
+	"lighttpd         /usr/sbin/lighttpd"
+	"busybox          busybox" # its httpd
 	"gcc              gcc" # the race detector needs cgo
 	"libc6-dev        /usr/include/stdlib.h"
 	"git              git"

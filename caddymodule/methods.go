@@ -38,6 +38,12 @@ type Methods struct {
 	UpstreamCA string `json:"upstream_ca,omitempty"`
 	// The headers that tell the upstream who is asking. A field that is "off" is not told.
 	Identity *chatroom.IdentityHeaders `json:"identity,omitempty"`
+	// Headers that the upstream is not sent, beside those that could be taken for an identity. A name that ends in * is
+	// every name that begins so.
+	Strip []string `json:"strip,omitempty"`
+	// Headers that clients may send although they could be taken for an identity, such as X-User-Id. They count before
+	// strip, and a name that ends in * is every name that begins so.
+	Keep []string `json:"keep,omitempty"`
 	// How long the upstream may take to answer its handshake. Default: 10s.
 	HandshakeTimeout caddy.Duration `json:"handshake_timeout,omitempty"`
 	// How many requests a connection may pass on. Default: 6000/1m.
@@ -102,7 +108,10 @@ func (m *Methods) Provision(ctx caddy.Context) error {
 			return err
 		}
 	}
-	m.stripper, m.folded = chatroom.NewStripper(o.Identity), foldPath(m.Path)
+	m.folded = foldPath(m.Path)
+	if m.stripper, err = m.newStripper(o.Identity); err != nil {
+		return err
+	}
 	if m.endpoint, err = methods.New(o); err != nil {
 		return err
 	}
@@ -144,6 +153,10 @@ func (m *Methods) options(repl *caddy.Replacer) (methods.Options, error) {
 	return o, err
 }
 
+func (m *Methods) newStripper(h chatroom.IdentityHeaders) (*chatroom.Stripper, error) {
+	return chatroom.NewStripper(h, chatroom.StripRules{Strip: m.Strip, Keep: m.Keep})
+}
+
 // needUpstream returns an option that only matters with an upstream, or with one that is reached over TLS, and what to say.
 func (m *Methods) needUpstream() (option string, err error) {
 	for _, set := range []struct {
@@ -152,6 +165,8 @@ func (m *Methods) needUpstream() (option string, err error) {
 	}{
 		{"upstream_ca", m.UpstreamCA != ""},
 		{"identity", m.Identity != nil},
+		{"strip", len(m.Strip) > 0},
+		{"keep", len(m.Keep) > 0},
 		{"handshake_timeout", m.HandshakeTimeout != 0},
 		{"upstream_rate", m.UpstreamRate != ""},
 		{"max_reply", m.MaxReply != 0},
@@ -264,7 +279,13 @@ func (m *Methods) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		methodsFail(w, http.StatusTooManyRequests, methods.RateLimited)
 		return nil
 	}
-	peer := methods.Peer{Client: client, Header: m.forUpstream(r), Target: m.target(r.URL), Host: r.Host}
+	header, ref := m.forUpstream(r)
+	if ref != nil {
+		m.endpoint.Dismiss(client.Addr)
+		methodsFail(w, ref.Status, methods.BadRequest)
+		return nil
+	}
+	peer := methods.Peer{Client: client, Header: header, Target: m.target(r.URL), Host: r.Host}
 	prepareAnswer(h, r, chatroom.Credential{}, nil)
 	conn, early, err := hijack(w)
 	if err != nil {
@@ -288,10 +309,12 @@ func (m *Methods) target(u *url.URL) string {
 }
 
 // forUpstream returns what an upstream is told of the client's request: no credentials, no claims, and where it is from.
-func (m *Methods) forUpstream(r *http.Request) http.Header {
+func (m *Methods) forUpstream(r *http.Request) (http.Header, *chatroom.Refusal) {
 	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
 	h := r.Header.Clone()
-	m.stripper.Strip(h, trusted)
+	if ref := m.stripper.Strip(h, trusted); ref != nil {
+		return nil, ref
+	}
 	for _, name := range []string{"Authorization", "Cookie"} {
 		h.Del(name)
 	}
@@ -311,7 +334,7 @@ func (m *Methods) forUpstream(r *http.Request) http.Header {
 			h[name] = []string{value}
 		}
 	}
-	return h
+	return h, nil
 }
 
 // methodsFail answers what never became a connection, in the manner of methods.txt.

@@ -24,7 +24,9 @@ func methodsOf(t *testing.T, m Methods) *Methods {
 		t.Fatal(err)
 	}
 	m.app, m.logger = &App{users: 1, service: new(authcore.Service)}, zap.NewNop()
-	m.stripper = chatroom.NewStripper(o.Identity)
+	if m.stripper, err = m.newStripper(o.Identity); err != nil {
+		t.Fatal(err)
+	}
 	if m.endpoint, err = methods.New(o); err != nil {
 		t.Fatal(err)
 	}
@@ -61,8 +63,11 @@ func TestMethodsRefuses(t *testing.T) {
 			r.Method, r.ProtoMajor, r.ProtoMinor, r.Proto = http.MethodConnect, 3, 0, "websocket"
 			r.Header = http.Header{"Sec-Websocket-Version": {"13"}}
 		}, 501},
-		"an ordinary GET of HTTP/2": {func(r *http.Request) { r.ProtoMajor, r.ProtoMinor, r.Header = 2, 0, http.Header{} }, 426},
-		"another page's":            {func(r *http.Request) { r.Header.Set("Origin", "https://evil.example.com") }, 403},
+		"an ordinary GET of HTTP/2":             {func(r *http.Request) { r.ProtoMajor, r.ProtoMinor, r.Header = 2, 0, http.Header{} }, 426},
+		"another page's":                        {func(r *http.Request) { r.Header.Set("Origin", "https://evil.example.com") }, 403},
+		"a claim in disguise":                   {func(r *http.Request) { r.Header["Remote~user"] = []string{"admin"} }, 400},
+		"a credential in disguise":              {func(r *http.Request) { r.Header["Cookie!"] = []string{"sid=1"} }, 400},
+		"a header of the handshake in disguise": {func(r *http.Request) { r.Header["Sec+websocket+key"] = []string{"x"} }, 400},
 		"two origins": {func(r *http.Request) {
 			r.Header["Origin"] = []string{"https://app.example.com", "https://app.example.com"}
 		}, 403},
@@ -108,7 +113,10 @@ func TestMethodsForUpstream(t *testing.T) {
 		} {
 			r.Header[name] = []string{value}
 		}
-		h := m.forUpstream(r)
+		h, ref := m.forUpstream(r)
+		if ref != nil {
+			t.Fatal(ref)
+		}
 		want["Remote-User"], want["X_chat_who"], want["Authorization"], want["Cookie"], want["Accept-Language"] = "", "", "", "", "de"
 		for name, value := range want {
 			if got := strings.Join(h[name], "|"); got != value {

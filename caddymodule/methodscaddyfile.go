@@ -73,6 +73,8 @@ func onePath(matcher caddy.ModuleMap) string {
 //	        id           Remote-Id | off
 //	        access       Remote-Access | off
 //	    }
+//	    strip             <names...> # one that ends in * is all that begin so
+//	    keep              <names...>
 //	}
 func (m *Methods) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
@@ -94,12 +96,24 @@ func (m *Methods) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if hasPlaceholder(m.Upstream) { // resolved when it is used
 			probe.Upstream = ""
 		}
-		if _, err := probe.options(caddy.NewReplacer()); err != nil {
+		o, err := probe.options(caddy.NewReplacer())
+		if err == nil {
+			probe.Keep = nil // which may come before the names of the identity
+			_, err = probe.newStripper(o.Identity)
+		}
+		if err != nil {
 			return d.WrapErr(err)
 		}
 	}
 	if option, err := m.needUpstream(); err != nil {
 		return syntax.At(at[option], err)
+	}
+	identity, err := identityHeaders(m.Identity)
+	if err == nil {
+		_, err = m.newStripper(identity)
+	}
+	if err != nil {
+		return syntax.At(at["keep"], err)
 	}
 	return nil
 }
@@ -137,9 +151,13 @@ func (m *Methods) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		return syntax.One(d, &m.UpstreamCA)
 	case "identity":
 		return identityBlock(d, &m.Identity)
+	case "strip":
+		return headerNames(d, &m.Strip)
+	case "keep":
+		return headerNames(d, &m.Keep)
 	}
 	return d.Errf("unknown option %q of chatgate_methods; there are require_invites, origins, max_message, rate, in_flight, "+
-		"login_timeout, per_address, per_account, upstream, upstream_ca, upstream_rate, max_reply, handshake_timeout and identity", option)
+		"login_timeout, per_address, per_account, upstream, upstream_ca, upstream_rate, max_reply, handshake_timeout, identity, strip and keep", option)
 }
 
 // sizeArg reads a size in bytes.

@@ -41,6 +41,12 @@ type Proxy struct {
 	Query string `json:"query,omitempty"`
 	// The headers that tell the upstream who is asking. A field that is "off" is not told.
 	Identity *chatroom.IdentityHeaders `json:"identity,omitempty"`
+	// Headers that are removed from every request, beside those that could be taken for an identity. A name that ends in *
+	// is every name that begins so.
+	Strip []string `json:"strip,omitempty"`
+	// Headers that clients may send although they could be taken for an identity, such as X-User-Id. They count before
+	// strip, and a name that ends in * is every name that begins so.
+	Keep []string `json:"keep,omitempty"`
 	// The largest message of a WebSocket, in bytes; -1 means any. Default: 16 MiB.
 	MaxMessage int64 `json:"max_message,omitempty"`
 	// How long an upstream may take to answer a WebSocket handshake. Default: 10s.
@@ -156,8 +162,8 @@ func (p *Proxy) check() error {
 	if p.headers, err = identityHeaders(p.Identity); err != nil {
 		return err
 	}
-	p.stripper = chatroom.NewStripper(p.headers)
-	return nil
+	p.stripper, err = chatroom.NewStripper(p.headers, chatroom.StripRules{Strip: p.Strip, Keep: p.Keep})
+	return err
 }
 
 // handshakeKey is the context key of a [handshake].
@@ -215,7 +221,10 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 		return nil
 	}
 	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
-	p.stripper.Strip(r.Header, trusted)
+	if ref := p.stripper.Strip(r.Header, trusted); ref != nil {
+		p.refuse(w, ref)
+		return nil
+	}
 	r = r.WithContext(context.WithValue(r.Context(), handshakeKey{}, hs))
 	err = p.ReverseProxy.ServeHTTP(&gateWriter{w, hs}, r, next)
 	switch {

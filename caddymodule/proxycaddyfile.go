@@ -3,7 +3,6 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -50,6 +49,8 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	        id           Remote-Id | off
 //	        access       Remote-Access | off
 //	    }
+//	    strip             <names...> # one that ends in * is all that begin so
+//	    keep              <names...>
 //	    # and whatever reverse_proxy takes
 //	}
 //
@@ -57,19 +58,18 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	seen := make(syntax.Once)
-	var origins caddyfile.Token
+	at := make(map[string]caddyfile.Token)
 	rest, err := syntax.TakeOut(d.NextSegment(), ownOptions, func(d *caddyfile.Dispenser, option string) error {
 		if err := seen.See(d); err != nil {
 			return err
 		}
-		if option == "origins" {
-			origins = d.Token()
-		}
+		at[option] = d.Token()
 		if err := p.unmarshalOption(d, option); err != nil {
 			return err
 		}
 		probe := *p
 		probe.Origins = nil // which may come before the cookie
+		probe.Keep = nil    // which may come before the names of the identity
 		if err := probe.check(); err != nil {
 			return d.WrapErr(err)
 		}
@@ -79,8 +79,13 @@ func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return err
 	}
 	probe := *p
+	probe.Origins = nil
 	if err := probe.check(); err != nil {
-		return syntax.At(origins, err)
+		return syntax.At(at["keep"], err)
+	}
+	probe = *p
+	if err := probe.check(); err != nil {
+		return syntax.At(at["origins"], err)
 	}
 	p.ReverseProxy = new(reverseproxy.Handler)
 	if err := p.ReverseProxy.UnmarshalCaddyfile(caddyfile.NewDispenser(rest)); err != nil {
@@ -93,7 +98,7 @@ func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 // ownOptions are ours; every other one is reverse_proxy's.
-var ownOptions = []string{"anonymous", "bad_token", "expiry", "cookie", "origins", "query", "max_message", "handshake_timeout", "identity"}
+var ownOptions = []string{"anonymous", "bad_token", "expiry", "cookie", "origins", "query", "max_message", "handshake_timeout", "identity", "strip", "keep"}
 
 func (p *Proxy) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	switch option {
@@ -117,6 +122,19 @@ func (p *Proxy) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		return syntax.Duration(d, &p.HandshakeTimeout)
 	case "identity":
 		return identityBlock(d, &p.Identity)
+	case "strip":
+		return headerNames(d, &p.Strip)
+	case "keep":
+		return headerNames(d, &p.Keep)
+	}
+	return nil
+}
+
+// headerNames reads names of headers, or beginnings of them.
+func headerNames(d *caddyfile.Dispenser, dst *[]string) error {
+	option := d.Val()
+	if *dst = d.RemainingArgs(); len(*dst) == 0 {
+		return d.Errf("%s takes at least one name of a header, such as X-Chat-Role, or X-Chat-* for all that begin so", option)
 	}
 	return nil
 }
@@ -182,7 +200,7 @@ func identityHeaders(c *chatroom.IdentityHeaders) (chatroom.IdentityHeaders, err
 	if c == nil {
 		return out, nil
 	}
-	told := make(map[string]string) // field by name
+	told := make(map[string]string) // field by folded name
 	for _, f := range []struct {
 		field      string
 		configured string
@@ -204,11 +222,11 @@ func identityHeaders(c *chatroom.IdentityHeaders) (chatroom.IdentityHeaders, err
 		if err := checkIdentityHeader(f.field, *f.use); err != nil {
 			return out, err
 		}
-		low := strings.ToLower(*f.use)
-		if other, ok := told[low]; ok {
+		folded := chatroom.FoldName(*f.use)
+		if other, ok := told[folded]; ok {
 			return out, fmt.Errorf("identity %s: %q is the name of %s already; give each its own, or turn one off", f.field, *f.use, other)
 		}
-		told[low] = f.field
+		told[folded] = f.field
 	}
 	return out, nil
 }
@@ -220,15 +238,8 @@ func checkIdentityHeader(field, name string) error {
 	if !httpguts.ValidHeaderFieldName(name) {
 		return fmt.Errorf("identity %s: %q is no name of a header, such as Remote-User", field, name)
 	}
-	if forbiddenIdentity[strings.ToLower(name)] {
+	if chatroom.Reserved(name) {
 		return fmt.Errorf("identity %s: %q means something else; take a name of its own, such as Remote-User", field, name)
 	}
 	return nil
-}
-
-// forbiddenIdentity are headers that mean something to HTTP or to the handshake.
-var forbiddenIdentity = map[string]bool{
-	"host": true, "connection": true, "upgrade": true, "content-length": true, "transfer-encoding": true, "te": true,
-	"trailer": true, "origin": true, "cookie": true, "authorization": true, "sec-websocket-key": true,
-	"sec-websocket-protocol": true, "sec-websocket-version": true, "sec-websocket-extensions": true, "sec-websocket-accept": true,
 }

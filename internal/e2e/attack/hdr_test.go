@@ -177,6 +177,34 @@ http://{{HTTP}} {
 	})
 }
 
+// A byte that only some servers fold makes a name that only some servers take for an identity or a credential.
+func TestHDR02OddBytes(t *testing.T) {
+	c := theChat(t)
+	for _, name := range []string{"Remote-User", "Remote-Access", "X-Gw-User", "X-Forwarded-User", "SM-User", "Cookie", "Authorization", "Sec-WebSocket-Key", "Transfer-Encoding", "Connection"} {
+		for _, b := range []byte("~!#$%&'*+^`|") {
+			for _, line := range []string{strings.ReplaceAll(name, "-", string(b)) + string(b), string(b) + name, name[:3] + string(b) + name[3:]} {
+				n := c.up.count()
+				for _, token := range []string{"", c.alice} {
+					lines := []string{line + ": " + forged}
+					if token != "" {
+						lines = append(lines, bearer(token))
+					}
+					if resp, body := c.get("/odd/x", lines...); resp.StatusCode != http.StatusBadRequest {
+						t.Errorf("%s: %s %s", line, resp.Status, body)
+					}
+					r := c.dial()
+					r.Send(gatetest.Handshake(c.HTTP, "/odd/x", lines...))
+					if resp, body := r.Response(); resp.StatusCode != http.StatusBadRequest {
+						t.Errorf("handshake with %s: %s %s", line, resp.Status, body)
+					}
+					r.Close()
+				}
+				c.up.untouched(t, n)
+			}
+		}
+	}
+}
+
 func TestHDR03ConnectionTokens(t *testing.T) {
 	c := theChat(t)
 	names := []string{"Remote-User", "Remote-Access", "remote-access", "Remote_Access", "X-Gw-User", "Authorization", "Cookie", "Origin", "Sec-WebSocket-Key", "Host", "content-length", "\"close\"", "close;x"}
@@ -482,6 +510,8 @@ func TestHDR06Trailers(t *testing.T) {
 	c := theChat(t)
 	for _, announced := range [][]string{
 		{"Trailer: Remote-User, X-Gw-User, X-Note"},
+		{"Trailer: Remote~User, X!Gw!User, X-Note"},
+		{"Trailer-: Remote-User, X-Gw-User, X-Note"},
 		{"Trailer: Remote-User", "Trailer: X-Gw-User, X-Note", "TE: trailers", "Connection: te"},
 		nil,
 	} {
@@ -489,7 +519,7 @@ func TestHDR06Trailers(t *testing.T) {
 			n := c.up.count()
 			r := c.dial()
 			r.Send(request("POST", "/x", c.HTTP, append([]string{bearer(c.alice), "Transfer-Encoding: chunked"}, announced...)...) +
-				"5\r\nhello\r\n0\r\nRemote-User: " + forged + "\r\nX-Gw-User: " + forged + "\r\nX-Note: " + forged + "\r\n\r\n")
+				"5\r\nhello\r\n0\r\nRemote-User: " + forged + "\r\nRemote~User: " + forged + "\r\nX-Gw-User: " + forged + "\r\nX-Note: " + forged + "\r\n\r\n")
 			if resp, body := r.TryStatus(); resp != http.StatusOK && !(announced == nil && resp == http.StatusBadRequest) {
 				t.Fatalf("%d %s", resp, body)
 			}

@@ -13,7 +13,9 @@ import (
 
 func init() {
 	httpcaddyfile.RegisterHandlerDirective("chatgate_accounts", parseAccounts)
-	httpcaddyfile.RegisterDirectiveOrder("chatgate_accounts", httpcaddyfile.Before, "reverse_proxy")
+	// It answers its own endpoints and nothing else, so that a page in a handle block, even one for every path, must not
+	// hide them; but what asks for a password comes first.
+	httpcaddyfile.RegisterDirectiveOrder("chatgate_accounts", httpcaddyfile.Before, "invoke")
 }
 
 func parseAccounts(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {

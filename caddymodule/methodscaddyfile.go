@@ -15,7 +15,7 @@ import (
 
 func init() {
 	httpcaddyfile.RegisterDirective("chatgate_methods", parseMethods)
-	httpcaddyfile.RegisterDirectiveOrder("chatgate_methods", httpcaddyfile.Before, "reverse_proxy")
+	httpcaddyfile.RegisterDirectiveOrder("chatgate_methods", httpcaddyfile.Before, "invoke") // as chatgate_accounts, and for its reasons
 }
 
 // methodsPath is where the endpoint is if nothing is said.

@@ -76,6 +76,8 @@ type App struct {
 	sms    *texter.Options // nil where there are no text messages; it holds secrets
 	invite firstInvite
 	logger *zap.Logger
+	ctx    caddy.Context // for the checks
+	gates  gates
 
 	mu      sync.Mutex
 	holder  *stateHolder
@@ -99,7 +101,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision resolves placeholders and takes hold of the state; it opens nothing, since a configuration that is only
 // validated is provisioned too.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.logger, a.httpLog = ctx.Logger(), ctx.Logger(httpModule{})
+	a.logger, a.httpLog, a.ctx = ctx.Logger(), ctx.Logger(httpModule{}), ctx
 	if err := a.resolve(caddy.NewReplacer()); err != nil {
 		return err
 	}

@@ -112,6 +112,9 @@ func (m *Methods) Provision(ctx caddy.Context) error {
 	if m.stripper, err = m.newStripper(o.Identity); err != nil {
 		return err
 	}
+	if o.Upstream != nil {
+		m.app.Guard("chatgate_methods", o.Upstream.Scheme+"://"+o.Upstream.Host)
+	}
 	if m.endpoint, err = methods.New(o); err != nil {
 		return err
 	}

@@ -109,6 +109,7 @@ func (p *Proxy) Provision(ctx caddy.Context) error {
 		return err
 	}
 	p.ReverseProxy.LoadBalancing.SelectionPolicy = countingPolicy(p.ReverseProxy.LoadBalancing.SelectionPolicy)
+	p.app.Guard("chatgate_proxy", upstreamsOf(p.ReverseProxy)...)
 	return nil
 }
 

@@ -119,8 +119,9 @@ func (s *Stripper) add(rules StripRules) error {
 // parseRule returns the name of a rule, and whether it is that of all which begin so.
 func parseRule(option, rule string) (name string, begins bool, err error) {
 	name, begins = strings.CutSuffix(rule, "*")
+	folded, _, odd := appendFolded(nil, name)
 	switch {
-	case !httpguts.ValidHeaderFieldName(name) || FoldName(name) == "" || strings.ContainsFunc(name, func(c rune) bool { return isOdd(byte(c)) }):
+	case !httpguts.ValidHeaderFieldName(name) || len(folded) == 0 || odd:
 		return "", false, fmt.Errorf("%s: %q is not a name of a header; write X-Chat-Role, or X-Chat-* for all that begin so", option, rule)
 	case !begins && Reserved(name):
 		return "", false, fmt.Errorf("%s: %q belongs to HTTP or the handshake and always passes; to change what the upstream is sent, use header_up", option, rule)

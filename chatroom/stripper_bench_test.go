@@ -30,7 +30,9 @@ func BenchmarkStrip(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				maps.Copy(h, more)
-				s.Strip(h, false)
+				if ref := s.Strip(h, false); ref != nil {
+					b.Fatal(ref)
+				}
 			}
 		})
 	}

@@ -68,6 +68,11 @@ type app interface {
 	Hold() (release func())
 }
 
+// guard is the part of the chatgate app that looks for other ways to an upstream.
+type guard interface {
+	Guard(handler string, upstreams ...string)
+}
+
 // Values of options.
 const (
 	anonymousRefuse = "refuse"
@@ -100,6 +105,11 @@ func (l *Line) Provision(ctx caddy.Context) error {
 		announce(ctx, protocolIRC)
 	} else {
 		announce(ctx, "")
+	}
+	if g, ok := a.(guard); ok && l.Proxy != nil {
+		for _, u := range l.Proxy.Upstreams {
+			g.Guard("chatgate_line", u.Dial...)
+		}
 	}
 	return nil
 }

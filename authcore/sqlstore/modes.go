@@ -20,12 +20,8 @@ func guardFiles(path string) (warnings []string, err error) {
 	if runtime.GOOS == "windows" { // modes say nothing there
 		return nil, nil
 	}
-	dirWarning, err := guardDirectory(filepath.Dir(path))
-	if err != nil {
+	if warnings, err = guardDirectory(filepath.Dir(path)); err != nil {
 		return nil, err
-	}
-	if dirWarning != "" {
-		warnings = append(warnings, dirWarning)
 	}
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 		warning, err := makePrivate(path + suffix)
@@ -63,26 +59,27 @@ func makePrivate(file string) (warning string, err error) {
 	return fmt.Sprintf("other users could use %s (mode %04o), which holds password hashes and signing keys; it is private now", file, mode.Perm()), nil
 }
 
-// guardDirectory judges the directory of the database, and those above it.
-func guardDirectory(dir string) (warning string, err error) {
-	own := dir
-	for {
+// guardDirectory judges the directory of the database, and those above it. Who may write to one of those can put another
+// in its place; but they are often of a container that has no other users, so that is a warning.
+func guardDirectory(dir string) (warnings []string, err error) {
+	for above := false; ; above = true {
 		info, err := os.Stat(dir)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		mode := info.Mode()
-		// Where the sticky bit is set, what is there is safe, but a write-ahead log that is not yet there can be made up.
-		if mode.Perm()&0o002 != 0 && (dir == own || mode&fs.ModeSticky == 0) {
-			return "", fmt.Errorf("every user of this machine may write to the directory %s (mode %04o) and replace the database: chmod o-w %s, or name a path in a directory that is not there yet, which is then made private",
+		switch everybody, group := mode.Perm()&0o002 != 0, mode.Perm()&0o020 != 0; {
+		case !above && everybody: // the sticky bit keeps a file, but a write-ahead log that is not yet there can be made up
+			return nil, fmt.Errorf("every user of this machine may write to the directory %s (mode %04o) and replace the database: chmod o-w %s, or name a path in a directory that is not there yet, which is then made private",
 				dir, mode.Perm(), dir)
-		}
-		if mode.Perm()&0o020 != 0 && dir == own {
-			warning = fmt.Sprintf("the group of the directory %s may write to it (mode %04o) and replace the database; if that is not wanted: chmod g-w %s", dir, mode.Perm(), dir)
+		case above && everybody && mode&fs.ModeSticky == 0:
+			warnings = append(warnings, fmt.Sprintf("every user of this machine may write to %s (mode %04o), above the database, and replace it; if there are others: chmod o-w %s", dir, mode.Perm(), dir))
+		case !above && group:
+			warnings = append(warnings, fmt.Sprintf("the group of the directory %s may write to it (mode %04o) and replace the database; if that is not wanted: chmod g-w %s", dir, mode.Perm(), dir))
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return warning, nil
+			return warnings, nil
 		}
 		dir = parent
 	}

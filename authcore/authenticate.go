@@ -41,7 +41,7 @@ func (s *Service) prove(ctx context.Context, token UnverifiedToken) (proven, err
 	case k.session.Account != account:
 		return proven{}, errOthersAccount
 	case c.Generation < k.session.Generation-1:
-		return proven{}, badToken(errors.New("superseded by a refresh"))
+		return proven{}, stale("superseded by a refresh")
 	case k.session.over(now, time.UnixMilli(e.lastSeen.Load())):
 		return proven{}, errSessionOver
 	}

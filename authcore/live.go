@@ -141,7 +141,7 @@ func (l *Live) believes(k *knownSession) bool {
 
 type sessionLoader func(ctx context.Context) (Session, Account, error)
 
-var errOthersAccount = badToken(errors.New("the session belongs to another account"))
+var errOthersAccount = stale("the session belongs to another account")
 
 // lookup returns the session and what is known of it, asking load only if that cannot be believed. The entry is in place
 // before load runs, so that an end that races the look-up finds something to mark. A session that turns out to be over

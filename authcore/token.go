@@ -116,6 +116,20 @@ func badToken(why error) *Error {
 	return &Error{Kind: KindBadToken, Msg: "the token is not valid", Err: why}
 }
 
+// staleToken marks what is wrong with a token whose signature is ours.
+type staleToken struct{ why error }
+
+func (e staleToken) Error() string { return e.why.Error() }
+
+func stale(why string) *Error { return badToken(staleToken{errors.New(why)}) }
+
+// WasOurs reports whether an error of [Service.Authenticate] is about a token that was good once, and not about something
+// that never was a token of this service.
+func WasOurs(err error) bool {
+	_, ok := errors.AsType[staleToken](err)
+	return ok || KindOf(err) == KindSessionOver
+}
+
 // check proves the signature and every claim that needs no store, or returns KindBadToken. Tokens that passed before
 // are remembered by their SHA-256, so that a client that reconnects costs no signature check; what depends on the
 // clock is checked each time.
@@ -148,7 +162,7 @@ func (t *tokens) checkAll(ctx context.Context, token UnverifiedToken, expired bo
 		if seen {
 			t.verified.Remove(sum)
 		}
-		return nil, badToken(err)
+		return nil, badToken(staleToken{err})
 	}
 	if !seen {
 		t.verified.Add(sum, c)
@@ -199,11 +213,11 @@ func (t *tokens) prove(ctx context.Context, token string) (*claims, error) {
 	}
 	switch {
 	case c.Issuer != t.issuer:
-		return nil, badToken(errors.New("another issuer"))
+		return nil, stale("another issuer")
 	case c.Audience != t.audience:
-		return nil, badToken(errors.New("another audience"))
+		return nil, stale("another audience")
 	case c.Subject == "" || c.Session == "" || c.ID == "" || c.Name == "" || c.Generation < 1 || c.Generation > maxGeneration:
-		return nil, badToken(errors.New("a required claim is missing or out of range"))
+		return nil, stale("a required claim is missing or out of range")
 	}
 	c.keyID = h.KeyID
 	return &c, nil

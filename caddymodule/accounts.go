@@ -224,8 +224,13 @@ func (a *Accounts) serve(ctx context.Context, rt route, c *call) (reply, error) 
 	c.service = service
 	// 7. Who is calling, as far as the connection tells.
 	c.client = clientOf(c.r, a.dialect.name())
-	// 8. Who is calling, proven.
+	// 8. Who is calling, proven. A cookie is looked at only where nothing was chosen.
 	if rt.proof != byAnybody {
+		if name := a.dialect.cookie(); name != "" && len(c.r.Header["Authorization"]) == 0 {
+			if err := siftCookies(ctx, c, name); err != nil {
+				return reply{}, err
+			}
+		}
 		if c.token, err = a.dialect.token(c.r); err != nil {
 			return reply{}, err
 		}

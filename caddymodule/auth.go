@@ -18,6 +18,7 @@ func (auth) tokenLifetime() time.Duration { return time.Hour }
 func (auth) bodies() bodies               { return jsonOnly }
 func (auth) answers() answers             { return authAnswers }
 func (auth) otherOrigin() answer          { return answer{} }
+func (auth) cookie() string               { return "" }
 
 func (auth) token(r *http.Request) (authcore.UnverifiedToken, error) { return bearerToken(r) }
 

@@ -25,6 +25,8 @@ type dialect interface {
 	tokenLifetime() time.Duration
 	routes() []route
 	bodies() bodies
+	// cookie is the name of the one that a session may be in; empty: none.
+	cookie() string
 	// token returns what a request bears that may be a token.
 	token(*http.Request) (authcore.UnverifiedToken, error)
 	// answers has one for every kind of error.

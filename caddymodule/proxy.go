@@ -195,8 +195,19 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 		p.refuse(w, ref)
 		return nil
 	}
+	service, done, err := p.app.Service(r.Context())
+	if err == nil {
+		defer done()
+	}
+	rules := p.rules
+	if p.Cookie != "" && err == nil {
+		rules.Judge = func(token authcore.UnverifiedToken) chatroom.Standing {
+			standing, _ := standingOf(r.Context(), service, token) // asked again below
+			return standing
+		}
+	}
 	query := r.URL.RawQuery
-	cred, ref := p.rules.Take(r, class)
+	cred, ref := rules.Take(r, class)
 	if ref != nil {
 		p.refuse(w, ref)
 		return nil
@@ -207,12 +218,16 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 			r.RequestURI += "?" + r.URL.RawQuery
 		}
 	}
-	service, done, err := p.app.Service(r.Context())
 	if err != nil {
 		p.fail(w, r, &authcore.Error{Kind: authcore.KindUnavailable, Msg: "service temporarily unavailable", Err: err, RetryAfter: 5 * time.Second})
 		return nil
 	}
-	defer done()
+	if cred.Stale {
+		takeAwayFrom(w, r, p.Cookie)
+	}
+	if cred.Over {
+		return p.acceptAndClose(w, r, cred)
+	}
 	hs := &handshake{websocket: class == chatroom.WebSocket}
 	if err := p.admit(r, service, cred, hs); err != nil {
 		if kind := authcore.KindOf(err); hs.websocket && p.BadToken == badTokenClose && (kind == authcore.KindBadToken || kind == authcore.KindSessionOver) {

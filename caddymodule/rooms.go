@@ -18,6 +18,7 @@ func (rooms) tokenLifetime() time.Duration { return 0 }
 func (rooms) bodies() bodies               { return jsonAsAnything }
 func (rooms) answers() answers             { return roomsAnswers }
 func (rooms) otherOrigin() answer          { return answer{} }
+func (rooms) cookie() string               { return "" }
 
 func (rooms) token(r *http.Request) (authcore.UnverifiedToken, error) { return bearerToken(r) }
 

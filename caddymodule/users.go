@@ -17,6 +17,7 @@ func (users) options() []string            { return []string{"login_creates_user
 func (users) tokenLifetime() time.Duration { return 0 }
 func (users) bodies() bodies               { return jsonOrForm }
 func (users) answers() answers             { return usersAnswers }
+func (users) cookie() string               { return ssid }
 func (users) wrongMethod() answer {
 	return answer{status: http.StatusMethodNotAllowed, code: "INVALID_METHOD"}
 }

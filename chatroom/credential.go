@@ -15,17 +15,31 @@ type CredentialRules struct {
 	Cookie  string   // name of a cookie; empty means none. It counts only with an Origin that may use it.
 	Query   string   // name of a query parameter; empty means none
 	Origins []string // that may use the cookie beside the request's own, as scheme://host[:port]
+	// Judge says what a token in the cookie is worth, which nobody chose to send; nil: as much as any.
+	Judge func(authcore.UnverifiedToken) Standing
 }
+
+// Standing is what a token in a cookie is worth.
+type Standing uint8
+
+// The standings.
+const (
+	Living  Standing = iota // it counts, or what it is worth cannot be told now
+	Over                    // it was good once
+	Foreign                 // it never was one of ours
+)
 
 // Credential is the token that came with a request, unverified, and what to do about where it was.
 type Credential struct {
 	Token  authcore.UnverifiedToken // empty: a visitor
 	Answer string                   // subprotocol to answer with when the upstream chooses none
+	Stale  bool                     // there is no token, but a cookie that holds nothing good, to be taken away
+	Over   bool                     // and it is a WebSocket whose page is to learn that its session has ended
 }
 
 // Take finds the token of a request and removes it, so that it goes no further. Where a token is offered in several
-// places they must agree; a cookie counts only where nothing else is offered, and only for a WebSocket or unsafe
-// method with an Origin that may use it.
+// places they must agree; a cookie is looked at only where nothing else is offered, counts only if it is worth something,
+// and for a WebSocket or unsafe method only with an Origin that may use it.
 func (c CredentialRules) Take(r *http.Request, class Class) (Credential, *Refusal) {
 	var cred Credential
 	found := func(token string) *Refusal {
@@ -80,18 +94,49 @@ func (c CredentialRules) Take(r *http.Request, class Class) (Credential, *Refusa
 		}
 	}
 	if c.Cookie != "" {
-		token, ref := takeCookie(r.Header, c.Cookie)
-		if ref != nil {
+		if offered := takeCookie(r.Header, c.Cookie); cred.Token == "" && len(offered) > 0 {
+			ref := c.judge(r, class, offered, &cred)
 			return cred, ref
-		}
-		if token != "" && cred.Token == "" {
-			if (class == WebSocket || !safeMethod(r.Method)) && !c.originMayUseCookie(r) {
-				return cred, refuse(http.StatusForbidden, "this origin may not use the cookie")
-			}
-			cred.Token = authcore.UnverifiedToken(token)
 		}
 	}
 	return cred, nil
+}
+
+// maxCookies is how many cookies of the name are looked at. There is more than one only where a neighbouring path or domain
+// has its own, or plants one.
+const maxCookies = 8
+
+// judge finds the token among those in the cookie. What holds nothing good stands in nobody's way.
+func (c CredentialRules) judge(r *http.Request, class Class, offered []string, cred *Credential) *Refusal {
+	risky := class == WebSocket || !safeMethod(r.Method)
+	over := false
+	var living []string
+	for _, token := range offered[:min(len(offered), maxCookies)] {
+		standing := Living
+		if c.Judge != nil {
+			standing = c.Judge(authcore.UnverifiedToken(token))
+		}
+		switch standing {
+		case Living:
+			living = append(living, token)
+		case Over:
+			over = true
+		case Foreign:
+		}
+	}
+	switch {
+	case len(living) > 1 && risky:
+		return refuse(http.StatusBadRequest, "the session cookie is there twice, with different values")
+	case len(living) > 1: // which of them was planted, nobody can tell, so none counts
+	case len(living) == 0:
+		cred.Stale = true
+		cred.Over = over && class == WebSocket && c.originMayUseCookie(r)
+	case risky && !c.originMayUseCookie(r):
+		return refuse(http.StatusForbidden, "this origin may not use the cookie")
+	default:
+		cred.Token = authcore.UnverifiedToken(living[0])
+	}
+	return nil
 }
 
 func safeMethod(m string) bool {
@@ -146,29 +191,32 @@ func takeQuery(u *url.URL, name string) (string, *Refusal) {
 	return token, nil
 }
 
-// takeCookie removes every cookie of that name and leaves the others as they were sent.
-func takeCookie(h http.Header, name string) (string, *Refusal) {
+// takeCookie removes every cookie of that name, and returns what is in them, each value once.
+func takeCookie(h http.Header, name string) (values []string) {
+	FilterCookies(h, name, func(v string) bool {
+		if v != "" && !slices.Contains(values, v) {
+			values = append(values, v)
+		}
+		return false
+	})
+	return values
+}
+
+// FilterCookies removes the cookies of a name whose value is not to be kept, and leaves the others as they were sent.
+func FilterCookies(h http.Header, name string, keep func(value string) bool) {
 	lines := h["Cookie"]
 	if len(lines) == 0 {
-		return "", nil
+		return
 	}
-	var token string
 	var kept []string
 	for _, line := range lines {
 		for part := range strings.SplitSeq(line, ";") {
 			part = textTrim(part)
 			k, v, _ := strings.Cut(part, "=")
-			if textTrim(k) != name {
-				if part != "" {
-					kept = append(kept, part)
-				}
+			if textTrim(k) == name && !keep(strings.Trim(textTrim(v), `"`)) || part == "" {
 				continue
 			}
-			v = strings.Trim(textTrim(v), `"`)
-			if token != "" && token != v {
-				return "", refuse(http.StatusBadRequest, "the session cookie is there twice, with different values")
-			}
-			token = v
+			kept = append(kept, part)
 		}
 	}
 	if len(kept) == 0 {
@@ -176,7 +224,6 @@ func takeCookie(h http.Header, name string) (string, *Refusal) {
 	} else {
 		h["Cookie"] = []string{strings.Join(kept, "; ")}
 	}
-	return token, nil
 }
 
 // originMayUseCookie compares the one Origin with the request's own and the configured ones, exactly.

@@ -68,7 +68,10 @@ func TestTakeCredential(t *testing.T) {
 		"cookie of a POST":                 {plain: true, method: http.MethodPost, header: http.Header{"Cookie": {"session=" + a}}, want: want{status: 403}},
 		"cookie of a POST of ours":         {plain: true, method: http.MethodPost, header: http.Header{"Cookie": {"session=" + a}, "Origin": {"http://chat.example"}}, want: want{token: a}},
 		"cookie among others":              {plain: true, header: http.Header{"Cookie": {`x="1"; session="` + a + `"`, "y=2;session = " + a}}, want: want{token: a, header: http.Header{"Cookie": {`x="1"; y=2`}}}},
-		"two cookies":                      {plain: true, header: http.Header{"Cookie": {"session=" + a + "; session=" + b}}, want: want{status: 400}},
+		"two cookies, to look":             {plain: true, header: http.Header{"Cookie": {"session=" + a + "; session=" + b}}, want: want{}},
+		"two cookies, to change something": {plain: true, method: http.MethodPost, header: http.Header{"Cookie": {"session=" + a + "; session=" + b}, "Origin": {"http://chat.example"}}, want: want{status: 400}},
+		"two cookies of a WebSocket":       {header: http.Header{"Cookie": {"session=" + a + "; session=" + b}, "Origin": {"http://chat.example"}}, want: want{status: 400}},
+		"two cookies beside a Bearer":      {header: http.Header{"Cookie": {"session=" + a + "; session=" + b}, "Authorization": {"Bearer " + b}}, want: want{token: b}},
 		"another token beside the cookie":  {header: http.Header{"Cookie": {"session=" + a}, "Authorization": {"Bearer " + b}}, want: want{token: b}},
 		"a cookie whose name only matches": {plain: true, header: http.Header{"Cookie": {"xsession=1; Session=2"}}, want: want{header: http.Header{"Cookie": {"xsession=1; Session=2"}}}},
 	} {

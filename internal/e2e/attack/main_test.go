@@ -62,6 +62,14 @@ http://{{HTTP}}, https://{{HTTPS}} {
 		cookie ssid
 		origins https://app.example.com
 	}
+	chatgate_proxy /cookie-refuse/* UPSTREAM {
+		cookie ssid
+		anonymous refuse
+	}
+	chatgate_proxy /cookie-allow/* UPSTREAM {
+		cookie ssid
+		anonymous allow
+	}
 	chatgate_proxy /query/* UPSTREAM {
 		query token
 	}

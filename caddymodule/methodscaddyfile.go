@@ -50,9 +50,10 @@ func onePath(matcher caddy.ModuleMap) string {
 	return paths[0]
 }
 
-// UnmarshalCaddyfile reads the directive. Syntax, with the defaults:
+// UnmarshalCaddyfile reads the directive. One path stands for the endpoint, with or without a slash behind it. Syntax, with
+// the defaults:
 //
-//	chatgate_methods [<matcher>] { # default: /ws
+//	chatgate_methods [<path> | <matcher>] { # default: /ws
 //	    require_invites   off | on
 //	    origins           <origins...>
 //	    max_message       64KiB

@@ -6,9 +6,9 @@
 #   ./test.sh quick   form and tests only
 #
 # As root it installs what is missing with apt-get; as anybody else it says what to install. Nothing is left behind but
-# packages, Go's and npm's caches, and one package that is unpacked into ~/.cache/chatgate-test. Once those are full it needs
-# no network: no step asks a registry for anything but the versions that go.mod and go.sum, here and in .ci, and npm's lock
-# file name.
+# packages, Go's and npm's caches, and one package that is unpacked into ~/.cache/chatgate-test. Once it has run to its
+# end it needs no network: no step asks a registry for anything but the versions that go.mod and go.sum, here and in .ci, and
+# npm's lock file name.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 

@@ -9,8 +9,13 @@ import (
 // program shows a code in groups. What cannot be meant is taken off here, for every dialect and before anything is
 // counted. A password is never touched.
 
-// trimClaimed takes the white space off both ends of a name, an address, a number or an id.
-func trimClaimed(claimed string) string { return strings.TrimSpace(claimed) }
+// trimClaimed takes the white space off both ends of a name, an address, a number or an id. A line break is pasted along
+// behind a text; one before it is no slip but an attempt to begin a header.
+func trimClaimed(claimed string) string {
+	return strings.TrimRightFunc(strings.TrimLeftFunc(claimed, func(r rune) bool {
+		return unicode.IsSpace(r) && r != '\r' && r != '\n'
+	}), unicode.IsSpace)
+}
 
 // ungroup takes white space and dashes out of a code, wherever they are.
 func ungroup(code string) string {

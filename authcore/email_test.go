@@ -35,7 +35,7 @@ func TestMSG02ParseEmail(t *testing.T) {
 		{"LF within", "alice@exam\nple.com", ""},
 		{"LF behind", "alice@example.com\n", "alice@example.com"},
 		{"CR LF behind", "alice@example.com\r\n", "alice@example.com"},
-		{"CR LF before", "\r\nalice@example.com", "alice@example.com"},
+		{"CR LF before", "\r\nalice@example.com", ""},
 		{"escaped CR LF", "alice@example.com%0d%0aBcc:eve@example.com", ""},
 		{"list", "alice@example.com,eve@example.com", ""},
 		{"list with semicolon", "alice@example.com;eve@example.com", ""},

@@ -75,6 +75,7 @@ func TestParseUsername(t *testing.T) {
 		{"NUL", "alice\x00", refused},
 		{"line feed after", "alice\n", "alice"},
 		{"line break after", "alice\r\n", "alice"},
+		{"line feed before", "\nalice", refused},
 		{"line feed within", "al\nice", refused},
 		{"carriage return", "alice\r\nbob", refused},
 		{"tab", "al\tice", refused},

@@ -162,7 +162,7 @@ check_form() {
 run_linter() {
 	"${golangci[@]}" version
 	"${golangci[@]}" config verify
-	"${golangci[@]}" run
+	"${golangci[@]}" run --allow-parallel-runners # else it fails beside one in another checkout
 }
 
 # install_clients gets the WebSocket clients that Debian does not have, in the versions of the lock file.

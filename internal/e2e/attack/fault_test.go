@@ -26,6 +26,7 @@ type pool struct {
 	*gatetest.Gateway
 	first, second *recorder
 	silent        *gatetest.Upstream // takes connections and says nothing
+	h2c           *http.Server       // speaks HTTP/2 and takes headers of 4 KiB
 	token         string
 }
 
@@ -69,6 +70,9 @@ http://, https://{{HTTPS}}, https:// {
 			tls_insecure_skip_verify
 		}
 	}
+	chatgate_proxy /h2c/* h2c://H2C {
+		import passive
+	}
 	chatgate_proxy /noted/* FIRST SECOND {
 		import passive
 		header_up X-Note {http.request.uri.query.note}
@@ -78,10 +82,20 @@ http://, https://{{HTTPS}}, https:// {
 
 func newPool(t *testing.T, maxFails int) *pool {
 	p := &pool{first: newRecorder(t, answerPool), second: newRecorder(t, answerPool)}
+	p.h2c = &http.Server{Protocols: new(http.Protocols), MaxHeaderBytes: 4096, ReadHeaderTimeout: timeout}
+	p.h2c.Protocols.SetUnencryptedHTTP2(true)
+	p.h2c.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.h2c.Addr = ln.Addr().String()
+	go func() { _ = p.h2c.Serve(ln) }()
+	t.Cleanup(func() { p.h2c.Close() })
 	hang := make(chan struct{})
 	p.silent = &gatetest.Upstream{Addr: acceptOnly(t, hang)}
 	t.Cleanup(func() { close(hang) })
-	file := strings.NewReplacer("FIRST", p.first.Addr, "SECOND", p.second.Addr, "SILENT", p.silent.Addr, "MAXFAILS", fmt.Sprint(maxFails)).Replace(poolCaddyfile)
+	file := strings.NewReplacer("FIRST", p.first.Addr, "SECOND", p.second.Addr, "SILENT", p.silent.Addr, "H2C", p.h2c.Addr, "MAXFAILS", fmt.Sprint(maxFails)).Replace(poolCaddyfile)
 	p.Gateway = gatetest.Start(t, file, gatetest.Options{Env: []string{"GODEBUG=http2xconnect=1"}})
 	p.Register("alice", password)
 	p.token = p.Login("alice", password)
@@ -178,7 +192,7 @@ func (p *pool) fails(t testing.TB) map[string]int {
 	for _, u := range all {
 		out[u.Address] = u.Fails
 	}
-	for _, addr := range []string{p.first.Addr, p.second.Addr, p.silent.Addr} {
+	for _, addr := range []string{p.first.Addr, p.second.Addr, p.silent.Addr, p.h2c.Addr} {
 		if _, ok := out[addr]; !ok {
 			t.Fatalf("Caddy does not tell of %s: %v", addr, out)
 		}
@@ -359,6 +373,10 @@ var clientActs = []act{
 	{"HTTP/3 stream, an empty key", stream(connectH3, "/MARK", "sec-websocket-key", ""), []int{200}},
 	{"HTTP/3, a query with a space", h3get("x=1 HTTP/1.0"), []int{400}},
 	{"HTTP/3, a query with a #", h3get("b#c"), []int{400}},
+	{"a clean request of an upstream of HTTP/2", h1(func(p *pool, mark string) string { return request("GET", "/h2c/"+mark, p.HTTP) }), []int{200}}, // the control
+	{"a header that is larger than an upstream of HTTP/2 takes", h1(func(p *pool, mark string) string {
+		return request("GET", "/h2c/"+mark, p.HTTP, "X-Filler: "+strings.Repeat("x", 8<<10))
+	}), []int{431}},
 	// Bodies that break off.
 	{"a body shorter than its length", func(t *testing.T, p *pool, mark string) int {
 		c := gatetest.Dial(t, p.HTTP)
@@ -429,11 +447,6 @@ func TestClientsFaultIsNoUpstreams(t *testing.T) {
 // A client that leaves while its upstream is dialled has not found it dead.
 func TestClientLeavesWithinDial(t *testing.T) {
 	p := newPool(t, 1000)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln.Close()
 	for i, upgrade := range []bool{true, false} {
 		mark := fmt.Sprintf("dial-%d-", i)
 		before := p.fails(t)

@@ -36,7 +36,7 @@ func judgement(err error) (chatroom.Standing, error) {
 
 // takeAway has a browser forget a cookie of the whole site.
 func takeAway(h http.Header, name string, secure bool) {
-	dead := &http.Cookie{
+	dead := &http.Cookie{ //nolint:gosec // Secure where a browser takes that; there is nothing in it
 		Name: name, Path: "/", Expires: time.Unix(0, 0), MaxAge: -1, HttpOnly: true, Secure: secure, SameSite: http.SameSiteLaxMode,
 	}
 	h.Add("Set-Cookie", dead.String())

@@ -84,7 +84,7 @@ https://localhost:%[2]d {
 }
 
 func trustAll(protocols ...string) *tls.Config {
-	return &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", NextProtos: protocols} //nolint:gosec // a test's own server
+	return &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", NextProtos: protocols}
 }
 
 // sender sends one request with a target as it is, and returns what came back.

@@ -58,7 +58,7 @@ func checkBypass(c *Configuration) []Finding {
 			case !hit:
 				continue
 			default:
-				f.What = fmt.Sprintf("the upstream %s of %s is also that of a plain reverse_proxy, so that clients can tell it to be anybody", u, gate)
+				f.What = fmt.Sprintf("the upstream %s of %s is also that of a plain reverse_proxy, so that clients can claim to be anybody there", u, gate)
 				f.Remedy = "use chatgate_proxy for this route as well (with anonymous allow, if everybody may come in); for PHP, give it a site on 127.0.0.1 and name that as the upstream of chatgate_proxy"
 			}
 			found = append(found, f)

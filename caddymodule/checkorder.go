@@ -17,23 +17,36 @@ func checkHiddenEndpoints(c *Configuration) []Finding {
 		rewritten := false
 		for _, r := range routes {
 			for _, h := range r.Handlers {
-				switch h := h.(type) {
-				case *rewrite.Rewrite:
-					rewritten = rewritten || takesAll(r.MatcherSets, h)
+				switch h.(type) {
 				case *Accounts, *Methods:
 					if rewritten {
 						found = append(found, Finding{
 							Check: "hidden-endpoints", Severity: SeverityWarning, Where: p.String(),
 							What:   "a rewrite comes before the endpoints and turns their paths into that of a page, so that nobody can log in",
-							Remedy: "put try_files or the rewrite into a handle block, together with file_server",
+							Remedy: "put try_files or the rewrite into a handle block behind the endpoints, together with file_server; and chatgate_proxy into one of its own, handle /socket* { … }, since handle comes before it",
 						})
 						return
 					}
+				default:
+					rewritten = rewritten || rewritesAll(r.MatcherSets, h)
 				}
 			}
 		}
 	}})
 	return found
+}
+
+// rewritesAll reports whether a handler, or one of the routes that it has, makes another path of every one that is no file.
+func rewritesAll(sets caddyhttp.MatcherSets, h caddyhttp.MiddlewareHandler) bool {
+	switch h := h.(type) {
+	case *rewrite.Rewrite:
+		return takesAll(sets, h)
+	case *caddyhttp.Subroute: // of handle
+		return len(sets) == 0 && slices.ContainsFunc(h.Routes, func(r caddyhttp.Route) bool {
+			return slices.ContainsFunc(r.Handlers, func(h caddyhttp.MiddlewareHandler) bool { return rewritesAll(r.MatcherSets, h) })
+		})
+	}
+	return false
 }
 
 // takesAll reports whether a rewrite makes another path of every one that is no file.
@@ -47,6 +60,15 @@ func takesAll(sets caddyhttp.MatcherSets, h *rewrite.Rewrite) bool {
 }
 
 func isFileMatcher(m any) bool {
+	if not, ok := m.(*caddyhttp.MatchNot); ok { // what is no file
+		return len(not.MatcherSets) > 0 && !slices.ContainsFunc(not.MatcherSets, func(set caddyhttp.MatcherSet) bool {
+			if len(set) != 1 {
+				return true
+			}
+			_, ok := set[0].(*fileserver.MatchFile)
+			return !ok
+		})
+	}
 	f, ok := m.(*fileserver.MatchFile)
 	// Of one file, the path itself, what is rewritten is there.
 	return ok && len(f.TryFiles) > 0 && !strings.Contains(f.TryFiles[len(f.TryFiles)-1], "{http.request.")
@@ -58,60 +80,59 @@ func checkLateRefusals(c *Configuration) []Finding {
 	c.visit(visitor{list: func(p place, routes caddyhttp.RouteList) {
 		var ours []string // beginnings of the endpoints' paths so far
 		for _, r := range routes {
-			if len(ours) > 0 && refuses(r) && (len(r.MatcherSets) > 0 && slices.ContainsFunc(r.MatcherSets, concerns(ours))) {
-				found = append(found, Finding{
-					Check: "late-refusal", Severity: SeverityWarning, Where: place{p.name, p.server, append(slices.Clone(p.matchers), describe(r.MatcherSets))}.String(),
-					What:   "what is refused here has passed chatgate_accounts or chatgate_methods before, so that it reaches the endpoints all the same",
-					Remedy: "put the refusal and the endpoints into a route block, in this order",
-				})
+			for _, h := range r.Handlers {
+				late := slices.DeleteFunc(refusals(r.MatcherSets, h), func(set caddyhttp.MatcherSet) bool { return len(ours) == 0 || !concerns(ours, set) })
+				if len(late) > 0 {
+					found = append(found, Finding{
+						Check: "late-refusal", Severity: SeverityWarning, Where: place{p.name, p.server, append(slices.Clone(p.matchers), describe(late))}.String(),
+						What:   "a refusal for these requests comes behind chatgate_accounts or chatgate_methods, which answer them first",
+						Remedy: "put the refusal and the endpoints into one route block, in this order",
+					})
+				}
+				ours = append(ours, endpoints(r.MatcherSets, h)...)
 			}
-			ours = append(ours, endpoints(r)...)
 		}
 	}})
 	return found
 }
 
-// endpoints returns what the paths begin with that a route answers itself.
-func endpoints(r caddyhttp.Route) (begin []string) {
-	for _, h := range r.Handlers {
-		switch h := h.(type) {
-		case *Accounts:
-			begin = append(begin, h.Prefix+"/")
-		case *Methods:
-			if h.Path != "" {
-				begin = append(begin, h.Path)
-			}
-			for _, set := range r.MatcherSets {
-				for _, m := range set {
-					begin = append(begin, pathsOf(m)...)
-				}
+// endpoints returns what the paths begin with that a handler answers itself.
+func endpoints(sets caddyhttp.MatcherSets, h caddyhttp.MiddlewareHandler) (begin []string) {
+	switch h := h.(type) {
+	case *Accounts:
+		begin = append(begin, h.Prefix+"/")
+	case *Methods:
+		if h.Path != "" {
+			begin = append(begin, h.Path)
+		}
+		for _, set := range sets {
+			for _, m := range set {
+				begin = append(begin, pathsOf(m)...)
 			}
 		}
 	}
 	return begin
 }
 
-// concerns returns whether matchers go by who is asking, for paths that can be those of endpoints; or by nothing but the
+// concerns reports whether a matcher goes by who is asking, for paths that can be those of endpoints; or by nothing but the
 // paths of endpoints.
-func concerns(endpoints []string) func(caddyhttp.MatcherSet) bool {
-	return func(set caddyhttp.MatcherSet) bool {
-		var paths []string
-		who := false
-		for _, m := range set {
-			switch m.(type) {
-			case *caddyhttp.MatchPathRE, caddyhttp.MatchPathRE, *fileserver.MatchFile:
-				return false
-			}
-			paths = append(paths, pathsOf(m)...)
-			who = who || goesByWho(m)
+func concerns(endpoints []string, set caddyhttp.MatcherSet) bool {
+	var paths []string
+	who := false
+	for _, m := range set {
+		switch m.(type) {
+		case *caddyhttp.MatchPathRE, caddyhttp.MatchPathRE, *fileserver.MatchFile:
+			return false
 		}
-		if len(paths) == 0 {
-			return who
-		}
-		return slices.ContainsFunc(paths, func(path string) bool {
-			return slices.ContainsFunc(endpoints, func(e string) bool { return strings.HasPrefix(path, e) || who && strings.HasPrefix(e, path) })
-		})
+		paths = append(paths, pathsOf(m)...)
+		who = who || goesByWho(m)
 	}
+	if len(paths) == 0 {
+		return who
+	}
+	return slices.ContainsFunc(paths, func(path string) bool {
+		return slices.ContainsFunc(endpoints, func(e string) bool { return strings.HasPrefix(path, e) || who && strings.HasPrefix(e, path) })
+	})
 }
 
 // pathsOf returns what the paths of a matcher begin with.
@@ -142,18 +163,37 @@ func goesByWho(m any) bool {
 	return true
 }
 
-// refuses reports whether a route answers with an error.
-func refuses(r caddyhttp.Route) bool {
-	return slices.ContainsFunc(r.Handlers, func(h caddyhttp.MiddlewareHandler) bool {
-		switch h := h.(type) {
-		case *caddyhttp.StaticError:
-			return true
-		case *caddyhttp.StaticResponse:
-			status, err := strconv.Atoi(string(h.StatusCode))
-			return h.Abort || err == nil && status >= 400
-		case *caddyhttp.Subroute: // of handle
-			return len(h.Routes) > 0 && !slices.ContainsFunc(h.Routes, func(r caddyhttp.Route) bool { return !refuses(r) })
+// refusals returns the requests that a handler answers with an error, by all matchers around that.
+func refusals(sets caddyhttp.MatcherSets, h caddyhttp.MiddlewareHandler) (refused caddyhttp.MatcherSets) {
+	var inner caddyhttp.MatcherSets
+	if sub, ok := h.(*caddyhttp.Subroute); ok { // of handle and route
+		for _, r := range sub.Routes {
+			for _, h := range r.Handlers {
+				inner = append(inner, refusals(r.MatcherSets, h)...)
+			}
 		}
-		return false
-	})
+	} else if refuses(h) {
+		inner = caddyhttp.MatcherSets{nil} // all that get here
+	}
+	if len(sets) == 0 {
+		return inner
+	}
+	for _, outer := range sets {
+		for _, set := range inner {
+			refused = append(refused, slices.Concat(outer, set))
+		}
+	}
+	return refused
+}
+
+// refuses reports whether a handler answers with an error.
+func refuses(h caddyhttp.MiddlewareHandler) bool {
+	switch h := h.(type) {
+	case *caddyhttp.StaticError:
+		return true
+	case *caddyhttp.StaticResponse:
+		status, err := strconv.Atoi(string(h.StatusCode))
+		return h.Abort || err == nil && status >= 400
+	}
+	return false
 }

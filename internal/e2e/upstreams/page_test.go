@@ -118,6 +118,13 @@ func TestLoginPageBesideTheGate(t *testing.T) {
 				root * DIR
 				file_server
 			}`, nil, false},
+		"behind a refusal": {`@blocked remote_ip 127.0.0.0/8
+			route {
+				respond @blocked 403
+				chatgate_accounts rooms
+				chatgate_methods
+				chatgate_proxy U
+			}`, nil, false},
 		"behind another's check": {`forward_auth U {
 				uri /forbidden
 			}

@@ -217,6 +217,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 		if r.URL.RawQuery != "" {
 			r.RequestURI += "?" + r.URL.RawQuery
 		}
+		r = p.withoutQueryToken(r)
 	}
 	if err != nil {
 		p.fail(w, r, &authcore.Error{Kind: authcore.KindUnavailable, Msg: "service temporarily unavailable", Err: err, RetryAfter: 5 * time.Second})
@@ -242,6 +243,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 		return nil
 	}
 	r = r.WithContext(context.WithValue(r.Context(), handshakeKey{}, hs))
+	defer hs.drop() // unless the relay has it; also where a route of handle_response aborts
 	err = p.ReverseProxy.ServeHTTP(&gateWriter{w, hs}, r, next)
 	switch {
 	case err == nil && hs.fault != nil:
@@ -249,8 +251,19 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 	case err == nil && hs.answer.Conn != nil:
 		return p.relay(w, r, service, cred, hs)
 	}
-	hs.drop()
 	return err
+}
+
+// withoutQueryToken takes the token out of what is kept of the request as it came, which FastCGI's REQUEST_URI is made of.
+func (p *Proxy) withoutQueryToken(r *http.Request) *http.Request {
+	orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok {
+		return r
+	}
+	u := *orig.URL
+	p.rules.StripQuery(&u)
+	orig.URL, orig.RequestURI = &u, u.RequestURI()
+	return r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, orig))
 }
 
 // answerFault answers what came to nothing through no fault of an upstream.

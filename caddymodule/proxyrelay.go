@@ -24,7 +24,6 @@ import (
 func (p *Proxy) relay(w http.ResponseWriter, r *http.Request, service *authcore.Service, cred chatroom.Credential, hs *handshake) error {
 	up, ok := hs.answer.Conn.(chatroom.Conn)
 	if !ok {
-		hs.drop()
 		return caddyhttp.Error(http.StatusBadGateway, fmt.Errorf("an upstream connection of type %T cannot be half-closed", hs.answer.Conn))
 	}
 	holder, upstream := p.app.hold(), hs.upstream
@@ -39,6 +38,7 @@ func (p *Proxy) relay(w http.ResponseWriter, r *http.Request, service *authcore.
 	}
 	opts.Extensions = hs.answer.Response.Header.Get("Sec-Websocket-Extensions") != ""
 	relay = chatroom.NewRelay(up, hs.answer.Early, opts)
+	hs.answer.Conn, hs.upstream = nil, nil // the relay's from here on
 
 	// Live before the client hears of it: a session that ended while the upstream was asked is noticed here, and one
 	// that ends from here on ends the connection.

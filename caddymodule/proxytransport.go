@@ -5,12 +5,12 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -123,7 +123,8 @@ func (t *gateTransport) forward(r *http.Request, hs *handshake) (*http.Response,
 }
 
 // upgrade asks for a WebSocket. The reverse proxy copies the headers of what is returned and is done; what it thinks it
-// writes goes nowhere, see gateWriter.
+// writes goes nowhere, see gateWriter. It would make a tunnel of a 101, and handle_response would take any other status
+// for an answer of the upstream's; so there is none.
 func (t *gateTransport) upgrade(r *http.Request, hs *handshake) (*http.Response, error) {
 	hs.drop() // of an attempt before this one
 	opening, ref := chatroom.NewOpening(r)
@@ -135,6 +136,9 @@ func (t *gateTransport) upgrade(r *http.Request, hs *handshake) (*http.Response,
 		return nil, err
 	}
 	answer, err := opening.Ask(r.Context(), conn, t.timeout)
+	if err != nil && !slices.Contains(t.http.Versions, "1.1") { // by which alone we can ask
+		err = &chatroom.Refusal{Status: http.StatusBadGateway, Msg: "the upstream takes no WebSockets: its transport has no version 1.1"}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +150,7 @@ func (t *gateTransport) upgrade(r *http.Request, hs *handshake) (*http.Response,
 		hs.upstream = liveUpstreams.add(di.Upstream)
 	}
 	resp := *answer.Response
-	resp.StatusCode, resp.Status, resp.ContentLength = http.StatusOK, "200 OK", 0
+	resp.StatusCode, resp.Status, resp.ContentLength = 0, "", 0
 	resp.Body = io.NopCloser(bytes.NewReader(nil))
 	return &resp, nil
 }
@@ -154,7 +158,7 @@ func (t *gateTransport) upgrade(r *http.Request, hs *handshake) (*http.Response,
 // dial connects to the upstream that was selected, over TLS where the transport says so, with HTTP/1.1.
 func (t *gateTransport) dial(r *http.Request) (net.Conn, error) {
 	if t.http == nil || t.http.Transport == nil {
-		return nil, errors.New("WebSockets need the http transport")
+		return nil, &chatroom.Refusal{Status: http.StatusNotImplemented, Msg: "WebSockets need the http transport"}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), t.timeout)
 	defer cancel()

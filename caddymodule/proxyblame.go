@@ -50,6 +50,9 @@ func (hs *handshake) findFault(r *http.Request, body *watchedBody, err error) er
 		}
 		return uploadFault(broken)
 	}
+	if body.underWay() { // it may be too slow, or too long for an upstream that has answered and left
+		return &chatroom.Refusal{Status: http.StatusBadGateway, Msg: "the upstream broke off before it had all of the request's body"}
+	}
 	if strings.Contains(err.Error(), "request header list larger than peer's advertised limit") { // of HTTP/2; it has no type
 		return &chatroom.Refusal{Status: http.StatusRequestHeaderFieldsTooLarge, Msg: "the header is larger than the upstream takes"}
 	}
@@ -95,6 +98,7 @@ type watchedBody struct {
 	io.ReadCloser
 	length int64 // as announced; negative: unknown
 	read   atomic.Int64
+	ended  atomic.Bool // all of it was read
 	closed atomic.Bool
 	err    atomic.Pointer[error]
 }
@@ -113,6 +117,9 @@ func watch(r *http.Request) *watchedBody {
 func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	read := b.read.Add(int64(n))
+	if errors.Is(err, io.EOF) || read == b.length {
+		b.ended.Store(true)
+	}
 	switch {
 	case err == nil || b.closed.Load(): // closed by the transport, once the upstream had failed
 	case !errors.Is(err, io.EOF):
@@ -131,6 +138,9 @@ func (b *watchedBody) Close() error {
 }
 
 func (b *watchedBody) touched() bool { return b != nil && b.read.Load() > 0 }
+
+// underWay reports whether a part of the body was read, and not the rest.
+func (b *watchedBody) underWay() bool { return b.touched() && !b.ended.Load() }
 
 func (b *watchedBody) broken() error {
 	if b == nil {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -82,8 +83,12 @@ func (o *Opening) Ask(ctx context.Context, conn net.Conn, timeout time.Duration)
 	}
 	if err != nil {
 		_ = conn.Close()
-		if cerr := ctx.Err(); cerr != nil {
+		switch cerr := ctx.Err(); {
+		case cerr != nil:
 			err = cerr
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			// There are paths that a chat answers late, a long poll's say, and it is the client who chose one.
+			err = refuse(http.StatusGatewayTimeout, "the upstream did not answer the handshake in time")
 		}
 		return Answer{}, err
 	}

@@ -27,6 +27,9 @@ func warnings(t *testing.T, g *gatetest.Gateway) (out []string) {
 
 const checkedCaddyfile = `{
 	{{GLOBAL}}
+	log {
+		format chatgate_redact
+	}
 	chatgate {
 		accounts sqlite
 		hash {

@@ -83,12 +83,8 @@ func (o *Opening) Ask(ctx context.Context, conn net.Conn, timeout time.Duration)
 	}
 	if err != nil {
 		_ = conn.Close()
-		switch cerr := ctx.Err(); {
-		case cerr != nil:
+		if cerr := ctx.Err(); cerr != nil {
 			err = cerr
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			// There are paths that a chat answers late, a long poll's say, and it is the client who chose one.
-			err = refuse(http.StatusGatewayTimeout, "the upstream did not answer the handshake in time")
 		}
 		return Answer{}, err
 	}
@@ -131,6 +127,10 @@ func (o *Opening) exchange(conn net.Conn) (*http.Response, *bufio.Reader, error)
 	br.Reset(limited)
 	for {
 		resp, err := http.ReadResponse(br, o.r)
+		if limited.N == maxUpstreamHeader && errors.Is(err, os.ErrDeadlineExceeded) {
+			// There are paths that a chat answers late, a long poll's say, and it is the client who chose one.
+			return nil, nil, refuse(http.StatusGatewayTimeout, "the upstream did not answer the handshake in time")
+		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("reading the upstream's answer: %w", err)
 		}

@@ -94,7 +94,7 @@ func (g *Goodbye) HearOut(c Conn) {
 // with it.
 func Dismiss(c Conn, early []byte, code CloseCode) {
 	defer c.Close()
-	deadline := time.Now().Add(closeTimeout)
+	deadline := time.Now().Add(defaultTimes.close)
 	_ = c.SetWriteDeadline(deadline)
 	_ = c.SetReadDeadline(deadline)
 	if _, err := c.Write(CloseFrame(code, false)); err != nil {

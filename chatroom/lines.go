@@ -90,16 +90,16 @@ func (r *Relay) farewell(code CloseCode) {
 	both.Go(func() { r.toUp.lastWords(up) })
 	both.Go(func() { r.toDn.lastWords(down) })
 	both.Wait()
-	r.linger(closeTimeout)
+	r.linger(r.opts.times.close)
 }
 
 // lastWords are sent to dst, unless they would stand in the middle of a line, and then its end. A peer that takes nothing
 // does not hold this up.
 func (p *pump) lastWords(words []byte) {
-	_ = p.dst.SetWriteDeadline(time.Now().Add(flushTimeout))
+	_ = p.dst.SetWriteDeadline(time.Now().Add(p.relay.opts.times.flush))
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.renewAt = clock() + writeTimeout // leave it at that
+	p.renewAt = clock() + p.relay.opts.times.write // leave it at that
 	deaf := p.over
 	if !deaf && (p.frames.fromClient || !p.relay.raw.down.inside) { // the filter passes on whole lines only
 		_, err := p.dst.Write(words)

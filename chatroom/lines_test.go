@@ -175,7 +175,7 @@ func TestFilterFarewellOfClogged(t *testing.T) {
 				t.Errorf("the upstream got %q", b)
 			}
 			r.over(patience)
-			if d := time.Since(start); d > writeTimeout/2 {
+			if d := time.Since(start); d > defaultTimes.write/2 {
 				t.Errorf("that took %v", d)
 			}
 		})

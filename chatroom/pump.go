@@ -174,13 +174,14 @@ func (p *pump) passFramesLocked(b []byte) (int, error) {
 func (p *pump) writeLocked(b []byte) error {
 	// Moving a deadline costs more than looking at the clock, so it is moved when half of it has passed.
 	if at := clock(); at >= p.renewAt {
-		p.renewAt = at + writeTimeout/2
+		t := p.relay.opts.times
+		p.renewAt = at + t.write/2
 		now := time.Now()
-		if err := p.dst.SetWriteDeadline(now.Add(writeTimeout)); err != nil {
+		if err := p.dst.SetWriteDeadline(now.Add(t.write)); err != nil {
 			return err
 		}
 		if p.relay.ended.Load() { // then a shorter deadline was just overwritten
-			_ = p.dst.SetWriteDeadline(now.Add(flushTimeout))
+			_ = p.dst.SetWriteDeadline(now.Add(t.flush))
 		}
 	}
 	_, err := p.dst.Write(b)
@@ -199,7 +200,7 @@ func (p *pump) failLocked(err error) error {
 	case !p.frames.fromClient, errors.Is(err, os.ErrDeadlineExceeded): // the downstream is gone, or dst is deaf
 		go p.relay.close(CloseGoingAway)
 	default: // the other pump finds what the upstream said last, and its end
-		p.relay.linger(lingerTimeout)
+		p.relay.linger(p.relay.opts.times.linger)
 	}
 	return nil
 }
@@ -207,10 +208,11 @@ func (p *pump) failLocked(err error) error {
 // flush sends final as soon as no other frame is under way, and then nothing more goes to dst. It returns when final is
 // out or can no longer be expected to go out.
 func (p *pump) flush() {
+	t := p.relay.opts.times
 	// A peer that takes nothing must not hold this up.
-	_ = p.dst.SetWriteDeadline(time.Now().Add(flushTimeout))
+	_ = p.dst.SetWriteDeadline(time.Now().Add(t.flush))
 	p.mu.Lock()
-	p.renewAt = clock() + writeTimeout              // leave it at that
+	p.renewAt = clock() + t.write                   // leave it at that
 	if p.over || p.discard || p.frames.boundary() { // what is discarded begins behind a frame
 		p.sendFinalLocked()
 		p.mu.Unlock()
@@ -221,7 +223,7 @@ func (p *pump) flush() {
 	p.mu.Unlock()
 	select {
 	case <-flushed:
-	case <-time.After(flushTimeout):
+	case <-time.After(t.flush):
 		p.mu.Lock()
 		p.over = true
 		p.mu.Unlock()
@@ -261,7 +263,7 @@ func (p *pump) hear() {
 	p.heard.Store(true)
 	r := p.relay
 	if r.toUp.heard.Load() && r.toDn.heard.Load() && !r.ended.Load() {
-		r.linger(lingerTimeout) // both have said goodbye; one should hang up
+		r.linger(r.opts.times.linger) // both have said goodbye; one should hang up
 	}
 	r.part()
 }
@@ -301,7 +303,7 @@ func (p *pump) finish(err error) {
 	case expired:
 		r.abort()
 	case p.told.Load(): // src said goodbye and went; dst has a while to answer
-		r.linger(closeTimeout)
+		r.linger(r.opts.times.close)
 	case errors.Is(err, io.EOF):
 		p.mu.Lock()
 		silent := !r.gone.Load() && p.frames.boundary()
@@ -313,7 +315,7 @@ func (p *pump) finish(err error) {
 			r.close(CloseGoingAway)
 			return
 		}
-		r.linger(lingerTimeout)
+		r.linger(r.opts.times.linger)
 	case p.frames.fromClient:
 		r.abort()
 	default: // the upstream broke; the downstream may be fine

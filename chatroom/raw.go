@@ -109,7 +109,7 @@ func (p *pump) finishRaw(err error) {
 		p.over = true
 		_ = p.dst.CloseWrite()
 		p.mu.Unlock()
-		r.linger(lingerTimeout)
+		r.linger(r.opts.times.linger)
 	}
 }
 

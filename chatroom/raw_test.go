@@ -132,7 +132,7 @@ func TestRawEndOfClogged(t *testing.T) {
 			start := time.Now()
 			r.End(authcore.EndSession)
 			r.over(patience)
-			if d := time.Since(start); d > writeTimeout/2 {
+			if d := time.Since(start); d > defaultTimes.write/2 {
 				t.Errorf("that took %v", d)
 			}
 		})

@@ -21,19 +21,23 @@ type Conn interface {
 // RelayOptions are the rules that a connection keeps for its life, whatever is configured later.
 type RelayOptions struct {
 	ReadOnly   bool   // the downstream may not send data frames
-	MaxMessage uint64 // bytes of a message in either direction; 0 means any
 	Extensions bool   // the peers negotiated some, so the reserved bits are theirs
+	MaxMessage uint64 // bytes of a message in either direction; 0 means any
 	OnClose    func() // called once, when both sides are closed
 	Raw        *Raw   // bytes instead of frames; then MaxMessage and Extensions mean nothing
+
+	times *times // nil: defaultTimes
 }
 
-// The times of a relay.
-const (
-	writeTimeout  = 30 * time.Second // a peer that takes nothing for so long is dead
-	flushTimeout  = time.Second      // for a close frame to go out
-	closeTimeout  = 2 * time.Second  // for the peer to answer it
-	lingerTimeout = 5 * time.Second  // for one side to finish once the other has
-)
+// times are how long a relay waits for what.
+type times struct {
+	write  time.Duration // a peer that takes nothing for so long is dead
+	flush  time.Duration // for a close frame to go out
+	close  time.Duration // for the peer to answer it
+	linger time.Duration // for one side to finish once the other has
+}
+
+var defaultTimes = times{write: 30 * time.Second, flush: time.Second, close: 2 * time.Second, linger: 5 * time.Second}
 
 // Relay is a WebSocket between a downstream and an upstream, or any stream of bytes.
 type Relay struct {
@@ -52,6 +56,9 @@ type Relay struct {
 // NewRelay takes the upstream of a connection that is about to be, and the bytes that it sent early. The relay can be
 // registered as live from now on; what ends it before it begins is remembered.
 func NewRelay(up Conn, early []byte, o RelayOptions) *Relay {
+	if o.times == nil {
+		o.times = &defaultTimes
+	}
 	r := &Relay{opts: o, begun: make(chan struct{})}
 	r.toUp = pump{relay: r, dst: up, frames: frames{fromClient: true, readOnly: o.ReadOnly, extensions: o.Extensions, maxMessage: o.MaxMessage}}
 	r.toDn = pump{relay: r, src: up, early: early, frames: frames{extensions: o.Extensions, maxMessage: o.MaxMessage}}
@@ -145,7 +152,7 @@ func (r *Relay) closeBoth(code, up CloseCode) {
 	both.Go(r.toDn.flush)
 	both.Go(r.toUp.flush)
 	both.Wait()
-	r.linger(closeTimeout)
+	r.linger(r.opts.times.close)
 }
 
 // against returns the pump of the other direction.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -80,8 +79,10 @@ func TestOddPieces(t *testing.T) {
 			r.upstream.hears("")
 			r.upstream.hears("two")
 			r.End(authcore.EndSession)
-			r.client.drain()
-			r.upstream.drain()
+			r.client.told(CloseSession)
+			r.upstream.told(CloseGoingAway)
+			r.client.answers()
+			r.upstream.answers()
 			r.over(patience)
 		})
 	}
@@ -143,6 +144,7 @@ func TestVisitorIsReadOnly(t *testing.T) {
 		"only a first byte": {0x82},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := startRig(t, "tcp", RelayOptions{ReadOnly: true})
 			r.upstream.say("news")
 			r.client.hears("news")
@@ -201,7 +203,7 @@ func TestEndCodes(t *testing.T) {
 				r.upstream.told(tc.up)
 				r.client.answers()
 				r.upstream.answers()
-				r.over(closeTimeout / 2) // at once, not when the wait is over
+				r.over(defaultTimes.close / 2) // at once, not when the wait is over
 			})
 		}
 	}
@@ -265,7 +267,7 @@ func TestEndInsideCloseFrame(t *testing.T) {
 	r.upstream.send(bye[3:])
 	r.client.takes(opClose, bye[2:])
 	r.client.answers()
-	r.upstream.drain()
+	_ = r.upstream.Close()
 	r.over(patience)
 }
 
@@ -295,11 +297,13 @@ func TestEndInsideFrameThatNeverEnds(t *testing.T) {
 // TestEndOfStream: a peer that sends without pause, so that one frame is always under way, does not keep the close
 // frame from going out.
 func TestEndOfStream(t *testing.T) {
+	quick := defaultTimes
+	quick.close = brief.close // neither peer answers
 	for _, kind := range kinds {
 		for _, size := range []int{3, 1000, 40_000} {
 			for _, dir := range []string{"to the client", "to the upstream"} {
 				t.Run(fmt.Sprint(kind, " ", size, " ", dir), func(t *testing.T) {
-					r := startRig(t, kind, RelayOptions{})
+					r := startRig(t, kind, RelayOptions{times: &quick})
 					from, to, code := r.upstream, r.client, CloseSession
 					if dir == "to the upstream" {
 						from, to, code = r.client, r.upstream, CloseGoingAway
@@ -362,12 +366,12 @@ func TestEndWhilePeerDoesNotRead(t *testing.T) {
 				start := time.Now()
 				r.End(authcore.EndSession)
 				speaker.told(code)
-				if d := time.Since(start); d > flushTimeout {
+				if d := time.Since(start); d > defaultTimes.flush {
 					t.Errorf("told after %v", d)
 				}
 				speaker.ended()
 				r.over(closing)
-				if d := time.Since(start); d < closeTimeout {
+				if d := time.Since(start); d < defaultTimes.close {
 					t.Errorf("the speaker had %v to answer", d)
 				}
 			})
@@ -391,10 +395,8 @@ func TestCloseFrameIsSeen(t *testing.T) {
 				}
 				r.client.told(code)
 				r.client.answers()
-				if code == ClosePolicy {
-					r.upstream.told(CloseGoingAway)
-				}
-				r.upstream.drain()
+				r.upstream.closed(CloseGoingAway)
+				r.upstream.answers()
 				r.over(patience)
 			})
 		}
@@ -441,6 +443,7 @@ func TestUpstreamLeavesWithoutAWord(t *testing.T) {
 func TestUpstreamBreaks(t *testing.T) {
 	for _, kind := range []string{"tcp", "tls", "wrapped"} {
 		t.Run(kind+" between frames", func(t *testing.T) {
+			t.Parallel()
 			r := startRig(t, kind, RelayOptions{})
 			r.upstream.say("hello")
 			r.client.hears("hello")
@@ -450,6 +453,7 @@ func TestUpstreamBreaks(t *testing.T) {
 			r.over(patience)
 		})
 		t.Run(kind+" inside a frame", func(t *testing.T) {
+			t.Parallel()
 			r := startRig(t, kind, RelayOptions{})
 			r.upstream.send(header(fin, opBinary, bare, 1000), []byte("begun"))
 			r.inside(&r.toDn)
@@ -489,6 +493,7 @@ func (b *brokenUp) Read(p []byte) (int, error) {
 
 // TestLastWordOfUpstream: what an upstream said before it went arrives, even if the client talks into its leaving.
 func TestLastWordOfUpstream(t *testing.T) {
+	t.Parallel()
 	broken := func(err error, last io.Reader) *rig {
 		client, down := connect(t, "tcp")
 		_, up := connect(t, "tcp")
@@ -500,18 +505,21 @@ func TestLastWordOfUpstream(t *testing.T) {
 		return r
 	}
 	t.Run("a close frame", func(t *testing.T) {
+		t.Parallel()
 		r := broken(syscall.EPIPE, bytes.NewReader(CloseFrame(CloseTooMany, bare)))
 		r.client.told(CloseTooMany)
 		r.client.answers()
 		r.over(patience)
 	})
 	t.Run("nothing", func(t *testing.T) {
+		t.Parallel()
 		r := broken(syscall.ECONNRESET, bytes.NewReader(nil))
 		r.client.told(CloseGoingAway)
 		r.client.answers()
 		r.over(patience)
 	})
 	t.Run("deaf for too long", func(t *testing.T) {
+		t.Parallel()
 		r := broken(os.ErrDeadlineExceeded, nil)
 		r.client.told(CloseGoingAway)
 		r.client.answers()
@@ -564,7 +572,7 @@ func TestGoodbyesEnd(t *testing.T) {
 			r.upstream.takes(opClose, CloseFrame(CloseGoingAway, bare)[2:])
 			r.upstream.send(CloseFrame(CloseGoingAway, bare))
 			r.client.told(CloseGoingAway)
-			within(t, lingerTimeout+2*time.Second, "the end", r.gone)
+			within(t, defaultTimes.linger+2*time.Second, "the end", r.gone)
 		})
 	}
 }
@@ -577,8 +585,8 @@ func TestLingerEnds(t *testing.T) {
 			r := startRig(t, kind, RelayOptions{})
 			_ = r.client.CloseWrite()
 			r.upstream.ended()
-			d := within(t, lingerTimeout+2*time.Second, "the end", r.gone) // the upstream does not react
-			if d < lingerTimeout/2 {
+			d := within(t, defaultTimes.linger+2*time.Second, "the end", r.gone) // the upstream does not react
+			if d < defaultTimes.linger/2 {
 				t.Errorf("it had only %v", d)
 			}
 		})
@@ -668,16 +676,10 @@ func TestQuietConnectionStays(t *testing.T) {
 func TestSlowReaderHoldsSenderUp(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
-			heap := func() uint64 {
-				var m runtime.MemStats
-				runtime.GC()
-				runtime.ReadMemStats(&m)
-				return m.HeapAlloc
-			}
 			r := startRig(t, kind, RelayOptions{})
 			payload := random(50_000)
 			one := frame(fin, opBinary, bare, payload)
-			before := heap()
+			before := heapInUse()
 			sent := 0
 			for rest := one; ; {
 				_ = r.upstream.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
@@ -690,7 +692,7 @@ func TestSlowReaderHoldsSenderUp(t *testing.T) {
 					t.Fatal("nobody reads, and still it flows")
 				}
 			}
-			if after := heap(); after > before+1<<20 {
+			if after := heapInUse(); after > before+1<<20 {
 				t.Errorf("%d KiB grew to %d KiB", before>>10, after>>10)
 			}
 			for range sent / len(one) {
@@ -715,7 +717,10 @@ func TestEndBeforeStart(t *testing.T) {
 				t.Fatal(g, err)
 			}
 			r.client.answers()
-			r.upstream.drain()
+			if g, err := r.upstream.frame(); err != nil || g.op != opClose {
+				t.Fatal(g, err)
+			}
+			r.upstream.answers()
 			r.over(patience)
 		})
 	}

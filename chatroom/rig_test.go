@@ -16,6 +16,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,7 +27,10 @@ import (
 const patience = 10 * time.Second
 
 // closing bounds an end that a peer holds up: the flush, the last while, and some patience.
-const closing = flushTimeout + closeTimeout + time.Second
+var closing = defaultTimes.flush + defaultTimes.close + time.Second
+
+// brief are the times of a relay whose peers may leave it waiting, in a test where that is not the point.
+var brief = &times{write: defaultTimes.write, flush: 100 * time.Millisecond, close: 100 * time.Millisecond, linger: 300 * time.Millisecond}
 
 // lookAgain is checkEvery, where there is one.
 const lookAgain = 5 * time.Second
@@ -242,6 +246,21 @@ func (p *peer) told(code CloseCode) {
 	p.takes(opClose, CloseFrame(code, false)[2:])
 }
 
+// closed expects a close frame of ours behind whatever messages come before it.
+func (p *peer) closed(code CloseCode) {
+	p.t.Helper()
+	for {
+		g, err := p.frame()
+		if err == nil && g.op == opText {
+			continue
+		}
+		if err != nil || g.op != opClose || !bytes.Equal(g.payload, CloseFrame(code, false)[2:]) {
+			p.t.Fatalf("%s: got opcode %d, %.80q, %v; want close %d", p.name, g.op, g.payload, err, code)
+		}
+		return
+	}
+}
+
 // ended expects the end of the stream, between two frames.
 func (p *peer) ended() {
 	p.t.Helper()
@@ -314,6 +333,14 @@ func (p *peer) clog(b []byte) {
 			p.t.Fatalf("%s: %v", p.name, err)
 		}
 	}
+}
+
+// heapInUse is what the whole process holds, so tests that look at it are not parallel.
+func heapInUse() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 // eventually waits for a state that nothing announces.

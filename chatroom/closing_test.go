@@ -12,6 +12,7 @@ import (
 // TestCloseFrameComesFirst is for clients that watch for the end of the stream, and report 1006 if they see it before they
 // have answered the close frame: whyever there is one, the end waits for the answer, and comes at once then.
 func TestCloseFrameComesFirst(t *testing.T) {
+	t.Parallel()
 	ways := map[string]struct {
 		o    RelayOptions
 		act  func(*rig)
@@ -43,6 +44,7 @@ func TestCloseFrameComesFirst(t *testing.T) {
 		for name, way := range ways {
 			t.Run(kind+" "+name, func(t *testing.T) {
 				t.Parallel()
+				way.o.times = unhurried
 				r := startRig(t, kind, way.o)
 				r.upstream.say("hello")
 				r.client.hears("hello")
@@ -58,7 +60,7 @@ func TestCloseFrameComesFirst(t *testing.T) {
 					r.upstream.answers()
 				}
 				_ = r.upstream.Close()
-				r.over(defaultTimes.close / 2)
+				r.over(patience)
 			})
 		}
 	}
@@ -66,16 +68,17 @@ func TestCloseFrameComesFirst(t *testing.T) {
 
 // TestUpstreamBreaksBehindItsCloseFrame: that is no reason to hurry the client, either.
 func TestUpstreamBreaksBehindItsCloseFrame(t *testing.T) {
+	t.Parallel()
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			r := startRig(t, kind, RelayOptions{})
+			r := startRig(t, kind, RelayOptions{times: unhurried})
 			r.upstream.send(CloseFrame(CloseTooMany, bare))
 			r.client.told(CloseTooMany)
 			r.upstream.reset()
 			r.client.waits()
 			r.client.answers()
-			r.over(defaultTimes.close / 2)
+			r.over(patience)
 		})
 	}
 }
@@ -83,6 +86,7 @@ func TestUpstreamBreaksBehindItsCloseFrame(t *testing.T) {
 // TestServerEndsFirst: an upstream that was told is to end its side itself (RFC 6455, section 7.1.1). It is not half-closed
 // before, nor for ever waited for.
 func TestServerEndsFirst(t *testing.T) {
+	t.Parallel()
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
@@ -103,6 +107,7 @@ func TestServerEndsFirst(t *testing.T) {
 // TestUpstreamIsWaitedFor: a client that says goodbye and goes does not end the upstream's side before the upstream has
 // answered, even where it has been sent more than it took.
 func TestUpstreamIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	for _, kind := range kinds {
 		for name, leave := range map[string]func(*peer){
 			"closes":      func(p *peer) { _ = p.Close() },
@@ -110,14 +115,14 @@ func TestUpstreamIsWaitedFor(t *testing.T) {
 		} {
 			t.Run(kind+" "+name, func(t *testing.T) {
 				t.Parallel()
-				r := startRig(t, kind, RelayOptions{})
+				r := startRig(t, kind, RelayOptions{times: unhurried})
 				r.client.send(frame(fin, opClose, masked, []byte{3, 232}))
 				leave(r.client)
 				r.upstream.takes(opClose, []byte{3, 232})
 				r.upstream.say("you may not have seen this")
 				r.upstream.waits()
 				r.upstream.answers()
-				r.over(defaultTimes.close / 2)
+				r.over(patience)
 			})
 		}
 	}
@@ -125,6 +130,7 @@ func TestUpstreamIsWaitedFor(t *testing.T) {
 
 // TestAnswerIsFound: the close frame of a peer is found wherever it is in what it still sends, and nothing of that arrives.
 func TestAnswerIsFound(t *testing.T) {
+	t.Parallel()
 	bye := frame(fin, opClose, masked, []byte{3, 232})
 	behind := join(text(masked, "late"), bye)
 	for name, tc := range map[string]struct {
@@ -144,11 +150,13 @@ func TestAnswerIsFound(t *testing.T) {
 		"behind a broken control frame": {sent: join(frame(more, opPing, masked, nil), bye), code: CloseProtocol},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for _, kind := range kinds {
 				for _, size := range []int{len(tc.sent), 1000, 3, 1} {
 					if len(tc.sent)/size > 500 {
 						continue
 					}
+					tc.o.times = unhurried
 					r := startRig(t, kind, tc.o)
 					code := tc.code
 					if code == 0 {
@@ -171,7 +179,7 @@ func TestAnswerIsFound(t *testing.T) {
 					r.client.ended()
 					r.upstream.told(CloseGoingAway)
 					r.upstream.answers()
-					r.over(defaultTimes.close / 2)
+					r.over(patience)
 				}
 			}
 		})
@@ -180,9 +188,11 @@ func TestAnswerIsFound(t *testing.T) {
 
 // TestDataBehindCloseFrame: it is discarded, in either direction, and nobody is blamed (RFC 6455, section 1.4).
 func TestDataBehindCloseFrame(t *testing.T) {
+	t.Parallel()
 	for _, kind := range kinds {
 		for _, first := range []string{"client", "upstream"} {
 			t.Run(kind+" "+first, func(t *testing.T) {
+				t.Parallel()
 				r := startRig(t, kind, RelayOptions{})
 				a, b := r.client, r.upstream
 				if first == "upstream" {
@@ -229,7 +239,7 @@ func TestClosesCross(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			for range 50 {
-				r := startRig(t, kind, RelayOptions{})
+				r := startRig(t, kind, RelayOptions{times: unhurried})
 				var all sync.WaitGroup
 				all.Go(func() { r.End(authcore.EndSession) })
 				all.Go(func() { r.client.send(frame(fin, opClose, masked, []byte{3, 232})) })
@@ -245,7 +255,7 @@ func TestClosesCross(t *testing.T) {
 				}
 				r.client.ended()
 				_ = r.client.Close()
-				r.over(defaultTimes.close / 2)
+				r.over(patience)
 			}
 		})
 	}

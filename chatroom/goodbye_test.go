@@ -70,6 +70,7 @@ func TestParseClose(t *testing.T) {
 
 // TestDismiss: a client that is refused in a close frame has as long to answer it as any other.
 func TestDismiss(t *testing.T) {
+	t.Parallel()
 	bye := frame(fin, opClose, masked, []byte{3, 233})
 	for _, kind := range kinds {
 		dismiss := func(t *testing.T, early []byte) (*peer, chan struct{}) {

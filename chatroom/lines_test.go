@@ -163,6 +163,7 @@ func TestFilterFarewell(t *testing.T) {
 
 // Neither a peer that takes nothing nor one that does not hang up holds up the end.
 func TestFilterFarewellOfClogged(t *testing.T) {
+	t.Parallel()
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()

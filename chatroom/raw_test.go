@@ -199,6 +199,7 @@ func TestRawBrokenSides(t *testing.T) {
 }
 
 func TestRawSilence(t *testing.T) {
+	t.Parallel()
 	t.Run("idle", func(t *testing.T) {
 		t.Parallel()
 		const idle = 2 * time.Second

@@ -133,6 +133,7 @@ func TestEarlyViolation(t *testing.T) {
 }
 
 func TestVisitorIsReadOnly(t *testing.T) {
+	t.Parallel()
 	for name, bad := range map[string][]byte{
 		"text":              text(masked, "x"),
 		"binary":            frame(fin, opBinary, masked, []byte("x")),
@@ -194,7 +195,7 @@ func TestEndCodes(t *testing.T) {
 			{authcore.EndShutdown, 1012, 1012},
 		} {
 			t.Run(fmt.Sprint(kind, tc.down), func(t *testing.T) {
-				r := startRig(t, kind, RelayOptions{})
+				r := startRig(t, kind, RelayOptions{times: unhurried})
 				r.client.say("hello")
 				r.upstream.hears("hello")
 				r.End(tc.cause)
@@ -203,7 +204,7 @@ func TestEndCodes(t *testing.T) {
 				r.upstream.told(tc.up)
 				r.client.answers()
 				r.upstream.answers()
-				r.over(defaultTimes.close / 2) // at once, not when the wait is over
+				r.over(patience) // at once, not when the wait is over
 			})
 		}
 	}
@@ -353,11 +354,13 @@ func TestEndOfStream(t *testing.T) {
 
 func TestEndWhilePeerDoesNotRead(t *testing.T) {
 	t.Parallel()
+	long := defaultTimes
+	long.flush = 3 * time.Second // for who is not deaf to be told meanwhile
 	for _, kind := range kinds {
 		for _, deaf := range []string{"client", "upstream"} {
 			t.Run(kind+" "+deaf, func(t *testing.T) {
 				t.Parallel()
-				r := startRig(t, kind, RelayOptions{})
+				r := startRig(t, kind, RelayOptions{times: &long})
 				speaker, code := r.client, CloseSession
 				if deaf == "client" {
 					speaker, code = r.upstream, CloseGoingAway
@@ -366,12 +369,12 @@ func TestEndWhilePeerDoesNotRead(t *testing.T) {
 				start := time.Now()
 				r.End(authcore.EndSession)
 				speaker.told(code)
-				if d := time.Since(start); d > defaultTimes.flush {
+				if d := time.Since(start); d > long.flush {
 					t.Errorf("told after %v", d)
 				}
 				speaker.ended()
-				r.over(closing)
-				if d := time.Since(start); d < defaultTimes.close {
+				r.over(long.flush + long.close + patience)
+				if d := time.Since(start); d < long.close {
 					t.Errorf("the speaker had %v to answer", d)
 				}
 			})
@@ -441,6 +444,7 @@ func TestUpstreamLeavesWithoutAWord(t *testing.T) {
 }
 
 func TestUpstreamBreaks(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"tcp", "tls", "wrapped"} {
 		t.Run(kind+" between frames", func(t *testing.T) {
 			t.Parallel()

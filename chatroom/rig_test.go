@@ -32,6 +32,9 @@ var closing = defaultTimes.flush + defaultTimes.close + time.Second
 // brief are the times of a relay whose peers may leave it waiting, in a test where that is not the point.
 var brief = &times{write: defaultTimes.write, flush: 100 * time.Millisecond, close: 100 * time.Millisecond, linger: 300 * time.Millisecond}
 
+// unhurried are the times of a relay that is to end at once, not when a wait is over: longer than patience.
+var unhurried = &times{write: defaultTimes.write, flush: 3 * patience, close: 3 * patience, linger: 3 * patience}
+
 // lookAgain is checkEvery, where there is one.
 const lookAgain = 5 * time.Second
 

@@ -128,6 +128,40 @@ func TestUpstreamIsWaitedFor(t *testing.T) {
 	}
 }
 
+// TestCloseFrameWithoutAnswer: who is passed a close frame has a while to answer it, whether who sent it stays or goes, and
+// may say more before that; then it is over.
+func TestCloseFrameWithoutAnswer(t *testing.T) {
+	t.Parallel()
+	short := *unhurried
+	short.linger = time.Second
+	for _, kind := range kinds {
+		for _, first := range []string{"client", "upstream"} {
+			for _, then := range []string{"stays", "goes"} {
+				t.Run(kind+" "+first+" "+then, func(t *testing.T) {
+					t.Parallel()
+					r := startRig(t, kind, RelayOptions{times: &short})
+					a, b := r.client, r.upstream
+					if first == "upstream" {
+						a, b = b, a
+					}
+					start := time.Now()
+					a.send(frame(fin, opClose, a.mask, []byte{3, 232}))
+					b.takes(opClose, []byte{3, 232})
+					if then == "goes" {
+						_ = a.CloseWrite()
+					}
+					b.say("one moment")
+					a.hears("one moment")
+					r.over(patience)
+					if d := time.Since(start); d < short.linger {
+						t.Errorf("%s had only %v", b.name, d)
+					}
+				})
+			}
+		}
+	}
+}
+
 // TestAnswerIsFound: the close frame of a peer is found wherever it is in what it still sends, and nothing of that arrives.
 func TestAnswerIsFound(t *testing.T) {
 	t.Parallel()

@@ -12,7 +12,8 @@
 //   - Both directions follow the frame headers without copying, so that what is injected lands between two frames.
 //   - Nothing of a frame is passed on before its header was judged: a visitor's data frame never reaches the upstream.
 //   - Two goroutines, one a direction, with no buffer while nothing flows; the last to leave closes both sides.
-//   - Behind a close frame, ours or one that was passed on, a side stays open until its own has come, it ends, or two
-//     seconds have passed. The downstream is then half-closed by us, and the upstream is expected to end first.
+//   - Behind a close frame a side stays open until its own has come, it ends, or its time is up: two seconds where the frame
+//     was ours, five where it was passed on, since the answer may come behind a message that is under way. The downstream
+//     is then half-closed by us, and the upstream is expected to end first.
 //   - Every wait has an end: writes have a deadline, and once one side is over the other has a few seconds.
 package chatroom

@@ -262,8 +262,8 @@ func (p *pump) tell() {
 func (p *pump) hear() {
 	p.heard.Store(true)
 	r := p.relay
-	if r.toUp.heard.Load() && r.toDn.heard.Load() && !r.ended.Load() {
-		r.linger(r.opts.times.linger) // both have said goodbye; one should hang up
+	if !r.ended.Load() {
+		r.linger(r.opts.times.linger) // the other should answer; once both have said goodbye, one should hang up
 	}
 	r.part()
 }
@@ -302,8 +302,7 @@ func (p *pump) finish(err error) {
 		p.finishRaw(err)
 	case expired:
 		r.abort()
-	case p.told.Load(): // src said goodbye and went; dst has a while to answer
-		r.linger(r.opts.times.close)
+	case p.told.Load(): // src said goodbye and went; dst has had its time to answer set by that
 	case errors.Is(err, io.EOF):
 		p.mu.Lock()
 		silent := !r.gone.Load() && p.frames.boundary()

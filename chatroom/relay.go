@@ -34,7 +34,7 @@ type times struct {
 	write  time.Duration // a peer that takes nothing for so long is dead
 	flush  time.Duration // for a close frame to go out
 	close  time.Duration // for the peer to answer it
-	linger time.Duration // for one side to finish once the other has
+	linger time.Duration // for one side to finish once the other has, a message included that is under way
 }
 
 var defaultTimes = times{write: 30 * time.Second, flush: time.Second, close: 2 * time.Second, linger: 5 * time.Second}

@@ -47,6 +47,17 @@ var closeReasons = map[CloseCode]string{
 // Reason returns the text that goes with the code.
 func (c CloseCode) Reason() string { return closeReasons[c] }
 
+// ToUpstream returns what the upstream is told where the client is told c: what a client did wrong, and what becomes of its
+// session, is none of the upstream's business.
+func (c CloseCode) ToUpstream() CloseCode {
+	switch c {
+	case CloseProtocol, CloseBinary, CloseNotText, ClosePolicy, CloseTooBig, CloseSession, CloseForbidden, CloseExpired, CloseTooMany:
+		return CloseGoingAway
+	default:
+		return c
+	}
+}
+
 // Valid reports whether a close frame may have the code (RFC 6455, section 7.4, and the registry of IANA for it).
 func (c CloseCode) Valid() bool {
 	return c >= 1000 && c <= 1003 || c >= 1007 && c <= 1014 || c >= 3000 && c <= 4999

@@ -68,6 +68,20 @@ func TestParseClose(t *testing.T) {
 	}
 }
 
+// TestToUpstream: what is the client's affair is nothing else to the upstream, whichever way the client came.
+func TestToUpstream(t *testing.T) {
+	for code := range closeReasons {
+		want := CloseGoingAway
+		switch code {
+		case CloseNormal, CloseUpstream, CloseRestart:
+			want = code
+		}
+		if got := code.ToUpstream(); got != want {
+			t.Errorf("%d: %d, want %d", code, got, want)
+		}
+	}
+}
+
 // TestDismiss: a client that is refused in a close frame has as long to answer it as any other.
 func TestDismiss(t *testing.T) {
 	t.Parallel()

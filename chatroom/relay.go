@@ -113,17 +113,13 @@ func (r *Relay) End(cause authcore.EndCause) {
 
 // close ends the connection from our side.
 func (r *Relay) close(code CloseCode) {
-	up := code
-	if code == ClosePolicy || code >= 4000 {
-		up = CloseGoingAway // the downstream's affair is none of the upstream's business
-	}
-	r.closeBoth(code, up)
+	r.closeBoth(code, code.ToUpstream())
 }
 
 // fault ends the connection because of what src of p sent. It is told what was wrong; the other one has done nothing.
 func (r *Relay) fault(p *pump, code CloseCode) {
 	if p.frames.fromClient {
-		r.closeBoth(code, CloseGoingAway)
+		r.closeBoth(code, code.ToUpstream())
 	} else {
 		r.closeBoth(CloseUpstream, code)
 	}

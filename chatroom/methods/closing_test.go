@@ -360,3 +360,21 @@ func TestUpstreamWithoutAnswer(t *testing.T) {
 	u.ended()
 	eventually(t, "it is gone", func() bool { return s.connections() == 0 })
 }
+
+// A session that is ended elsewhere is as little the upstream's business here as behind chatgate_proxy; a logout is what its
+// own user said.
+func TestUpstreamOfEndedSession(t *testing.T) {
+	at, next := rawChat(t)
+	s := newSite(t, authtest.Service(t), Options{Upstream: at})
+	here, elsewhere := s.dial(), s.dial()
+	token := here.token("user_register", "alice")
+	u := next()
+	elsewhere.send(`{"m":"user_token_auth","r":1,"d":{"token":"` + token + `"}}`)
+	elsewhere.next()
+	v := next()
+	elsewhere.ask(`{"m":"user_logout","r":2}`, `{"r":2,"d":{}}`)
+	here.want(loggedOut)
+	v.told(1000)
+	u.told(1001)
+	_, _ = u.c.Close(), v.c.Close()
+}

@@ -251,23 +251,13 @@ func (c *conn) shutLocked() {
 		c.state.leg = nil
 		l.over.Store(true)
 		code := c.code
-		if !c.parted && isOfClient(code) {
-			code = chatroom.CloseGoingAway
+		if !c.parted {
+			code = code.ToUpstream()
 		}
 		c.tasks.Go(func() { l.close(code) })
 	}
 	c.closed = true
 	c.cancel()
-}
-
-// isOfClient reports whether a code of ours tells a client what it did wrong, which is none of the upstream's business.
-func isOfClient(code chatroom.CloseCode) bool {
-	switch code {
-	case chatroom.CloseProtocol, chatroom.CloseBinary, chatroom.CloseNotText, chatroom.ClosePolicy, chatroom.CloseTooBig, chatroom.CloseTooMany:
-		return true
-	default:
-		return false
-	}
 }
 
 // working answers requests in the order in which they came, and closes the connection in the end.

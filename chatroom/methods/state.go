@@ -70,7 +70,7 @@ func (s *state) End(cause authcore.EndCause) {
 // left meanwhile.
 func (c *conn) expel(s *state) {
 	// At once, however long the client takes to be told.
-	c.hangUp(s, chatroom.CloseSession)
+	c.hangUp(s, chatroom.CloseSession.ToUpstream())
 	v, err := c.newVisitor(false)
 	if err != nil {
 		c.shut(chatroom.CloseRestart, chatroom.CloseRestart.Reason())

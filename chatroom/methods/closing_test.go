@@ -2,6 +2,7 @@ package methods
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -14,6 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
+
+	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/chatroom"
 	"github.com/chatgate/chatgate/internal/authtest"
 )
@@ -377,4 +381,70 @@ func TestUpstreamOfEndedSession(t *testing.T) {
 	v.told(1000)
 	u.told(1001)
 	_, _ = u.c.Close(), v.c.Close()
+}
+
+// TestUpstreamsCodeWins: requests that no longer reach an upstream which has said goodbye do not change what its client is
+// told.
+func TestUpstreamsCodeWins(t *testing.T) {
+	at, next := rawChat(t)
+	s := newSite(t, authtest.Service(t), Options{Upstream: at, PerAccount: 10_000, UpstreamRate: authcore.Rate{Burst: 1 << 20, Per: time.Minute}})
+	first := s.dial()
+	token := first.token("user_register", "alice")
+	_ = next()
+	for range 50 {
+		c := s.watch()
+		c.send(clientFrame(0x81, `{"m":"user_token_auth","r":1,"d":{"token":"`+token+`"}}`))
+		u := next()
+		u.greets(c)
+		stop, stopped := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for request := clientFrame(0x81, `{"m":"say","r":2}`); ; {
+				select {
+				case <-stop:
+					return
+				default:
+					c.send(request)
+				}
+			}
+		}()
+		for range 20 { // requests are under way
+			if _, _, err := u.frame(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, _ = io.WriteString(u.c, "\x88\x02\x0f\xa0")
+		_ = u.c.Close() // with requests that it has not read: a reset
+		c.told(4000)
+		close(stop)
+		<-stopped
+		_ = c.c.Close()
+	}
+}
+
+// TestWriteBehindGoodbye: the worker leaves it to who reads from the upstream to find out why it takes nothing more.
+func TestWriteBehindGoodbye(t *testing.T) {
+	at, next := rawChat(t)
+	ws, _, err := websocket.DefaultDialer.DialContext(t.Context(), at.String(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.Close()
+	_ = next()
+	e, err := New(Options{Upstream: at})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	c := &conn{e: e, ctx: ctx, cancel: cancel, wire: &wire{Conn: ws.NetConn().(*net.TCPConn)}}
+	l := &leg{c: c, ws: ws, raw: ws.NetConn(), ctx: ctx, cancel: cancel, pumped: make(chan struct{})}
+	c.state = &state{c: c, leg: l}
+	l.say(4000)
+	if code := c.pass(item{msg: []byte("hello"), at: time.Now()}); code != Unavailable {
+		t.Errorf("the request is answered %q", code)
+	}
+	if c.code != 0 {
+		t.Errorf("the worker closed with %d", c.code)
+	}
+	close(l.pumped)
 }

@@ -32,8 +32,9 @@ type leg struct {
 	failed   time.Time // when it could not be dialled; guarded by dialling
 
 	mu  sync.Mutex
-	ws  *websocket.Conn // nil until it is dialled
-	raw net.Conn        // below ws and TLS
+	ws  *websocket.Conn    // nil until it is dialled
+	raw net.Conn           // below ws and TLS
+	bye chatroom.CloseCode // what the upstream is to be told, if that is not what the client is
 }
 
 var (
@@ -199,17 +200,25 @@ func (l *leg) lost(err error) {
 	switch {
 	case closed && chatroom.CloseCode(gone.Code).Valid(): //nolint:gosec // read as 16 bits
 		code, reason = chatroom.CloseCode(gone.Code), gone.Text //nolint:gosec // as above
-		l.say(code)
+		l.answer(code)
 	case closed, isNetError(err):
 	default: // its own fault; gorilla has told it so, but where it did not see it
 		if broken {
-			l.say(chatroom.CloseCode(bad))
+			l.answer(chatroom.CloseCode(bad))
 		}
 		code = chatroom.CloseUpstream
 		reason = code.Reason()
 	}
 	l.c.e.o.Log.Info("the upstream closed a connection", "upstream", l.c.e.o.Upstream.Redacted(), "client_ip", l.c.peer.Client.Addr, "error", err)
 	l.c.shut(code, reason)
+}
+
+// answer decides what the upstream is told. It is said when the login is over, so that no request meets a connection which
+// has had its close frame.
+func (l *leg) answer(code chatroom.CloseCode) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.bye = code
 }
 
 // say sends a close frame, if there was none before.
@@ -238,10 +247,18 @@ func (c *conn) pass(it item) Code {
 		return ""
 	case l.over.Load():
 		return c.notLoggedIn()
-	case !errors.Is(err, errNoLeg):
+	case errors.Is(err, errNoLeg):
+	case isTimeout(err):
 		l.lost(err)
+	default: // the pump finds what the upstream said last, and its end
+		_ = l.raw.SetReadDeadline(time.Now().Add(c.e.o.times.linger))
 	}
 	return Unavailable
+}
+
+func isTimeout(err error) bool {
+	e, ok := errors.AsType[net.Error](err)
+	return ok && e.Timeout()
 }
 
 // close ends the connection, if there is one or will be. It does not wait for the upstream.
@@ -250,6 +267,9 @@ func (l *leg) close(code chatroom.CloseCode) {
 	l.cancel()
 	l.mu.Lock()
 	ws, raw := l.ws, l.raw
+	if l.bye != 0 {
+		code = l.bye
+	}
 	l.mu.Unlock()
 	if ws == nil {
 		return

@@ -11,7 +11,10 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -448,3 +451,46 @@ func TestWriteBehindGoodbye(t *testing.T) {
 	}
 	close(l.pumped)
 }
+
+// TestPartedWithTheCode: a code counts as the client's own just where it is, whoever else closes meanwhile.
+func TestPartedWithTheCode(t *testing.T) {
+	_, raw := net.Pipe()
+	defer raw.Close()
+	e, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 300 {
+		var all [200]*conn
+		for i := range all {
+			ctx, cancel := context.WithCancel(context.Background())
+			all[i] = &conn{e: e, ctx: ctx, cancel: cancel, wire: &wire{Conn: piped{raw}}}
+			all[i].state = &state{c: all[i]}
+		}
+		var ready atomic.Int32
+		var both sync.WaitGroup
+		race := func(end func(*conn)) {
+			both.Go(func() {
+				for i, c := range all { // at the same time
+					for ready.Add(1); ready.Load() < int32(2*(i+1)); { //nolint:gosec // at most 400
+						runtime.Gosched()
+					}
+					end(c)
+				}
+			})
+		}
+		race(func(c *conn) { c.stopReading(&websocket.CloseError{Code: 4001}) })
+		race(func(c *conn) { c.shut(chatroom.CloseTooMany, "") })
+		both.Wait()
+		for _, c := range all {
+			if c.parted != (c.code == 4001) {
+				t.Fatalf("closed with %d; the client's own: %t", c.code, c.parted)
+			}
+		}
+	}
+}
+
+// piped is a pipe as a [chatroom.Conn].
+type piped struct{ net.Conn }
+
+func (piped) CloseWrite() error { return nil }

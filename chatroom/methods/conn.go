@@ -193,10 +193,7 @@ func (c *conn) stopReading(err error) {
 	case broken:
 		c.finish(chatroom.CloseCode(bad), chatroom.CloseCode(bad).Reason())
 	case closed:
-		c.mu.Lock()
-		c.parted = c.code == 0
-		c.mu.Unlock()
-		c.finish(chatroom.CloseCode(e.Code), "") //nolint:gosec // read as 16 bits
+		c.part(chatroom.CloseCode(e.Code)) //nolint:gosec // read as 16 bits
 	case errors.Is(err, errFlood), errors.Is(err, websocket.ErrReadLimit):
 		c.finish(chatroom.CloseTooBig, chatroom.CloseTooBig.Reason())
 	case isNetError(err):
@@ -217,6 +214,15 @@ func (c *conn) finish(code chatroom.CloseCode, reason string) {
 	defer c.mu.Unlock()
 	if c.code == 0 {
 		c.code, c.reason = code, reason
+	}
+}
+
+// part is finish with a code of the client's own.
+func (c *conn) part(code chatroom.CloseCode) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.code == 0 {
+		c.code, c.parted = code, true
 	}
 }
 

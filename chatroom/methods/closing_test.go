@@ -494,3 +494,16 @@ func TestPartedWithTheCode(t *testing.T) {
 type piped struct{ net.Conn }
 
 func (piped) CloseWrite() error { return nil }
+
+// TestFloodAndGoodbye: the client's close frame is found behind a message of too many frames, wherever reading stopped.
+func TestFloodAndGoodbye(t *testing.T) {
+	slow := defaultTimes
+	slow.linger = 3 * patience
+	s := newSite(t, authtest.Service(t), Options{times: slow})
+	w := s.watch()
+	empty := "\x00\x80\x7f\x7f\x7f\x7f" // which looks like another frame from within
+	w.send(clientFrame(0x01, ""))
+	go w.send([]byte(strings.Repeat(empty, 1<<17)), goodbye)
+	w.told(1009)
+	w.ended()
+}

@@ -47,8 +47,8 @@ func (w *wire) next(b []byte) (n int, err error) {
 	} else {
 		n, err = w.Conn.Read(b)
 	}
-	if w.left.Add(-int64(n)) < 0 {
-		return 0, errFlood
+	if w.left.Add(-int64(n)) < 0 && err == nil {
+		return n, errFlood // the close frame is looked for in whatever was read
 	}
 	return n, err
 }
@@ -65,7 +65,7 @@ func closeError(bye *chatroom.Goodbye, read func([]byte) (int, error)) error {
 	for buf := make([]byte, 128); !said; payload, said = bye.Said() {
 		n, err := read(buf)
 		bye.Follow(buf[:n])
-		if err != nil && n == 0 {
+		if _, said = bye.Said(); err != nil && !said {
 			return err
 		}
 	}

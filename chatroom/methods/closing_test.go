@@ -507,3 +507,28 @@ func TestFloodAndGoodbye(t *testing.T) {
 	w.told(1009)
 	w.ended()
 }
+
+// TestSeatIsFree: a client's seat does not wait for an upstream that does not hang up.
+func TestSeatIsFree(t *testing.T) {
+	slow := defaultTimes
+	slow.linger = 3 * patience
+	at, next := rawChat(t)
+	s := newSite(t, authtest.Service(t), Options{Upstream: at, PerAccount: 1, times: slow})
+	c := s.watch()
+	c.send(clientFrame(0x81, `{"m":"user_register","r":1,"d":{"username":"alice","password":"`+password+`"}}`))
+	u := next()
+	u.greets(c)
+	c.send(goodbye)
+	c.told(1001)
+	c.ended()
+	_ = c.c.Close()
+	u.told(1001)
+	eventually(t, "the seat is free", func() bool { return s.endpoint.o.Counts.Len() == 0 })
+	if n := s.service.Live().Connections(); n != 1 {
+		t.Errorf("a stop waits for %d connections, while the upstream has yet to hang up", n)
+	}
+	again := s.dial()
+	again.token("user_login", "alice")
+	v := next()
+	_, _ = u.c.Close(), v.c.Close()
+}

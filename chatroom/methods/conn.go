@@ -366,8 +366,9 @@ func (c *conn) farewell() {
 	<-c.read
 	c.wire.hearOut() // also where the reader gave up
 	_ = c.wire.Close()
+	c.state.vacate() // for a client that is back at once, however long its upstream takes
 	c.legs.Wait()
-	c.state.release()
+	c.accounts.Live().Release(&c.state.lease) // a gateway that stops waits for this, and so for the upstream to be told
 	if c.peer.OnClose != nil {
 		c.peer.OnClose()
 	}

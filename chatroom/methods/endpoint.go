@@ -131,7 +131,7 @@ type Peer struct {
 	// X-Forwarded-For. Target is the path and query that were asked for, Host the host.
 	Header       http.Header
 	Target, Host string
-	// OnClose is called once, when the connection is gone.
+	// OnClose is called once, when the connection is gone, and the one to the upstream.
 	OnClose func()
 }
 

@@ -140,10 +140,15 @@ func (c *conn) hangUp(s *state, code chatroom.CloseCode) {
 
 // release gives back what s holds.
 func (s *state) release() {
+	s.vacate()
+	s.c.accounts.Live().Release(&s.lease)
+}
+
+// vacate gives back the seat.
+func (s *state) vacate() {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	s.c.accounts.Live().Release(&s.lease)
 	s.c.e.o.Counts.Done(s.seat)
 }
 

@@ -76,8 +76,7 @@ func (g *Goodbye) Said() ([]byte, bool) { return g.payload, g.frames.closed }
 // the connection broke; closed with unread data, the kernel's reset would overtake the frame. The read deadline of c bounds
 // it, whatever the client sends.
 func (g *Goodbye) HearOut(c Conn) {
-	buf := buffers.Get().(*[largeBuffer]byte)
-	defer buffers.Put(buf)
+	var buf [smallBuffer]byte // thousands may wait at once
 	var err error
 	for err == nil && !g.frames.closed {
 		var n int

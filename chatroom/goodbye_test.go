@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -133,4 +134,43 @@ func TestDismiss(t *testing.T) {
 			within(t, closing, "the end", done)
 		})
 	}
+}
+
+// awaited tells when it is read from.
+type awaited struct {
+	Conn
+	read chan struct{}
+	once sync.Once
+}
+
+func (a *awaited) Read(b []byte) (int, error) {
+	a.once.Do(func() { close(a.read) })
+	return a.Conn.Read(b)
+}
+
+// TestManyAreHeardOut: a wait for a close frame, of which thousands may be under way, costs little.
+func TestManyAreHeardOut(t *testing.T) {
+	const many, each = 200, 4 << 10
+	peers, waiting := make([]Conn, many), make([]*awaited, many)
+	for i := range waiting {
+		var inner Conn
+		peers[i], inner = connect(t, "tcp")
+		waiting[i] = &awaited{Conn: inner, read: make(chan struct{})}
+	}
+	heapInUse() // a pool lets go of what it has at the second look
+	before := heapInUse()
+	var all sync.WaitGroup
+	for _, c := range waiting {
+		all.Go(func() { new(Goodbye).HearOut(c) })
+	}
+	for _, c := range waiting {
+		within(t, patience, "a read", c.read)
+	}
+	if after := heapInUse(); after > before+many*each {
+		t.Errorf("%d bytes for each", (after-before)/many)
+	}
+	for _, p := range peers {
+		_ = p.Close()
+	}
+	all.Wait()
 }

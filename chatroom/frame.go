@@ -138,18 +138,26 @@ func (f *frames) skim(p []byte) int {
 			f.closing, f.closed = false, true
 			break
 		}
-		h := p[i:]
-		if len(h) < 2 {
-			return i
-		}
-		size, length := layout(h)
-		if len(h) < size {
+		size := f.anyHeader(p[i:])
+		if size == 0 {
 			return i
 		}
 		i += size
-		f.left, f.closing = length, h[0]&0x0F == opClose
 	}
 	return len(p)
+}
+
+// anyHeader reads one frame header, whatever rules it breaks, and returns its size, zero if h is too short to tell.
+func (f *frames) anyHeader(h []byte) int {
+	if len(h) < 2 {
+		return 0
+	}
+	size, length := layout(h)
+	if len(h) < size {
+		return 0
+	}
+	f.left, f.closing = length, h[0]&0x0F == opClose
+	return size
 }
 
 // boundary reports whether what was passed on so far ends with a frame.

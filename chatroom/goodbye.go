@@ -34,18 +34,15 @@ func (g *Goodbye) Follow(b []byte) int {
 
 // header looks at the beginning of a frame header.
 func (g *Goodbye) header(h []byte) {
-	if len(h) < 2 {
+	size := g.frames.anyHeader(h)
+	if size == 0 {
 		return
 	}
-	size, length := layout(h)
-	if len(h) < size {
+	g.nheld = 0
+	if !g.frames.closing {
 		return
 	}
-	g.nheld, g.frames.left = 0, length
-	if h[0]&0x0F != opClose {
-		return
-	}
-	if g.begun = length > 0; !g.begun {
+	if g.begun = g.frames.left > 0; !g.begun {
 		g.frames.closed = true
 	}
 	if h[1]&maskBit != 0 {

@@ -188,7 +188,7 @@ func (p *pump) writeLocked(b []byte) error {
 	return err
 }
 
-// failLocked is what it means that dst takes no more. While somebody is still to be told, src is read on: data that
+// failLocked handles a failed write to dst. While somebody is still to be told, src is read on: data that
 // nobody read makes the kernel reset a connection, and the reset overtakes what was written to it.
 func (p *pump) failLocked(err error) error {
 	p.over = true

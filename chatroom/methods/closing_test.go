@@ -132,8 +132,9 @@ func TestCloseFrameComesFirst(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			quick := defaultTimes
-			s := newSite(t, authtest.Service(t), Options{times: quick})
+			slow := defaultTimes
+			slow.linger = 3 * patience // the end is to come with the answer, not when the wait for one is over
+			s := newSite(t, authtest.Service(t), Options{times: slow})
 			w := s.watch()
 			w.send(clientFrame(0x81, `{"m":"user_logout","r":1}`))
 			if _, _, err := w.frame(); err != nil {
@@ -143,13 +144,9 @@ func TestCloseFrameComesFirst(t *testing.T) {
 			w.told(way.code)
 			w.waits()
 			w.send(clientFrame(0x81, "late"), goodbye, clientFrame(0x81, "later"))
-			start := time.Now()
 			w.ended()
 			_ = w.c.Close()
 			eventually(t, "it is gone", func() bool { return s.connections() == 0 })
-			if d := time.Since(start); d > quick.linger/2 {
-				t.Errorf("the end took %v", d)
-			}
 		})
 	}
 }
@@ -349,18 +346,19 @@ func TestUpstreamClosing(t *testing.T) {
 // An upstream that neither answers nor hangs up is not waited for without end; the client does not wait for it at all.
 func TestUpstreamWithoutAnswer(t *testing.T) {
 	at, next := rawChat(t)
-	s := newSite(t, authtest.Service(t), Options{Upstream: at, times: defaultTimes})
+	slow := defaultTimes
+	slow.linger = 5 * time.Second
+	s := newSite(t, authtest.Service(t), Options{Upstream: at, times: slow})
 	c := s.watch()
 	c.send(clientFrame(0x81, `{"m":"user_register","r":1,"d":{"username":"alice","password":"`+password+`"}}`))
 	u := next()
 	u.greets(c)
 	s.service.Live().EndAll(t.Context(), 0)
-	start := time.Now()
 	c.told(1012)
 	c.send(goodbye)
 	c.ended()
-	if d := time.Since(start); d > defaultTimes.linger/2 {
-		t.Errorf("the client waited %v", d)
+	if s.connections() == 0 {
+		t.Error("the client waited for the upstream")
 	}
 	_ = c.c.Close()
 	u.told(1012)

@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,6 +31,7 @@ type watcher struct {
 type event struct {
 	frame gatetest.Frame
 	err   error
+	at    time.Time
 }
 
 func watch(t testing.TB, w io.Writer, r io.Reader) *watcher {
@@ -36,7 +39,7 @@ func watch(t testing.TB, w io.Writer, r io.Reader) *watcher {
 	go func() {
 		for {
 			f, err := gatetest.ReadFrame(r)
-			c.heard <- event{f, err}
+			c.heard <- event{f, err, time.Now()}
 			if err != nil {
 				return
 			}
@@ -63,34 +66,49 @@ func (c *watcher) next() event {
 	}
 }
 
-func (c *watcher) told(code int) {
+// closed expects to be closed.
+func (c *watcher) closed(code int) {
 	c.t.Helper()
-	if e := c.next(); e.err != nil || e.frame.CloseCode() != code {
-		c.t.Fatalf("got %+v, want close %d", e, code)
+	if err := c.farewell(code); err != nil {
+		c.t.Fatal(err)
 	}
 }
 
-// waits expects nothing, not even the end.
-func (c *watcher) waits() {
-	c.t.Helper()
+// gatewayWaits is how long the gateway waits for the answer to its close frame.
+const gatewayWaits = 2 * time.Second
+
+// farewell expects a close frame, then nothing, not even the end, until it is answered. The end is to come with the answer,
+// not when the wait for one is over.
+func (c *watcher) farewell(code int) error {
+	var told, end event
+	select {
+	case told = <-c.heard:
+	case <-time.After(patience):
+		return fmt.Errorf("nothing came, want close %d", code)
+	}
+	if told.err != nil || told.frame.CloseCode() != code {
+		return fmt.Errorf("got %+v, want close %d", told, code)
+	}
 	select {
 	case e := <-c.heard:
-		c.t.Fatalf("got %+v before the close frame was answered", e)
+		return fmt.Errorf("got %+v before close %d was answered", e, code)
 	case <-time.After(300 * time.Millisecond):
 	}
-}
-
-// answers expects the end to come with the answer, not when the wait for one is over.
-func (c *watcher) answers() {
-	c.t.Helper()
-	start := time.Now()
-	c.send(gatetest.Frame{Fin: true, Op: 8, Payload: []byte{3, 233}})
-	if e := c.next(); !errors.Is(e.err, io.EOF) || errors.Is(e.err, io.ErrUnexpectedEOF) {
-		c.t.Fatalf("got %+v, want the end", e)
+	if _, err := c.w.Write(gatetest.Frame{Fin: true, Op: 8, Payload: []byte{3, 233}}.Encode(true)); err != nil {
+		return err
 	}
-	if d := time.Since(start); d > time.Second {
-		c.t.Errorf("the end came %v after the answer", d)
+	select {
+	case end = <-c.heard:
+	case <-time.After(patience):
+		return fmt.Errorf("no end came behind close %d", code)
 	}
+	if !errors.Is(end.err, io.EOF) || errors.Is(end.err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("got %+v behind close %d, want the end", end, code)
+	}
+	if d := end.at.Sub(told.at); d > gatewayWaits*9/10 {
+		return fmt.Errorf("the end came %v behind close %d", d, code)
+	}
+	return nil
 }
 
 // transports are what a WebSocket runs over.
@@ -191,52 +209,37 @@ func TestEndWaits(t *testing.T) {
 				t.Fatalf("%+v", e)
 			}
 			logout(t, g, token)
-			c.told(4401)
-			c.waits()
-			c.answers()
+			c.closed(4401)
 
 			c = open(t, g, "/refused", token)
-			c.told(4401)
-			c.waits()
-			c.answers()
+			c.closed(4401)
 
 			c = open(t, g, "/chat", "")
 			c.send(gatetest.Text("let me write"))
 			c.send(gatetest.Text("and on"))
-			c.told(1008)
-			c.waits()
-			c.answers()
+			c.closed(1008)
 
 			c = open(t, g, "/chat", "") // the chat says goodbye, and goes; the client is in no hurry
 			c.send(gatetest.Frame{Fin: true, Op: 9, Payload: []byte("leave")})
-			c.told(4000)
-			c.waits()
-			c.answers()
+			c.closed(4000)
 
 			if name == "TCP" || name == "TLS" {
 				c = open(t, g, "/methods", "")
 				c.send(gatetest.Frame{Fin: true, Op: 2, Payload: []byte("x")})
-				c.told(1003)
-				c.waits()
-				c.answers()
+				c.closed(1003)
 			}
 		})
 		last = append(last, open(t, g, "/chat", ""))
 	}
 	last = append(last, transports["TLS"](t, g, "/methods", ""))
-	stopped := make(chan struct{})
-	go func() { defer close(stopped); g.Stop() }()
+	var all sync.WaitGroup
+	all.Go(func() { g.Stop() })
 	for _, c := range last {
-		c.told(1012)
+		all.Go(func() { // at once: the gateway does not wait for one after the other
+			if err := c.farewell(1012); err != nil {
+				t.Error(err)
+			}
+		})
 	}
-	last[0].waits()
-	for _, c := range last {
-		select {
-		case e := <-c.heard:
-			t.Fatalf("got %+v before the close frame was answered", e)
-		default:
-		}
-		c.answers()
-	}
-	<-stopped
+	all.Wait()
 }

@@ -392,7 +392,7 @@ func TestUpstreamsCodeWins(t *testing.T) {
 	first := s.dial()
 	token := first.token("user_register", "alice")
 	_ = next()
-	for range 50 {
+	for range 20 {
 		c := s.watch()
 		c.send(clientFrame(0x81, `{"m":"user_token_auth","r":1,"d":{"token":"`+token+`"}}`))
 		u := next()

@@ -73,8 +73,7 @@ func TestParseClose(t *testing.T) {
 func TestToUpstream(t *testing.T) {
 	for code := range closeReasons {
 		want := CloseGoingAway
-		switch code {
-		case CloseNormal, CloseUpstream, CloseRestart:
+		if code == CloseNormal || code == CloseUpstream || code == CloseRestart {
 			want = code
 		}
 		if got := code.ToUpstream(); got != want {

@@ -470,7 +470,7 @@ func TestPartedWithTheCode(t *testing.T) {
 		race := func(end func(*conn)) {
 			both.Go(func() {
 				for i, c := range all { // at the same time
-					for ready.Add(1); ready.Load() < int32(2*(i+1)); { //nolint:gosec // at most 400
+					for ready.Add(1); ready.Load() < int32(2*(i+1)); {
 						runtime.Gosched()
 					}
 					end(c)

@@ -38,11 +38,11 @@ type Methods struct {
 	UpstreamCA string `json:"upstream_ca,omitempty"`
 	// The headers that tell the upstream who is asking. A field that is "off" is not told.
 	Identity *chatroom.IdentityHeaders `json:"identity,omitempty"`
-	// Headers that the upstream is not sent, beside those that could be taken for an identity. A name that ends in * is
-	// every name that begins so.
+	// Headers that the upstream is not sent, beside those that could be taken for an identity. A name that ends in * is a
+	// family: every name that begins so. A name counts before a family, and then keep before strip.
 	Strip []string `json:"strip,omitempty"`
-	// Headers that clients may send although they could be taken for an identity, such as X-User-Id. They count before
-	// strip, and a name that ends in * is every name that begins so.
+	// Headers that clients may send although they could be taken for an identity, such as X-User-Id. One that ends in -* is
+	// every name that goes on with another word there.
 	Keep []string `json:"keep,omitempty"`
 	// How long the upstream may take to answer its handshake. Default: 10s.
 	HandshakeTimeout caddy.Duration `json:"handshake_timeout,omitempty"`

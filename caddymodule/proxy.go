@@ -42,10 +42,10 @@ type Proxy struct {
 	// The headers that tell the upstream who is asking. A field that is "off" is not told.
 	Identity *chatroom.IdentityHeaders `json:"identity,omitempty"`
 	// Headers that are removed from every request, beside those that could be taken for an identity. A name that ends in *
-	// is every name that begins so.
+	// is a family: every name that begins so. A name counts before a family, and then keep before strip.
 	Strip []string `json:"strip,omitempty"`
-	// Headers that clients may send although they could be taken for an identity, such as X-User-Id. They count before
-	// strip, and a name that ends in * is every name that begins so.
+	// Headers that clients may send although they could be taken for an identity, such as X-User-Id. One that ends in -* is
+	// every name that goes on with another word there.
 	Keep []string `json:"keep,omitempty"`
 	// The largest message of a WebSocket, in bytes; -1 means any. Default: 16 MiB.
 	MaxMessage int64 `json:"max_message,omitempty"`

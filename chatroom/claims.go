@@ -9,7 +9,7 @@ const identityFamilies = `Remote* X-Remote* *User *Username *User-Name *User-Id 
 	*User-Group *Email *Email-Address *Groups *Role *Roles *Principal *Principal-Name *Member-Of *Login-Name *Account-Name
 	*Subject-Dn *Client-Dn *Entitlements *Permissions *Claims
 	X-User-Claim* X-User-Principal* X-User-Login* X-User-Display* X-User-Full* X-User-Sub* X-User-Perm* X-User-Scope* X-User-Attr*
-	X-Auth* Auth-* Authenticated* Authentik* Authelia* Authp* X-Vouch* Vouch-* WebAuth* X-WebAuth* X-Token-* X-Claim* Claim-*
+	X-Auth* Auth-* Authenticated* Authentik* Authelia* Authp* X-Vouch* Vouch-* WebAuth* X-WebAuth* X-Token* X-Claim* Claim-*
 	X-Jwt* Jwt-* X-Id-Token* Oidc* X-Oidc* OpenId* X-OpenId* Saml* X-Saml* Mellon* X-Mellon* Shib* X-Shib* EduPerson*
 	X-EduPerson* Schac* Ajp-* Sm-* Iv-* Oam-* Cas-* Ct-* Pf-* Eaa-* X-Eaa* Sso-* X-Sso* Ldap-* X-Ldap* X-Kerberos* X-Gss*
 	OpenAm* X-OpenAm* ForgeRock* X-ForgeRock* Keycloak* X-Keycloak* Okta-* X-Okta* X-Kratos* X-Ory* X-Oathkeeper*
@@ -21,7 +21,7 @@ const identityFamilies = `Remote* X-Remote* *User *Username *User-Name *User-Id 
 	X-Forwarded-User* X-Forwarded-Email* X-Forwarded-Mail* X-Forwarded-Group* X-Forwarded-Role* X-Forwarded-Name* X-Forwarded-Login*
 	X-Forwarded-Preferred* X-Forwarded-Access* X-Forwarded-Auth* X-Forwarded-Id-Token* X-Forwarded-Identity*
 	X-Forwarded-Principal* X-Forwarded-Account* X-Forwarded-Subject* X-Forwarded-Client-Cert* X-Forwarded-Tls* X-Forwarded-Ssl-Client*
-	Client-Cert* X-Client-Cert* X-Client-Dn* X-Client-S-Dn* X-Client-Verif* X-Ssl-* Ssl-* X-Tls* Tls-* X-Mtls* X-X509* X509-* X-Cert*
+	Client-Cert* X-Client-Cert* X-Client-Dn* X-Client-S-Dn* X-Client-Verif* X-Ssl* Ssl-* X-Tls* Tls-* X-Mtls* X-X509* X509-* X-Cert*
 	X-Spiffe* X-Arr-ClientCert* Wl-Proxy-Client*`
 
 // identityNames are taken for an identity as well, and belong to no family. The last ones, from X-Original-Url on, name no

@@ -5,25 +5,17 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-
-	"golang.org/x/net/http/httpguts"
 )
-
-// StripRules are what an operator adds to the names that clients may not send, and takes away from them. A name that
-// ends in * is every name that begins so.
-type StripRules struct {
-	Strip []string
-	Keep  []string // counts before Strip
-}
 
 // Stripper removes what a client may not claim.
 type Stripper struct {
 	usual map[string]verdict // by the name as it is
 	exact map[string]verdict // by the folded name, as is all below
 	keep  prefixes
+	kept  []string // prefixes behind which a word must end, and another follow
 	strip prefixes
 	words map[string]bool   // first words, of which more must follow
-	ends  [256]([]string)   // what a name may not end in, by its last byte
+	ends  [256][]string     // what a name may not end in, by its last byte
 	spelt map[string]string // the only spelling of a reserved name, as net/http has it
 }
 
@@ -41,11 +33,19 @@ const (
 // NewStripper makes a stripper that knows the configured names as well.
 func NewStripper(h IdentityHeaders, rules StripRules) (*Stripper, error) {
 	s := &Stripper{usual: make(map[string]verdict), exact: make(map[string]verdict), words: make(map[string]bool), spelt: make(map[string]string)}
-	s.learn()
-	if err := s.add(rules); err != nil {
+	strip, err := parseRules("strip", rules.Strip)
+	if err != nil {
 		return nil, err
 	}
-	if err := s.protect(h, rules.Keep); err != nil {
+	keep, err := parseRules("keep", rules.Keep)
+	if err != nil {
+		return nil, err
+	}
+	s.learn()
+	if err := s.add(strip, keep); err != nil {
+		return nil, err
+	}
+	if err := s.protect(h, keep); err != nil {
 		return nil, err
 	}
 	for n := range strings.FieldsSeq(reservedNames) {
@@ -63,7 +63,7 @@ func NewStripper(h IdentityHeaders, rules StripRules) (*Stripper, error) {
 func (s *Stripper) learn() {
 	for n := range strings.FieldsSeq(identityFamilies) {
 		switch word, isWord := strings.CutSuffix(n, "-*"); {
-		case isWord && !strings.Contains(word, "-"):
+		case isWord:
 			s.words[FoldName(word)] = true
 		case n[0] == '*':
 			end := FoldName(n)
@@ -83,63 +83,59 @@ func (s *Stripper) learn() {
 	}
 }
 
-// add takes in an operator's rules.
-func (s *Stripper) add(rules StripRules) error {
-	there := make(map[string]string) // option by name
-	for _, o := range []struct {
-		option string
-		names  []string
-		to     *prefixes
-		means  verdict
-	}{{"strip", rules.Strip, &s.strip, remove}, {"keep", rules.Keep, &s.keep, pass}} {
-		for _, n := range o.names {
-			name, begins, err := parseRule(o.option, n)
-			if err != nil {
-				return err
+// add takes in an operator's rules, those that count before others after them.
+func (s *Stripper) add(strip, keep []rule) error {
+	for _, k := range keep {
+		if i := slices.IndexFunc(strip, k.same); i >= 0 {
+			return fmt.Errorf("keep %s: strip has the same name (%s); remove one of the two", k.text, strip[i].text)
+		}
+	}
+	for _, begins := range []bool{true, false} {
+		for _, r := range strip {
+			if r.begins == begins {
+				r.word = false // who folds names may not see where a word ends
+				s.put(r, remove, &s.strip)
 			}
-			if other, ok := there[FoldName(name)]; ok && other != o.option {
-				return fmt.Errorf("keep %s: strip has the same name; keep one of them", n)
+		}
+		for _, r := range keep {
+			if r.begins == begins {
+				s.put(r, pass, &s.keep)
 			}
-			there[FoldName(name)] = o.option
-			if !begins {
-				s.exact[FoldName(name)] = o.means
-				continue
-			}
-			for known := range s.exact {
-				if strings.HasPrefix(known, FoldName(name)) && there[known] == "" {
-					s.exact[known] = o.means
-				}
-			}
-			*o.to = append(*o.to, FoldName(name))
 		}
 	}
 	return nil
 }
 
-// parseRule returns the name of a rule, and whether it is that of all which begin so.
-func parseRule(option, rule string) (name string, begins bool, err error) {
-	name, begins = strings.CutSuffix(rule, "*")
-	folded, _, odd := appendFolded(nil, name)
+// put takes in one rule. A family holds for the single names in it as well.
+func (s *Stripper) put(r rule, means verdict, to *prefixes) {
 	switch {
-	case !httpguts.ValidHeaderFieldName(name) || len(folded) == 0 || odd:
-		return "", false, fmt.Errorf("%s: %q is not a name of a header; write X-Chat-Role, or X-Chat-* for all that begin so", option, rule)
-	case !begins && Reserved(name):
-		return "", false, fmt.Errorf("%s: %q belongs to HTTP or the handshake and always passes; to change what the upstream is sent, use header_up", option, rule)
+	case !r.begins:
+		s.exact[r.folded] = means
+		return
+	case r.word:
+		s.kept = append(s.kept, r.folded)
+	default:
+		*to = append(*to, r.folded)
 	}
-	return name, begins, nil
+	for _, names := range []string{identityNames, notIdentities, originNames} {
+		for n := range strings.FieldsSeq(names) {
+			if r.covers(n) {
+				s.exact[FoldName(n)] = means
+			}
+		}
+	}
 }
 
 // protect takes in the names that we say ourselves; not even keep makes one of them a client's.
-func (s *Stripper) protect(h IdentityHeaders, keep []string) error {
+func (s *Stripper) protect(h IdentityHeaders, keep []rule) error {
 	for _, own := range h.names() {
 		if own == "" {
 			continue
 		}
 		s.exact[FoldName(own)] = remove
-		for _, n := range keep {
-			name, begins := strings.CutSuffix(n, "*")
-			if name = FoldName(name); FoldName(own) == name || begins && strings.HasPrefix(FoldName(own), name) {
-				return fmt.Errorf("keep: %q covers %s, which tells the upstream who is asking, so that no client may send it", n, own)
+		for _, r := range keep {
+			if r.covers(own) {
+				return fmt.Errorf("keep: %q covers %s, which tells the upstream who is asking, so that no client may send it", r.text, own)
 			}
 		}
 	}
@@ -187,13 +183,14 @@ func appendFolded(b []byte, name string) (folded []byte, word int, odd bool) {
 }
 
 // isOdd reports whether a byte is neither a letter, nor a digit, nor what ordinary names have between their words.
-func isOdd(c byte) bool {
-	switch {
-	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.':
-		return false
-	}
-	return true
+func isOdd(c byte) bool { return !isAlphanumeric(c) && !isJoint(c) }
+
+func isAlphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
+
+// isJoint reports whether a byte is what ordinary names have between their words.
+func isJoint(c byte) bool { return c == '-' || c == '_' || c == '.' }
 
 // judge says what happens to a header.
 func (s *Stripper) judge(name string) verdict {
@@ -202,7 +199,7 @@ func (s *Stripper) judge(name string) verdict {
 	v, known := s.exact[string(n)]
 	switch {
 	case known:
-	case s.keep.match(n):
+	case s.keep.match(n), s.keptByWord(name, n):
 		v = pass
 	case s.strip.match(n), word < len(n) && s.words[string(n[:word])], s.endsBadly(n):
 		v = remove
@@ -218,6 +215,15 @@ func (s *Stripper) judge(name string) verdict {
 	return v
 }
 
+func (s *Stripper) keptByWord(name string, folded []byte) bool {
+	for _, p := range s.kept {
+		if len(folded) > len(p) && string(folded[:len(p)]) == p && wordEndsAt(name, len(p)) {
+			return true
+		}
+	}
+	return false
+}
+
 func (s *Stripper) endsBadly(n []byte) bool {
 	if len(n) == 0 {
 		return false
@@ -230,8 +236,8 @@ func (s *Stripper) endsBadly(n []byte) bool {
 	return false
 }
 
-// Strip removes from h what its sender may not say. It is called before anything is added. A name that is spelt so that
-// only some receivers would take it for such a header is nobody's mistake: its request is refused.
+// Strip removes from h what its sender may not say. It is called before anything is added. A request with a name that only
+// some receivers would take for such a header is refused, since no client spells a name so by mistake.
 func (s *Stripper) Strip(h http.Header, trustedProxy bool) *Refusal {
 	for name := range h {
 		v, ok := s.usual[name]
@@ -246,31 +252,4 @@ func (s *Stripper) Strip(h http.Header, trustedProxy bool) *Refusal {
 		}
 	}
 	return nil
-}
-
-// prefixes are beginnings of names, sorted, of which none begins with another.
-type prefixes []string
-
-func (p *prefixes) compact() {
-	slices.Sort(*p)
-	var kept prefixes
-	for _, next := range *p {
-		if len(kept) == 0 || !strings.HasPrefix(next, kept[len(kept)-1]) {
-			kept = append(kept, next)
-		}
-	}
-	*p = kept
-}
-
-// match reports whether n begins with one of them; which can only be the last one that is not behind n.
-func (p prefixes) match(n []byte) bool {
-	low, high := 0, len(p)
-	for low < high {
-		if mid := (low + high) / 2; string(n) < p[mid] {
-			high = mid
-		} else {
-			low = mid + 1
-		}
-	}
-	return low > 0 && len(n) >= len(p[low-1]) && string(n[:len(p[low-1])]) == p[low-1]
 }

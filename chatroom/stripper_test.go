@@ -261,15 +261,27 @@ func TestStripRules(t *testing.T) {
 		pass  string
 		gone  string
 	}{
-		"none":             {StripRules{}, "X-Chat-Kind X-Auth-Token X-Forwarded-For", "X-User-Id Remote-User X-Forwarded-User X-Forwarded-Port"},
-		"strip a name":     {StripRules{Strip: []string{"x-chat-kind", "X-Auth-Token"}}, "X-Chat-Kinds X-Chat", "X-Chat-Kind X_Chat_Kind xchatkind X-Auth-Token"},
-		"strip a family":   {StripRules{Strip: []string{"X-Chat-*", "X-Auth-*"}}, "X-Char X-Chap", "X-Chat-Kind X_Chat.Mode X-Chat X-Auth-Token"},
-		"keep a name":      {StripRules{Keep: []string{"X-User-Id", "x-forwarded-port"}}, "X-User-Id x_user_id X-Forwarded-Port", "X-User X-User-Ids-User X-Forwarded-Prefix"},
-		"keep a family":    {StripRules{Keep: []string{"X-Hasura-*", "X-Us*"}}, "X-Hasura-Role X-Hasura-User-Id X-User-Id X-User", "X-Role Remote-User"},
-		"keep of strip":    {StripRules{Strip: []string{"X-Chat-*"}, Keep: []string{"X-Chat-Kind"}}, "X-Chat-Kind", "X-Chat-Mode"},
-		"strip within":     {StripRules{Strip: []string{"X-Chat-Kind"}, Keep: []string{"X-Chat-*"}}, "X-Chat-User", "X-Chat-Kind"},
-		"several families": {StripRules{Strip: []string{"X-B*", "X-Ba*", "X-Bab*", "X-C*"}}, "X-A X-D", "X-B X-Bb X-Baa X-Babb X-Bz X-C"},
-		"what is long":     {StripRules{Strip: []string{"X-" + strings.Repeat("Long-", 40) + "*"}}, "X-" + strings.Repeat("Long-", 39), "X-" + strings.Repeat("Long-", 41)},
+		"none":               {StripRules{}, "X-Chat-Kind X-Auth-Token X-Forwarded-For", "X-User-Id Remote-User X-Forwarded-User X-Forwarded-Port"},
+		"strip a name":       {StripRules{Strip: []string{"x-chat-kind", "X-Auth-Token"}}, "X-Chat-Kinds X-Chat", "X-Chat-Kind X_Chat_Kind xchatkind X-Auth-Token"},
+		"strip a family":     {StripRules{Strip: []string{"X-Chat-*", "X-Auth-*"}}, "X-Char X-Chap", "X-Chat-Kind X_Chat.Mode X-Chat X-Auth-Token"},
+		"keep a name":        {StripRules{Keep: []string{"X-User-Id", "x-forwarded-port"}}, "X-User-Id x_user_id X-Forwarded-Port", "X-User X-User-Ids-User X-Forwarded-Prefix"},
+		"keep a family":      {StripRules{Keep: []string{"X-Hasura-*", "X-Us*"}}, "X-Hasura-Role X-Hasura-User-Id X-User-Id X-User", "X-Role Remote-User"},
+		"keep of strip":      {StripRules{Strip: []string{"X-Chat-*"}, Keep: []string{"X-Chat-Kind"}}, "X-Chat-Kind", "X-Chat-Mode"},
+		"strip within":       {StripRules{Strip: []string{"X-Chat-Kind"}, Keep: []string{"X-Chat-*"}}, "X-Chat-User", "X-Chat-Kind"},
+		"strip a name of it": {StripRules{Strip: []string{"X-Hasura"}, Keep: []string{"X-Hasura-*"}}, "X-Hasura-Role x.hasura_role", "X-Hasura X-Hasurarole"},
+		"keep a name of it":  {StripRules{Strip: []string{"X-Chat-*"}, Keep: []string{"X-Chat"}}, "X-Chat", "X-Chat-Kind X-Chatter"},
+		"keep of a wider":    {StripRules{Strip: []string{"X-Chat*"}, Keep: []string{"X-Chat-*"}}, "X-Chat-Kind", "X-Chat X-Chatter XChatKind"},
+		"either order":       {StripRules{Strip: []string{"X-Chat-Kind", "X-Chat-*"}, Keep: []string{"X-Chat-A-*", "X-Chat-B"}}, "X-Chat-A-B X-Chat-B", "X-Chat-Kind X-Chat-Ab X-Chat-A"},
+		"keep by words": {
+			StripRules{Keep: []string{"X-Auth-*", "X-User_*", "X-Original-*", "X-Orig-*", "Ma-*", "X.Permission.*"}},
+			"X-Auth-Id x_auth_user X-Auth.Username X-User-Id X-User-Role X-Original-Url X-Original_Host X-Permission-Set Ma-Role",
+			`X-Authentik-Username X-Authenticated-Userid X_Authentik.Username X-Authuser XAuthUser X-Au-Thentik-User -XAuthUser
+				X-Username X-Userinfo X-User X_User_ X-Permissions-Set Mail Ma-il X-Originals-User X-Originating-Ip`,
+		},
+		"keep a name and by words": {StripRules{Keep: []string{"X-User-*", "X-User"}}, "X-User X-User-Id", "X-Username"},
+		"a family, no word":        {StripRules{Keep: []string{"X-User*"}}, "X-User X-User-Id X-Username", "Remote-User"},
+		"several families":         {StripRules{Strip: []string{"X-B*", "X-Ba*", "X-Bab*", "X-C*"}}, "X-A X-D", "X-B X-Bb X-Baa X-Babb X-Bz X-C"},
+		"what is long":             {StripRules{Strip: []string{"X-" + strings.Repeat("Long-", 40) + "*"}}, "X-" + strings.Repeat("Long-", 39), "X-" + strings.Repeat("Long-", 41)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			own := DefaultIdentityHeaders
@@ -306,6 +318,25 @@ func TestStripRules(t *testing.T) {
 			t.Errorf("%s: %v passes", name, rules)
 		}
 	}
+	for name, tc := range map[string]struct {
+		rules StripRules
+		says  string
+	}{
+		"a name":      {StripRules{Strip: []string{"X-A", "X-Kind"}, Keep: []string{"x_kind"}}, "keep x_kind: strip has the same name (X-Kind); remove one of the two"},
+		"a family":    {StripRules{Strip: []string{"X-Kind-*"}, Keep: []string{"x_kind_*"}}, "keep x_kind_*: strip has the same name (X-Kind-*); remove one of the two"},
+		"what we say": {StripRules{Keep: []string{"Remote-*"}}, `keep: "Remote-*" covers Remote-User, `},
+	} {
+		if _, err := NewStripper(DefaultIdentityHeaders, tc.rules); err == nil || !strings.HasPrefix(err.Error(), tc.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if s, err := NewStripper(IdentityHeaders{User: "X-Chatter"}, StripRules{Keep: []string{"X-Chat-*"}}); err != nil || s.judge("X-Chat-Ter") != remove {
+		t.Errorf("a family without what we say is kept, and no spelling of ours: %v", err)
+	}
+	// A byte that is not of an ordinary name is no end of a word.
+	if s := stripper(t, DefaultIdentityHeaders, StripRules{Keep: []string{"X-Auth-*"}}); s.judge("X-Auth~User") != refused {
+		t.Error("X-Auth~User is kept")
+	}
 	if _, err := NewStripper(IdentityHeaders{User: "X-Chat-Who"}, StripRules{Keep: []string{"Remote-Email"}}); err != nil {
 		t.Errorf("a name that is not told any more may be kept: %v", err)
 	}
@@ -326,6 +357,11 @@ func TestFamiliesAreDocumented(t *testing.T) {
 	for i, part := range strings.Split(table, "`") {
 		if i%2 == 1 {
 			documented[part] = true
+		}
+	}
+	for n := range strings.FieldsSeq(identityFamilies) {
+		if word, isWord := strings.CutSuffix(n, "-*"); isWord && strings.Contains(word, "-") {
+			t.Errorf("%s is no first word; write %s*", n, word)
 		}
 	}
 	for _, names := range []string{identityFamilies, identityNames, notIdentities, originNames} {

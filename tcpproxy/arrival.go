@@ -22,7 +22,6 @@ const (
 	pauseTimeout = time.Minute      // between two lines
 	writeTimeout = 10 * time.Second // for a reply to be taken
 	drainTimeout = 2 * time.Second  // for the client to see that it is over
-	drainBytes   = 64 << 10
 )
 
 // arrival is a connection until it is handed over or closed, whatever is spoken on it.
@@ -154,7 +153,8 @@ func (a *arrival) write(b []byte) bool {
 	return err == nil
 }
 
-// finish writes last words. What the client still sends is read for a while, or the kernel's reset would overtake them.
+// finish writes last words. However much the client still sends is read for a while, or the kernel's reset would overtake
+// them.
 func (a *arrival) finish(b []byte) {
 	if !a.write(b) {
 		return
@@ -164,5 +164,5 @@ func (a *arrival) finish(b []byte) {
 	if w, ok := a.cx.Conn.(interface{ CloseWrite() error }); ok {
 		_ = w.CloseWrite()
 	}
-	_, _ = io.CopyN(io.Discard, a.cx, drainBytes)
+	_, _ = io.Copy(io.Discard, a.cx) // until the deadline, at the latest
 }

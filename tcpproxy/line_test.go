@@ -3,7 +3,9 @@ package tcpproxy
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -274,5 +276,43 @@ func TestReset(t *testing.T) {
 		tcp := c.Conn.(*tls.Conn).NetConn().(*net.TCPConn)
 		_ = tcp.SetLinger(0)
 		tcp.Close()
+	}
+}
+
+// A client that goes on sending gets the last words all the same: closed with unread data, the kernel would send a reset.
+func TestLastWordsToWhoGoesOn(t *testing.T) {
+	hello := strings.Repeat("hello\n", 1000)
+	for _, overTLS := range []bool{false, true} {
+		for name, l := range map[string]*Line{"line": {Tries: 1}, "irc": {IRC: &IRC{}, Tries: 1}} {
+			t.Run(fmt.Sprintf("%s, TLS %v", name, overTLS), func(t *testing.T) {
+				want := "nop syntax"
+				if l.IRC != nil {
+					up := newUpstream(t)
+					l.Proxy, want = up.proxy(), "ERROR :"
+				}
+				c := start(t, newService(t), l, overTLS).dial()
+				c.send("!" + strings.Repeat("x", 16<<10) + "\r\n")
+				for range 200 { // 1.2 MB
+					c.send(hello)
+				}
+				c.Conn.(interface{ CloseWrite() error }).CloseWrite()
+				if got := c.cut(); !strings.Contains(got, want) {
+					t.Errorf("got %q, want %q", got, want)
+				}
+			})
+		}
+	}
+}
+
+// A client that never ends is not listened to for ever.
+func TestLastWordsToWhoNeverEnds(t *testing.T) {
+	c := start(t, newService(t), &Line{Tries: 1}, false).dial()
+	_ = c.SetDeadline(time.Now().Add(patience))
+	err := error(nil)
+	for err == nil {
+		_, err = c.Write([]byte("!\n"))
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("still open")
 	}
 }

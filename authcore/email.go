@@ -15,8 +15,8 @@ const atext = "!#$%&'*+/=?^_`{|}~-"
 
 // ParseEmail returns the canonical form of a claimed address, or KindInvalidEmail: dot-atom "@" domain (RFC 5321,
 // section 4.1.2, without quoted strings and literals), at most 254 bytes, the domain in lower-case A-labels. White space
-// around the address is not part of it. The local
-// part keeps its case, since only its host may fold it; look-up and uniqueness fold it nonetheless (see [EmailHash]).
+// around the address is not part of it. The local part keeps its case, since only its host may fold it; look-up and
+// uniqueness fold it nonetheless (see [EmailHash]).
 func ParseEmail(claimed string) (Email, error) {
 	claimed = trimClaimed(claimed)
 	bad := Errorf(KindInvalidEmail, "not an e-mail address that can be used here")

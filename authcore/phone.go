@@ -33,8 +33,7 @@ var unwritable = []phonenumbers.PhoneNumberType{
 
 // ParsePhone returns the canonical form of a claimed number, or KindInvalidPhone. It is in international form: "+", then
 // ASCII digits, with single spaces, '-', '.' or parentheses between them; white space around it is not part of it. The
-// number is one that its country has given
-// out, and not of a kind that is charged at a premium.
+// number is one that its country has given out, and not of a kind that is charged at a premium.
 func ParsePhone(claimed string) (Phone, error) {
 	claimed = trimClaimed(claimed)
 	if len(claimed) > maxClaimedPhone || !strings.HasPrefix(claimed, "+") {

@@ -157,6 +157,7 @@ var errBadCode = &Error{Kind: KindBadCode, Msg: "the code is not valid, or not a
 // code costs and is answered with.
 func (s *Service) ResetPassword(ctx context.Context, r PasswordReset) error {
 	start, floor := s.Now(), time.Now().Add(resetFloor)
+	// A user hash is hex, which may come in capitals; a request is base64, whose case counts.
 	r.Request, r.UserHash = RequestID(trimClaimed(string(r.Request))), strings.ToLower(trimClaimed(r.UserHash))
 	if err := s.take(ctx, LimitLogin, r.Client, s.policy.LoginRate); err != nil {
 		return err

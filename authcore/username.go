@@ -34,9 +34,10 @@ var reservedNames = func() map[string]bool {
 
 // ParseUsername returns the canonical form of a claimed name, or KindInvalidUsername.
 //
-// White space around the name is not part of it. The form is that of PRECIS UsernameCaseMapped (RFC 8265, section 3.3): width and case mapped, NFC. That profile is
-// not a policy, so on top of it: 1 to 32 code points; letters with their marks, ASCII digits, and single '.', '_' and
-// '-' between them; letters of one script in everyday use (Japanese and Korean count their usual mixture as one); no reserved name.
+// White space around the name is not part of it. The form is that of PRECIS UsernameCaseMapped (RFC 8265, section 3.3):
+// width and case mapped, NFC. That profile is not a policy, so on top of it: 1 to 32 code points; letters with their
+// marks, ASCII digits, and single '.', '_' and '-' between them; letters of one script in everyday use (Japanese and
+// Korean count their usual mixture as one); no reserved name.
 func ParseUsername(claimed string) (Username, error) {
 	name, err := CanonicalUsername(claimed)
 	if err != nil {

@@ -164,7 +164,7 @@ func dropUpgrade(r *http.Request) {
 	delete(r.Header, "Http2-Settings")
 }
 
-// noTrailers reads a body but keeps net/http from filling in what came behind it.
+// dropTrailers keeps net/http from filling in what came behind a body.
 func dropTrailers(r *http.Request) {
 	r.Trailer = nil
 	delete(r.Header, "Trailer")

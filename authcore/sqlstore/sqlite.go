@@ -28,7 +28,8 @@ const (
 )
 
 // OpenSQLite opens the database in the file path, making the file (mode 0600) and its directory (0700) if there are
-// none, and brings its tables up to date. Files that are there already are made private. Any number of stores, also of several processes, may have it open.
+// none, and brings its tables up to date. Files that are there already are made private. Any number of stores, also of
+// several processes, may have it open.
 func OpenSQLite(ctx context.Context, path string) (*Store, error) {
 	s, err := openSQLite(ctx, path)
 	if err != nil {

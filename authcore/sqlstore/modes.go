@@ -13,15 +13,28 @@ import (
 // and the keys that sign tokens.
 //
 // The files are made private, with a warning: an update must not keep a service from starting because of a mode that a
-// restored backup has, and refusing would not take back what was read. What cannot be mended that way is refused: files of
-// somebody else, and a directory in which every user of the machine can put another database in place of this one; it may
-// be shared on purpose, so its mode is not ours to change.
+// restored backup has, and refusing would not take back what was read. What cannot be mended that way is refused, after an
+// update as well: files of somebody else, symbolic links beside the database, and a directory in which every user of the
+// machine can put another database in place of this one. A volume with mode 0777 is such a directory; it may be shared on
+// purpose, so its mode is not ours to change.
 func guardFiles(path string) (warnings []string, err error) {
 	if runtime.GOOS == "windows" { // modes say nothing there
 		return nil, nil
 	}
 	if warnings, err = guardDirectory(filepath.Dir(path)); err != nil {
 		return nil, err
+	}
+	link, err := isLink(path)
+	if err != nil {
+		return nil, err
+	}
+	if link {
+		ofOthers := len(warnings) > 0 // who may write there may have laid it
+		var more []string
+		if path, more, err = followLink(path, ofOthers); err != nil {
+			return nil, err
+		}
+		warnings = append(warnings, more...)
 	}
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 		warning, err := makePrivate(path + suffix)
@@ -35,6 +48,30 @@ func guardFiles(path string) (warnings []string, err error) {
 	return warnings, nil
 }
 
+func isLink(file string) (bool, error) {
+	info, err := os.Lstat(file)
+	return err == nil && info.Mode()&fs.ModeSymlink != 0, err
+}
+
+// followLink judges the directory of the file that a database's name leads to. SQLite keeps its other files there. Where
+// others may have laid the link, it could lead to any file of ours, so the file it leads to has to be private already.
+func followLink(link string, ofOthers bool) (path string, warnings []string, err error) {
+	if path, err = filepath.EvalSymlinks(link); err != nil {
+		return "", nil, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", nil, err
+	}
+	if ofOthers && info.Mode().Perm()&0o077 != 0 {
+		return "", nil, fmt.Errorf("it is a symbolic link that others may have laid, to a file that other users may use (mode %04o): if it is right, chmod 600 %s",
+			info.Mode().Perm(), path)
+	}
+	warnings, err = guardDirectory(filepath.Dir(path))
+	return path, warnings, err
+}
+
+// makePrivate follows no link: who may write to the directory could lay one to any file.
 func makePrivate(file string) (warning string, err error) {
 	info, err := os.Lstat(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -44,19 +81,27 @@ func makePrivate(file string) (warning string, err error) {
 		return "", err
 	}
 	mode := info.Mode()
-	if mode&fs.ModeSymlink != 0 { // whoever made it says where it leads; the database itself is judged there
-		if info, err = os.Stat(file); err != nil {
-			return "", err
-		}
-		mode = info.Mode()
-	}
-	if !mode.IsRegular() || mode.Perm()&0o077 == 0 {
+	switch {
+	case mode&fs.ModeSymlink != 0:
+		return "", fmt.Errorf("%s is a symbolic link, which SQLite makes none of and does not follow: remove it", file)
+	case !mode.IsRegular() || mode.Perm()&0o077 == 0:
 		return "", nil // what is no file is refused elsewhere
 	}
-	if err := os.Chmod(file, mode.Perm()&^0o077); err != nil {
+	if err := chmodInDirectory(file, mode.Perm()&^0o077); err != nil {
 		return "", fmt.Errorf("other users may use %s (mode %04o), and that cannot be changed here: chmod 600 it as its owner: %w", file, mode.Perm(), err)
 	}
 	return fmt.Sprintf("other users could use %s (mode %04o), which holds password hashes and signing keys; it is private now", file, mode.Perm()), nil
+}
+
+// chmodInDirectory changes the mode of no file outside of the file's directory, whatever takes its place meanwhile. It does
+// not open the file, see createFile.
+func chmodInDirectory(file string, mode fs.FileMode) error {
+	dir, err := os.OpenRoot(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Chmod(filepath.Base(file), mode)
 }
 
 // guardDirectory judges the directory of the database, and those above it. Who may write to one of those can put another

@@ -107,3 +107,78 @@ func TestSQLiteOfAnotherOwner(t *testing.T) {
 	asNobody(t, t.TempDir())
 	refused(t, path, "chmod 600")
 }
+
+// Where a group may write to the directory, it could lay a link to any file of ours beside the database.
+func TestSQLiteFollowsNoLinkBesideIt(t *testing.T) {
+	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+		for _, dangling := range []bool{false, true} {
+			t.Run(suffix, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "chatgate.db")
+				s, err := sqlstore.OpenSQLite(t.Context(), path)
+				must(t, err)
+				must(t, s.Close())
+				other := filepath.Join(t.TempDir(), "other")
+				if !dangling {
+					must(t, os.WriteFile(other, nil, 0o600))
+					must(t, os.Chmod(other, 0o644))
+				}
+				must(t, os.Symlink(other, path+suffix))
+				refused(t, path, "is a symbolic link")
+				if info, err := os.Stat(other); dangling != os.IsNotExist(err) || err == nil && info.Mode() != 0o644 {
+					t.Errorf("the other file: %v, %v", info, err)
+				}
+			})
+		}
+	}
+}
+
+// The database may be a link. What counts is where SQLite has it, and the files beside it.
+func TestSQLiteBehindALink(t *testing.T) {
+	for _, c := range []struct {
+		name            string
+		linkDir, dir    os.FileMode
+		file            os.FileMode
+		refused, warned string
+	}{
+		{"private", 0o700, 0o700, 0o600, "", ""},
+		{"too wide", 0o700, 0o700, 0o644, "", "real.db (mode 0644)"},
+		{"the target's directory is of all", 0o700, 0o777, 0o600, "chmod o-w", ""},
+		{"the target's directory is of a group", 0o700, 0o770, 0o600, "", "chmod g-w"},
+		{"the link's directory is of all", 0o777, 0o700, 0o600, "chmod o-w", ""},
+		{"the link's directory is of a group", 0o770, 0o700, 0o600, "", "chmod g-w"},
+		{"whose group may have laid it", 0o770, 0o700, 0o644, "symbolic link", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			link, path := filepath.Join(t.TempDir(), "chatgate.db"), filepath.Join(t.TempDir(), "real.db")
+			first, err := sqlstore.OpenSQLite(t.Context(), path) // and it stays open, so that all the files are there
+			must(t, err)
+			defer first.Close()
+			must(t, os.Symlink(path, link))
+			files := []string{path, path + "-wal", path + "-shm"}
+			for _, file := range files {
+				must(t, os.Chmod(file, c.file))
+			}
+			must(t, os.Chmod(filepath.Dir(link), c.linkDir))
+			must(t, os.Chmod(filepath.Dir(path), c.dir))
+			want := os.FileMode(0o600)
+			if c.refused != "" {
+				refused(t, link, c.refused)
+				want = c.file
+			} else {
+				s, err := sqlstore.OpenSQLite(t.Context(), link)
+				must(t, err)
+				defer s.Close()
+				if w := strings.Join(s.Warnings(), "\n"); !strings.Contains(w, c.warned) || (w != "") != (c.warned != "") {
+					t.Errorf("warnings: %q", w)
+				}
+			}
+			for _, file := range files {
+				info, err := os.Stat(file)
+				must(t, err)
+				if info.Mode() != want {
+					t.Errorf("%s has mode %v", file, info.Mode())
+				}
+			}
+		})
+	}
+}

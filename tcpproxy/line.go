@@ -101,11 +101,6 @@ func (l *Line) Provision(ctx caddy.Context) error {
 	if err := l.provision(ctx); err != nil {
 		return err
 	}
-	if l.IRC != nil {
-		announce(ctx, protocolIRC)
-	} else {
-		announce(ctx, "")
-	}
 	if g, ok := a.(guard); ok && l.Proxy != nil {
 		for _, u := range l.Proxy.Upstreams {
 			g.Guard("chatgate_line", u.Dial...)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime/debug"
-	"slices"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -37,10 +37,9 @@ type TLS struct {
 	// How many handshakes one client address may have under way. Default: 64.
 	PerAddress int `json:"per_address,omitempty"`
 
-	place     place
-	protocols []string                    // that are spoken behind it
-	shared    bool                        // and others may be, too
-	unset     caddytls.ConnectionPolicies // in which an operator says nothing about ALPN
+	place  place
+	unset  caddytls.ConnectionPolicies // in which an operator says nothing about ALPN
+	agreed sync.Once                   // what to agree to is known when all routes are provisioned
 }
 
 // CaddyModule returns the Caddy module information.
@@ -66,18 +65,13 @@ func (t *TLS) Provision(ctx caddy.Context) error {
 	if err := t.Handler.Provision(ctx); err != nil {
 		return err
 	}
-	t.place = placeOf(ctx)
-	terminators.mu.Lock()
-	defer terminators.mu.Unlock()
-	terminators.all = append(terminators.all, t)
+	t.enter(ctx)
 	return nil
 }
 
 // Cleanup forgets the handler. Connections that it has let in stay.
 func (t *TLS) Cleanup() error {
-	terminators.mu.Lock()
-	defer terminators.mu.Unlock()
-	terminators.all = slices.DeleteFunc(terminators.all, func(other *TLS) bool { return other == t })
+	t.leave()
 	return nil
 }
 
@@ -93,6 +87,7 @@ func (t *TLS) check() error {
 
 // Handle implements layer4.NextHandler.
 func (t *TLS) Handle(cx *layer4.Connection, next layer4.Handler) (err error) {
+	t.agreed.Do(func() { t.agree(t.leadsTo()) })
 	log := func() *zap.Logger {
 		return caddy.Log().Named("chatgate.tls").With(zap.Stringer("remote", cx.RemoteAddr()))
 	}

@@ -4,13 +4,13 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/chatgate/chatgate/internal/gatetest"
+	"github.com/chatgate/chatgate/internal/leash"
 )
 
 // alpnServers are listeners, with what is agreed to of the offers irc, h2 and foo before what is behind each of them.
@@ -111,13 +111,7 @@ func TestALPN(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	openssl, err := exec.LookPath("openssl")
-	if err != nil {
-		if os.Getenv("CHATGATE_TEST_STRICT") != "" {
-			t.Fatal("openssl is not installed (Debian package openssl)")
-		}
-		t.Skip("openssl is not installed")
-	}
+	openssl := leash.Find(t, "openssl")
 	for name, want := range map[string]string{"irc": "ALPN protocol: irc", "line": "no application protocol"} {
 		cmd := exec.CommandContext(t.Context(), openssl, "s_client", "-connect", addrs[name], "-servername", "localhost", "-alpn", "irc")
 		out, _ := cmd.CombinedOutput() // it does not trust the certificate

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/chatgate/chatgate/internal/leash"
 )
 
 // hybridModules is where Debian's ircd-hybrid looks for its modules, which no setting changes.
@@ -54,7 +56,7 @@ func (s *Server) unpackedHybrid() string {
 	root := hybridCache()
 	b, err := os.ReadFile(filepath.Join(root, "usr/sbin/ircd-hybrid")) //nolint:gosec // what test.sh has unpacked
 	if err != nil {
-		missing(s.t, "ircd-hybrid", "ircd-hybrid, which ./test.sh unpacks into "+root)
+		leash.Missing(s.t, "ircd-hybrid (Debian package, which ./test.sh unpacks into "+root+")")
 	}
 	// A path of the same length, since it is in the middle of a binary; slashes do no harm.
 	link, err := os.MkdirTemp("/tmp", "h")

@@ -2,12 +2,16 @@
 
 package irctest
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/chatgate/chatgate/internal/leash"
+)
 
 // inspircd sets up an InspIRCd of version 3, as Debian has it, with modules that bring commands of their own.
 func inspircd(s *Server, o ServerOptions, port int) []string {
 	s.t.Helper()
-	path := find(s.t, "inspircd", "inspircd")
+	path := leash.Find(s.t, "inspircd")
 	if o.MaxNickLength == 0 {
 		o.MaxNickLength = 32
 	}

@@ -5,12 +5,14 @@ package irctest
 import (
 	"fmt"
 	"strings"
+
+	"github.com/chatgate/chatgate/internal/leash"
 )
 
 // ngircd sets up an ngIRCd.
 func ngircd(s *Server, o ServerOptions, port int) []string {
 	s.t.Helper()
-	path := find(s.t, "ngircd", "ngircd")
+	path := leash.Find(s.t, "ngircd")
 	if o.MaxNickLength == 0 {
 		o.MaxNickLength = 31
 	}

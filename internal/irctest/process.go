@@ -5,7 +5,6 @@ package irctest
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,26 +20,6 @@ const patience = 30 * time.Second
 type process struct {
 	dir     string
 	program *leash.Program // nil while it does not run
-}
-
-// find returns the path of a program of a Debian package. Without it the test is skipped, unless CHATGATE_TEST_STRICT is set.
-func find(t testing.TB, name, debian string) string {
-	t.Helper()
-	for _, name := range []string{name, "/usr/sbin/" + name} { // whose directory is in root's PATH alone
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	missing(t, name, debian)
-	return ""
-}
-
-func missing(t testing.TB, what, debian string) {
-	t.Helper()
-	if os.Getenv("CHATGATE_TEST_STRICT") != "" {
-		t.Fatalf("%s is not installed (Debian package %s)", what, debian)
-	}
-	t.Skipf("%s is not installed", what)
 }
 
 // start runs a program in p.dir, with nothing of the environment that would change what it does, and its output in a new log.

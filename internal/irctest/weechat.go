@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/chatgate/chatgate/internal/leash"
 )
 
 // Buffer is where WeeChat shows what concerns the server itself.
@@ -37,9 +39,9 @@ type WeeChatOptions struct {
 // unless CHATGATE_TEST_STRICT is set.
 func StartWeeChat(t testing.TB, o WeeChatOptions) *WeeChat {
 	t.Helper()
-	path := find(t, "weechat-headless", "weechat-headless")
+	path := leash.Find(t, "weechat-headless")
 	if found, _ := filepath.Glob("/usr/lib/*/weechat/plugins/fifo.so"); len(found) == 0 {
-		missing(t, "WeeChat's fifo plugin", "weechat-plugins")
+		leash.Missing(t, "WeeChat's fifo plugin (Debian package weechat-plugins)")
 	}
 	host, port, err := net.SplitHostPort(o.Addr)
 	if err != nil {

@@ -1,2 +1,2 @@
-// Package leash runs programs for tests, which end no later than the test's process does, however that ends.
+// Package leash finds and runs programs for tests. They end no later than the test's process does, however that ends.
 package leash

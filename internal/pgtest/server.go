@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/chatgate/chatgate/internal/leash"
 )
 
 // Server is a PostgreSQL server of one test and its subtests.
@@ -71,10 +73,7 @@ func newServer(t testing.TB, settings []string) *Server {
 	t.Helper()
 	bin, ok := findBinaries()
 	if !ok {
-		if os.Getenv("CHATGATE_TEST_STRICT") != "" {
-			t.Fatal("PostgreSQL is not installed (Debian package postgresql)")
-		}
-		t.Skip("PostgreSQL is not installed")
+		leash.Missing(t, "PostgreSQL (Debian package postgresql)")
 	}
 	dir, err := os.MkdirTemp("", "pgtest")
 	must(t, err)

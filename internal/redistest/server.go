@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -62,14 +61,7 @@ func Start(t testing.TB, settings ...string) *Server {
 // Find returns the path of redis-server. Without it the test is skipped, unless CHATGATE_TEST_STRICT is set.
 func Find(t testing.TB) string {
 	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		if os.Getenv("CHATGATE_TEST_STRICT") != "" {
-			t.Fatal("Redis is not installed (Debian package redis-server)")
-		}
-		t.Skip("Redis is not installed")
-	}
-	return path
+	return leash.Find(t, "redis-server")
 }
 
 // Run starts the server again after Stop or Terminate, with the same port and directory, and waits until it answers. It

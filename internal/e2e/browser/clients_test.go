@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/chatgate/chatgate/internal/leash"
 )
 
 // transcript is what a client of the rooms contract prints, whatever it is written in.
@@ -26,15 +28,15 @@ func TestClients(t *testing.T) {
 	s := startExample(t)
 
 	t.Run("python", func(t *testing.T) {
-		python := program(t, "python3")
+		python := leash.Find(t, "python3")
 		wantTranscript(t, s, transcript, "pia", python, "testdata/rooms.py", s.URL, "pia", secret, s.CA)
 	})
 	t.Run("node_tls", func(t *testing.T) {
-		node := program(t, "node")
+		node := leash.Find(t, "node")
 		wantTranscript(t, s, transcript, "nora", node, "testdata/rooms.mjs", s.URL, "nora", secret, "tls")
 	})
 	t.Run("node_websocket", func(t *testing.T) {
-		command := withWebSocket(program(t, "node"))
+		command := withWebSocket(leash.Find(t, "node"))
 		if command == nil {
 			t.Skip("this Node has no global WebSocket; node_tls is what it can do")
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/chatgate/chatgate/internal/gatetest"
+	"github.com/chatgate/chatgate/internal/leash"
 )
 
 // page is what a page does, in a Node whose global WebSocket keeps to the same standard as a browser's.
@@ -18,7 +19,7 @@ ws.onerror = () => { console.log("failed"); process.exit(0); };`
 // A page offers what the chat behind the gate speaks, and the token alone before one that knows no subprotocols: the README
 // tells which way is for which. The clients in testdata do the other, before a room that answers with chat.v1.
 func TestOfferedSubprotocols(t *testing.T) {
-	command := withWebSocket(program(t, "node"))
+	command := withWebSocket(leash.Find(t, "node"))
 	if command == nil {
 		t.Skip("this Node has no global WebSocket")
 	}

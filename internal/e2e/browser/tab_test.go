@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/chatgate/chatgate/internal/gatetest"
+	"github.com/chatgate/chatgate/internal/leash"
 )
 
 type step = chromedp.Action[chromedp.Void]
@@ -21,7 +22,7 @@ type step = chromedp.Action[chromedp.Void]
 // startChromium runs a browser until the test ends, and returns the context of which tabs are made.
 func startChromium(t testing.TB) context.Context {
 	t.Helper()
-	path := program(t, "chromium")
+	path := leash.Find(t, "chromium")
 	home := t.TempDir()
 	profile := home + "/profile"
 	alloc, stop := chromedp.NewExecAllocator(context.Background(),

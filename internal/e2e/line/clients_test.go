@@ -5,12 +5,13 @@ import (
 	"context"
 	"io"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/chatgate/chatgate/internal/leash"
 )
 
 // said is what a client of the line contract prints, whatever it is written in.
@@ -72,7 +73,7 @@ func TestClients(t *testing.T) {
 // run runs a program until its end, with an input that stays open.
 func run(t *testing.T, input string, command ...string) (stdout, stderr string, err error) {
 	t.Helper()
-	path := find(t, command[0])
+	path := leash.Find(t, command[0])
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var out, complaints bytes.Buffer
@@ -91,17 +92,4 @@ func run(t *testing.T, input string, command ...string) (stdout, stderr string, 
 	}
 	err = cmd.Wait()
 	return out.String(), complaints.String(), err
-}
-
-// find returns where a program is. Without it the test is skipped, unless CHATGATE_TEST_STRICT is set.
-func find(t *testing.T, program string) (path string) {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err != nil {
-		if os.Getenv("CHATGATE_TEST_STRICT") != "" {
-			t.Fatalf("%s is not installed", program)
-		}
-		t.Skipf("%s is not installed", program)
-	}
-	return path
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/chatgate/chatgate/internal/gatetest"
+	"github.com/chatgate/chatgate/internal/leash"
 )
 
 // What a client does not finish ends by itself, in a time that is not per byte, and leaves nothing behind.
@@ -156,7 +157,7 @@ func TestLIN05KeyUpdates(t *testing.T) {
 	h.Register("alice", password)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, find(t, "openssl"), "s_client", "-tls1_3", "-brief", "-servername", "localhost", "-connect", h.listeners["line"])
+	cmd := exec.CommandContext(ctx, leash.Find(t, "openssl"), "s_client", "-tls1_3", "-brief", "-servername", "localhost", "-connect", h.listeners["line"])
 	var told bytes.Buffer
 	cmd.Stderr = &told
 	stdin, err := cmd.StdinPipe()

@@ -4,13 +4,13 @@ import (
 	"context"
 	"net/http"
 	"os"
-	"os/exec"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
 
 	"github.com/chatgate/chatgate/internal/gatetest"
+	"github.com/chatgate/chatgate/internal/leash"
 )
 
 const patience = 60 * time.Second
@@ -107,13 +107,7 @@ func (p *tab) want(expression, want string) {
 
 func startChromium(t testing.TB) context.Context {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		if os.Getenv("CHATGATE_TEST_STRICT") != "" {
-			t.Fatal("chromium is not installed")
-		}
-		t.Skip("chromium is not installed")
-	}
+	path := leash.Find(t, "chromium")
 	home := t.TempDir()
 	alloc, stop := chromedp.NewExecAllocator(context.Background(),
 		chromedp.ExecPath(path), chromedp.UserDataDir(home+"/profile"),

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/chatgate/chatgate/internal/gatetest"
+	"github.com/chatgate/chatgate/internal/leash"
 )
 
 // clientSays is what a client of the contract prints, whatever it is written in.
@@ -36,33 +37,16 @@ closed 1000 1000
 func TestClients(t *testing.T) {
 	g := gatetest.Start(t, strings.ReplaceAll(caddyfile(generous, "\t\tupstream UPSTREAM\n"), "UPSTREAM", newChat(t).addr))
 	t.Run("python", func(t *testing.T) {
-		wantClientSays(t, g, "pia", nil, installed(t, "python3"), "testdata/methods.py")
+		wantClientSays(t, g, "pia", nil, leash.Find(t, "python3"), "testdata/methods.py")
 	})
 	t.Run("node", func(t *testing.T) {
-		node := installed(t, "node")
+		node := leash.Find(t, "node")
 		const modules = "/usr/share/nodejs" // where Debian has them
 		if _, err := os.Stat(filepath.Join(modules, "ws/package.json")); err != nil {
-			missing(t, "node-ws")
+			leash.Missing(t, "node-ws")
 		}
 		wantClientSays(t, g, "nora", []string{"NODE_PATH=" + modules}, node, "testdata/methods.mjs")
 	})
-}
-
-func installed(t *testing.T, program string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err != nil {
-		missing(t, program)
-	}
-	return path
-}
-
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CHATGATE_TEST_STRICT") != "" {
-		t.Fatalf("%s is not installed", what)
-	}
-	t.Skipf("%s is not installed", what)
 }
 
 func wantClientSays(t *testing.T, g *gatetest.Gateway, name string, env []string, program, script string) {

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -45,15 +44,7 @@ cgi.assign = ("` + cgiPath + `" => "/bin/sh")
 // start runs the server until the test ends, and returns its address.
 func (s cgiServer) start(t *testing.T) string {
 	t.Helper()
-	program, err := exec.LookPath(s.program)
-	if err != nil {
-		if program = "/usr/sbin/" + s.program; !exists(program) {
-			if os.Getenv("CHATGATE_TEST_STRICT") != "" {
-				t.Fatalf("%s is not installed", s.program)
-			}
-			t.Skipf("%s is not installed", s.program)
-		}
-	}
+	program := leash.Find(t, s.program)
 	dir, port := t.TempDir(), gatetest.FreePort(t)
 	fill := strings.NewReplacer("{dir}", dir, "{port}", fmt.Sprint(port))
 	files := map[string]string{cgiPath: "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\nenv | grep ^HTTP_\n"}
@@ -87,11 +78,6 @@ func (s cgiServer) start(t *testing.T) string {
 		return err == nil
 	})
 	return addr
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
 
 // ask makes a request with more header lines, and returns the status and what the script saw.

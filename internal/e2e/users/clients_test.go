@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/chatgate/chatgate/internal/gatetest"
+	"github.com/chatgate/chatgate/internal/leash"
 )
 
 // played is what a client of the users contract prints, whatever it is written in.
@@ -60,13 +61,7 @@ func awaitCertificate(t *testing.T, g *gatetest.Gateway) {
 // play runs a client as that user, and compares what it prints.
 func play(t *testing.T, g *gatetest.Gateway, name, program, script string) {
 	t.Helper()
-	path, err := exec.LookPath(program)
-	if err != nil {
-		if os.Getenv("CHATGATE_TEST_STRICT") != "" {
-			t.Fatalf("%s is not installed", program)
-		}
-		t.Skipf("%s is not installed", program)
-	}
+	path := leash.Find(t, program)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	ca := filepath.Join(g.Dir, "data/caddy/pki/authorities/local/root.crt")
@@ -74,7 +69,7 @@ func play(t *testing.T, g *gatetest.Gateway, name, program, script string) {
 	cmd := exec.CommandContext(ctx, path, script, "https://"+g.HTTPS, name, password, filepath.Join(g.Dir, "mail"), ca)
 	cmd.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+ca) // the Python client is told as an argument
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err = cmd.Run()
+	err := cmd.Run()
 	if want := strings.ReplaceAll(played, "{name}", name); err != nil || stdout.String() != want {
 		t.Errorf("%v\ngot:\n%s\nwant:\n%s\nit complained:\n%s", err, &stdout, want, &stderr)
 	}

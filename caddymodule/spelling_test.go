@@ -73,13 +73,7 @@ https://localhost:%[2]d {
 		t.Fatal(err)
 	}
 	addr := fmt.Sprintf("localhost:%d", port)
-	gatetest.Eventually(t, "a certificate", func() bool {
-		c, err := tls.Dial("tcp", addr, trustAll("http/1.1"))
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
+	gatetest.AwaitCertificate(t, addr)
 	return addr
 }
 

@@ -78,10 +78,7 @@ func TestALPN(t *testing.T) {
 		defer c.Close()
 		return c.ConnectionState().NegotiatedProtocol, nil
 	}
-	gatetest.Eventually(t, "a certificate", func() bool {
-		_, err := dial(addrs["line"])
-		return err == nil
-	})
+	gatetest.AwaitCertificate(t, addrs["line"])
 	for range 2 { // and after a reload
 		for name, s := range alpnServers {
 			if s.agreed == "none" {

@@ -82,14 +82,7 @@ https://{{HTTPS}} {
 	b.Cleanup(http.DefaultClient.CloseIdleConnections)
 	c.Register("alice", secret)
 	c.token = c.Login("alice", secret)
-	gatetest.Eventually(b, "a certificate", func() bool {
-		conn, err := tls.Dial("tcp", c.addr["lines"], clientTLS)
-		if err != nil {
-			return false
-		}
-		conn.Close()
-		return true
-	})
+	gatetest.AwaitCertificate(b, c.addr["lines"])
 	return c
 }
 

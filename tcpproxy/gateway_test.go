@@ -74,14 +74,7 @@ https://{{HTTPS}} {
 }
 `)
 	g.Gateway = gatetest.Start(t, g.file)
-	gatetest.Eventually(t, "a certificate", func() bool {
-		c, err := tls.Dial("tcp", g.lines, clientTLS)
-		if err != nil {
-			return false
-		}
-		c.Close()
-		return true
-	})
+	gatetest.AwaitCertificate(t, g.lines)
 	return g
 }
 

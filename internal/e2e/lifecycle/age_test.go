@@ -16,7 +16,7 @@ func TestSessionEnds(t *testing.T) {
 	cfg := plain{upstream: up.Addr, app: "session_max 1m"}.String()
 	cfg = strings.Replace(cfg, "chatgate_proxy ", "chatgate_proxy /bound/* "+up.Addr+" {\n\t\texpiry token\n\t}\n\tchatgate_proxy ", 1)
 	g := gatetest.Start(t, cfg, withStreams)
-	awaitTLS(t, g)
+	gatetest.AwaitCertificate(t, g.HTTPS)
 	for _, name := range []string{"alice", "bob"} {
 		g.Register(name, password)
 	}

@@ -32,7 +32,7 @@ func TestConnectionsComeAndGo(t *testing.T) {
 	}
 	up := gatetest.NewUpstream(t, echo)
 	g := gatetest.Start(t, plain{upstream: up.Addr}.String())
-	awaitTLS(t, g)
+	gatetest.AwaitCertificate(t, g.HTTPS)
 	g.Register("alice", password)
 	tok := g.Login("alice", password)
 	run := func() {

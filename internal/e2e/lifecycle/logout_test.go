@@ -14,7 +14,7 @@ import (
 func TestLogout(t *testing.T) {
 	up := gatetest.NewUpstream(t, echo)
 	g := gatetest.Start(t, plain{upstream: up.Addr}.String(), withStreams)
-	awaitTLS(t, g)
+	gatetest.AwaitCertificate(t, g.HTTPS)
 	c := dialH2(t, g)
 	everyWay := func(name, token string) []*sock {
 		conn, br, err := c.open(path, token)

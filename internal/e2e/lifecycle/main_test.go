@@ -79,19 +79,6 @@ func echo(_ *gatetest.Upstream, c net.Conn, br *bufio.Reader, head string) {
 	}
 }
 
-// awaitTLS waits until the gateway has its certificate, which is made after the start.
-func awaitTLS(t testing.TB, g *gatetest.Gateway) {
-	t.Helper()
-	gatetest.Eventually(t, "the certificate", func() bool {
-		c, err := connect(g.HTTPS, true)
-		if err != nil {
-			return false
-		}
-		c.Close()
-		return true
-	})
-}
-
 type answer struct {
 	status int
 	header http.Header

@@ -33,7 +33,7 @@ func (c *crowd) but(tokens ...string) []*sock {
 
 func gather(t testing.TB, g *gatetest.Gateway) (*crowd, [][]string) {
 	t.Helper()
-	awaitTLS(t, g)
+	gatetest.AwaitCertificate(t, g.HTTPS)
 	c := &crowd{sessions: make(map[string][]*sock)}
 	var tokens [][]string
 	for u := range 5 {
@@ -157,7 +157,7 @@ func refused(t testing.TB, g *gatetest.Gateway, c *crowd) {
 func TestRefusedConfigurationChangesNothing(t *testing.T) {
 	up := gatetest.NewUpstream(t, echo)
 	g := gatetest.Start(t, plain{upstream: up.Addr}.String())
-	awaitTLS(t, g)
+	gatetest.AwaitCertificate(t, g.HTTPS)
 	g.Register("alice", password)
 	tok := g.Login("alice", password)
 	c := &crowd{all: []*sock{talk(t, g, "alice", false, tok), talk(t, g, "alice over TLS", true, tok), talk(t, g, "visitor", false, "")}}

@@ -26,7 +26,7 @@ func TestStop(t *testing.T) {
 		}
 	})
 	g := gatetest.Start(t, plain{upstream: up.Addr}.String(), withStreams)
-	awaitTLS(t, g)
+	gatetest.AwaitCertificate(t, g.HTTPS)
 	g.Register("alice", password)
 	tok := g.Login("alice", password)
 	as := func(i int) string {

@@ -18,18 +18,6 @@ const patience = 30 * time.Second // how long anything may take on a machine tha
 // trusting is the TLS of a client that takes any certificate for the site's.
 func trusting() *tls.Config { return &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"} }
 
-// awaitCertificate waits until a listener has its certificate, which is issued after the start.
-func awaitCertificate(t testing.TB, addr string) {
-	t.Helper()
-	eventually(t, "a certificate", func() bool {
-		c, err := tls.Dial("tcp", addr, trusting())
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
-}
-
 // client is a connection to a line listener.
 type client struct {
 	net.Conn

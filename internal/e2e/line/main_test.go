@@ -120,7 +120,7 @@ func start(t testing.TB, o options) *house {
 	h.file = h.config(o)
 	h.Gateway = gatetest.Start(t, h.file, gatetest.Options{Dir: o.dir, Env: o.env})
 	for _, addr := range h.listeners {
-		awaitCertificate(t, addr)
+		gatetest.AwaitCertificate(t, addr)
 	}
 	return h
 }

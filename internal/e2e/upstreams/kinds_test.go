@@ -128,13 +128,7 @@ func TestHeaders(t *testing.T) {
 // dialTLS waits for the certificate, which is made after the start.
 func dialTLS(t testing.TB, addr string) *gatetest.Raw {
 	t.Helper()
-	gatetest.Eventually(t, "the certificate", func() bool {
-		resp, err := gatetest.Client().Get("https://" + addr + "/page")
-		if err == nil {
-			resp.Body.Close()
-		}
-		return err == nil
-	})
+	gatetest.AwaitCertificate(t, addr)
 	return gatetest.DialTLS(t, addr)
 }
 

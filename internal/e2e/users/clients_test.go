@@ -39,23 +39,9 @@ new password 200 true
 func TestClients(t *testing.T) {
 	g := gatetest.Start(t, "{\n\t{{GLOBAL}}\n\tchatgate {\n\t\taccounts sqlite {{DIR}}/accounts.db\n\t\tmail file {{DIR}}/mail {\n\t\t\tfrom chat@example.com\n\t\t}\n\t}\n}\n\n"+
 		"https://{{HTTPS}} {\n\tchatgate_accounts users\n}\n")
-	awaitCertificate(t, g)
+	gatetest.AwaitCertificate(t, g.HTTPS)
 	t.Run("node", func(t *testing.T) { play(t, g, "nora", "node", "testdata/users.mjs") })
 	t.Run("python", func(t *testing.T) { play(t, g, "pia", "python3", "testdata/users.py") })
-}
-
-// awaitCertificate waits until the site answers: its certificate is issued after the start.
-func awaitCertificate(t *testing.T, g *gatetest.Gateway) {
-	t.Helper()
-	var err error
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		resp, e := gatetest.Client().Get("https://" + g.HTTPS)
-		if err = e; err == nil {
-			resp.Body.Close()
-			return
-		}
-	}
-	t.Fatalf("the site does not answer: %v", err)
 }
 
 // play runs a client as that user, and compares what it prints.

@@ -75,7 +75,7 @@ func onePath(matcher caddy.ModuleMap) string {
 //	        access       Remote-Access | off
 //	    }
 //	    strip             <names...> # one that ends in * is all that begin so
-//	    keep              <names...>
+//	    keep              <names...> # one that ends in -* is all that go on with another word
 //	}
 func (m *Methods) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name

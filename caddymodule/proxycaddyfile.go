@@ -50,7 +50,7 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	        access       Remote-Access | off
 //	    }
 //	    strip             <names...> # one that ends in * is all that begin so
-//	    keep              <names...>
+//	    keep              <names...> # one that ends in -* is all that go on with another word
 //	    # and whatever reverse_proxy takes
 //	}
 //

@@ -2,10 +2,13 @@ package caddymodule
 
 import (
 	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
@@ -14,64 +17,84 @@ import (
 
 // answerError returns an error for Caddy to answer and to log, but for one: where the request came with a token that
 // Caddy would log in clear. Caddy has copied the request for its error log before any handler could change it, so that one
-// is answered and logged here, as Caddy does it, from a copy without the token. taken is what may be gone from r.
-func (a *App) answerError(w http.ResponseWriter, r *http.Request, taken takenHeaders, err error) error {
+// is answered and logged here, as caddyhttp.Server.ServeHTTP does it, from a copy without the token. sent is what
+// [headersAsSent] returned before anything was taken from r.
+//
+// What lies between the gate and the server does not see such an error: errors of a subroute, which only a configuration in
+// JSON has, are not run for it. Those of the server, which handle_errors makes, are.
+func (a *App) answerError(w http.ResponseWriter, r *http.Request, sent http.Header, err error) error {
+	if err == nil {
+		return nil
+	}
 	srv, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if err == nil || !ok {
+	if !ok {
 		return err
 	}
-	clean, dirty := loggable(r, taken)
+	clean, dirty := loggable(r, sent)
 	if !dirty {
 		return err
+	}
+	shows := srv.Logs != nil && srv.Logs.ShouldLogCredentials
+	log := a.httpLog.Named("log.error").With(zap.Object("request", caddyhttp.LoggableHTTPRequest{Request: clean, ShouldLogCredentials: shows}))
+	if start, ok := caddyhttp.GetVar(r.Context(), "start_time").(time.Time); ok {
+		log = log.With(zap.Duration("duration", time.Since(start)))
 	}
 	restore(r)
 	status, msg, fields := errorFields(err)
 	level := zapcore.DebugLevel
 	r2 := srv.Errors.WithError(r, err)
-	switch {
-	case srv.Errors == nil || len(srv.Errors.Routes) == 0:
+	if srv.Errors == nil || len(srv.Errors.Routes) == 0 {
 		if status >= http.StatusInternalServerError {
 			level = zapcore.ErrorLevel
 		}
 		w.WriteHeader(status)
-	default:
-		end := caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
-			w.WriteHeader(status)
-			return nil
-		})
-		if err2 := srv.Errors.Routes.Compile(end).ServeHTTP(w, r2); err2 != nil {
-			level, msg = zapcore.ErrorLevel, "error handling handler error"
-			fields = append(fields, zap.NamedError("error", err2))
-			w.WriteHeader(status)
-		}
+	} else if err2 := srv.Errors.Routes.Compile(withStatus(err)).ServeHTTP(w, r2); err2 != nil {
+		fields = append([]zapcore.Field{zap.String("error", err2.Error()), zap.Namespace("first_error"), zap.String("msg", msg)}, fields...)
+		level, msg = zapcore.ErrorLevel, "error handling handler error"
+		_ = withStatus(err).ServeHTTP(w, r2)
 	}
-	shows := srv.Logs != nil && srv.Logs.ShouldLogCredentials
-	fields = append([]zapcore.Field{zap.Object("request", caddyhttp.LoggableHTTPRequest{Request: clean, ShouldLogCredentials: shows})}, fields...)
-	for _, name := range errorLoggers(srv, r.Host) {
-		if c := a.httpLog.Named("log").Named("error").Named(name).Check(level, msg); c != nil {
+	for _, name := range errorLoggers(srv, r) {
+		if c := log.Named(name).Check(level, msg); c != nil {
 			c.Write(fields...)
 		}
 	}
 	return nil
 }
 
-// takenHeaders are those which a token is taken from, or with, as the client sent them.
-type takenHeaders struct{ protocols, referer []string }
+// withStatus answers with nothing but the status of an error, where no route for errors has more to say.
+func withStatus(err error) caddyhttp.Handler {
+	status := http.StatusInternalServerError
+	if e, ok := err.(caddyhttp.HandlerError); ok { //nolint:errorlint // Caddy does not look for wrapped ones here
+		status = e.StatusCode
+	}
+	return caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
+		w.WriteHeader(status)
+		return nil
+	})
+}
 
-func headersToTake(r *http.Request) takenHeaders {
-	return takenHeaders{r.Header["Sec-Websocket-Protocol"], r.Header["Referer"]}
+// headersAsSent returns the headers of a request that may hold a token where Caddy logs it, before the gate takes any; nil
+// for most requests. A token where the gate does not look, such as in X-Token, stays in the request, but then what was
+// taken for other reasons is not in the log.
+func headersAsSent(r *http.Request) http.Header {
+	if !strings.Contains(r.RequestURI, joseStart) && !anyToken(r.Header["Sec-Websocket-Protocol"]) && !anyToken(r.Header["Referer"]) {
+		return nil
+	}
+	return maps.Clone(r.Header)
+}
+
+func anyToken(values []string) bool {
+	return slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, joseStart) })
 }
 
 // loggable returns a copy of a request without tokens, and whether there were any in what Caddy does not redact by itself.
-func loggable(r *http.Request, taken takenHeaders) (clean *http.Request, dirty bool) {
+func loggable(r *http.Request, sent http.Header) (clean *http.Request, dirty bool) {
 	clean = r.Clone(r.Context())
+	if sent != nil {
+		clean.Header = sent.Clone()
+	}
 	if orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		clean.Method, clean.RequestURI, clean.RemoteAddr = orig.Method, orig.RequestURI, orig.RemoteAddr
-	}
-	for name, values := range map[string][]string{"Sec-Websocket-Protocol": taken.protocols, "Referer": taken.referer} {
-		if len(values) > 0 {
-			clean.Header[name] = append([]string(nil), values...)
-		}
 	}
 	wash := func(s string) string {
 		if out := redact([]byte(s)); out != nil {
@@ -120,16 +143,37 @@ func errorFields(err error) (status int, msg string, fields []zapcore.Field) {
 	return e.StatusCode, msg, []zapcore.Field{zap.Int("status", e.StatusCode), zap.String("err_id", e.ID), zap.String("err_trace", e.Trace)}
 }
 
-// errorLoggers returns the names, below that of all errors, which a server's log directives have for a host.
-func errorLoggers(srv *caddyhttp.Server, host string) []string {
+// errorLoggers returns the names, below that of all errors, that Caddy logs an error of a request under: what log_name says,
+// or what the server has for the host.
+func errorLoggers(srv *caddyhttp.Server, r *http.Request) (names []string) {
 	if srv.Logs == nil {
 		return []string{""}
 	}
+	if said, ok := caddyhttp.GetVar(r.Context(), caddyhttp.AccessLoggerNameVarKey).([]any); ok {
+		for _, name := range said {
+			if name, ok := name.(string); ok {
+				names = append(names, name)
+			}
+		}
+		return names
+	}
+	host := r.Host
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
-	if names, ok := srv.Logs.LoggerNames[strings.ToLower(host)]; ok {
+	host = strings.ToLower(host)
+	if names, ok := srv.Logs.LoggerNames[host]; ok {
 		return names
+	}
+	labels := strings.Split(host, ".")
+	for i := range labels {
+		if labels[i] == "" {
+			continue
+		}
+		labels[i] = "*" // from the left, and those before it too
+		if names, ok := srv.Logs.LoggerNames[strings.Join(labels, ".")]; ok {
+			return names
+		}
 	}
 	return []string{srv.Logs.DefaultLoggerName}
 }

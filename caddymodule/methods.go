@@ -293,7 +293,7 @@ func (m *Methods) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	conn, early, err := hijack(w)
 	if err != nil {
 		m.endpoint.Dismiss(client.Addr)
-		return m.app.answerError(w, r, headersToTake(r), err)
+		return m.app.answerError(w, r, headersAsSent(r), err)
 	}
 	holder := m.app.hold()
 	peer.OnClose = func() { _ = holder.release() }

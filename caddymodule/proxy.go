@@ -185,8 +185,8 @@ type handshake struct {
 
 // ServeHTTP judges a request and, if it may, takes it to an upstream.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	taken := headersToTake(r)
-	return p.app.answerError(w, r, taken, p.serve(w, r, next))
+	sent := headersAsSent(r) // before anything is taken
+	return p.app.answerError(w, r, sent, p.serve(w, r, next))
 }
 
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {

@@ -112,7 +112,7 @@ func (e *RedactEncoder) EncodeEntry(ent zapcore.Entry, fields []zapcore.Field) (
 }
 
 // Every JOSE header begins with `{"`, which base64url spells so.
-var joseStart = []byte("eyJ")
+const joseStart = "eyJ"
 
 const (
 	leastToken  = 20 // characters that a token has at the least
@@ -124,7 +124,7 @@ func redact(line []byte) []byte {
 	var out []byte
 	done := 0
 	for i := 0; ; {
-		at := bytes.Index(line[i:], joseStart)
+		at := bytes.Index(line[i:], []byte(joseStart))
 		if at < 0 {
 			break
 		}

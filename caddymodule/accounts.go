@@ -48,7 +48,7 @@ type Accounts struct {
 	origins  *http.CrossOriginProtection
 	routes   map[string][]route // by path
 	named    map[string][]route // those whose last segment stands for any, by what is before it
-	folded   map[string]string  // the path of an endpoint, {id} and all, by what foldPath makes of it
+	spelt    spellings          // of the endpoints
 	logger   *zap.Logger
 }
 
@@ -84,9 +84,9 @@ func (a *Accounts) Provision(ctx caddy.Context) error {
 }
 
 func (a *Accounts) layOut(routes []route) {
-	a.routes, a.named, a.folded = make(map[string][]route), make(map[string][]route), make(map[string]string)
+	a.routes, a.named, a.spelt = make(map[string][]route), make(map[string][]route), spellings{}
 	for _, rt := range routes {
-		a.folded[foldPath(a.Prefix+rt.path)] = a.Prefix + rt.path
+		a.spelt.add(a.Prefix + rt.path)
 		if before, ok := strings.CutSuffix(rt.path, "{id}"); ok {
 			a.named[a.Prefix+before] = append(a.named[a.Prefix+before], rt)
 		} else {
@@ -105,15 +105,6 @@ func (a *Accounts) find(path string) (routes []route, id string) {
 		return a.named[path[:slash]], id
 	}
 	return nil, ""
-}
-
-// meant returns the path of the endpoint that some server would take a path for, or nothing.
-func (a *Accounts) meant(path string) string {
-	path = foldPath(path)
-	if endpoint := a.folded[path]; endpoint != "" {
-		return endpoint
-	}
-	return a.folded[path[:strings.LastIndexByte(path, '/')+1]+"{id}"]
 }
 
 // check validates the fields and fills in defaults.
@@ -159,7 +150,7 @@ func (a *Accounts) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 	}
 	meant := ""
 	if routes == nil {
-		if meant = a.meant(pathOf(r)); meant == "" {
+		if meant = a.spelt.meant(pathOf(r)); meant == "" {
 			return next.ServeHTTP(w, r)
 		}
 	}

@@ -72,7 +72,7 @@ type Methods struct {
 	logger   *zap.Logger
 	endpoint *methods.Endpoint
 	stripper *chatroom.Stripper
-	folded   string // what foldPath makes of Path
+	spelt    spellings // of Path
 }
 
 // methodsCounts are of the process: connections outlive the configuration that they were made under.
@@ -108,7 +108,9 @@ func (m *Methods) Provision(ctx caddy.Context) error {
 			return err
 		}
 	}
-	m.folded = foldPath(m.Path)
+	if m.Path != "" {
+		m.spelt.add(m.Path)
+	}
 	if m.stripper, err = m.newStripper(o.Identity); err != nil {
 		return err
 	}
@@ -229,7 +231,7 @@ func (m *Methods) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	// What some server would take for the endpoint is not the chat's either: there will be passwords on that connection.
 	misspelt := false
 	if m.Path != "" && withoutSlash(r) != m.Path {
-		if misspelt = foldPath(pathOf(r)) == m.folded; !misspelt {
+		if misspelt = m.spelt.meant(pathOf(r)) != ""; !misspelt {
 			return next.ServeHTTP(w, r)
 		}
 	}

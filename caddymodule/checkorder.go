@@ -102,9 +102,7 @@ func endpoints(sets caddyhttp.MatcherSets, h caddyhttp.MiddlewareHandler) (begin
 	case *Accounts:
 		begin = append(begin, h.Prefix+"/")
 	case *Methods:
-		if h.Path != "" {
-			begin = append(begin, h.Path)
-		}
+		begin = append(begin, h.Paths...)
 		for _, set := range sets {
 			for _, m := range set {
 				begin = append(begin, pathsOf(m)...)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +31,7 @@ func init() {
 // in, a legacy chat that speaks the same.
 type Methods struct {
 	// Where the endpoint is; requests to other paths are passed on. Default: every request that is routed here is its own.
-	Path string `json:"path,omitempty"`
+	Paths []string `json:"paths,omitempty"`
 	// The chat that every method goes to that is not user_*: ws://host:port[/path], wss://…, or host:port. Without a
 	// path it is asked for the one that the client asked for. Default: none.
 	Upstream string `json:"upstream,omitempty"`
@@ -72,7 +73,7 @@ type Methods struct {
 	logger   *zap.Logger
 	endpoint *methods.Endpoint
 	stripper *chatroom.Stripper
-	spelt    spellings // of Path
+	spelt    spellings // of Paths
 }
 
 // methodsCounts are of the process: connections outlive the configuration that they were made under.
@@ -108,8 +109,8 @@ func (m *Methods) Provision(ctx caddy.Context) error {
 			return err
 		}
 	}
-	if m.Path != "" {
-		m.spelt.add(m.Path)
+	for _, path := range m.Paths {
+		m.spelt.add(path)
 	}
 	if m.stripper, err = m.newStripper(o.Identity); err != nil {
 		return err
@@ -132,8 +133,10 @@ func (m *Methods) options(repl *caddy.Replacer) (methods.Options, error) {
 		PerAddress: m.PerAddress, PerAccount: m.PerAccount,
 	}
 	var err error
-	if m.Path != "" && !literalPath(m.Path) {
-		return o, fmt.Errorf("path %q is not a path like %s", m.Path, methodsPath)
+	for _, path := range m.Paths {
+		if !literalPath(path) {
+			return o, fmt.Errorf("path %q is not a path like %s", path, methodsPath)
+		}
 	}
 	if o.Upstream, err = m.upstreamURL(repl); err != nil {
 		return o, err
@@ -230,7 +233,7 @@ func trusting(file string) (*tls.Config, error) {
 func (m *Methods) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	// What some server would take for the endpoint is not the chat's either: there will be passwords on that connection.
 	misspelt := false
-	if m.Path != "" && withoutSlash(r) != m.Path {
+	if len(m.Paths) > 0 && !slices.Contains(m.Paths, withoutSlash(r)) {
 		if misspelt = m.spelt.meant(pathOf(r)) != ""; !misspelt {
 			return next.ServeHTTP(w, r)
 		}
@@ -307,8 +310,8 @@ func (m *Methods) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 // target returns what the client asked for, without a slash that is not part of the endpoint's path.
 func (m *Methods) target(u *url.URL) string {
-	if m.Path != "" && u.Path != m.Path {
-		u = &url.URL{Path: m.Path, RawQuery: u.RawQuery}
+	if len(m.Paths) > 0 && !slices.Contains(m.Paths, u.Path) {
+		u = &url.URL{Path: strings.TrimSuffix(u.Path, "/"), RawQuery: u.RawQuery}
 	}
 	return u.RequestURI()
 }

@@ -2,7 +2,9 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -21,8 +23,8 @@ func init() {
 // methodsPath is where the endpoint is if nothing is said.
 const methodsPath = "/ws"
 
-// parseMethods is no ordinary handler directive: one path, or none, is the endpoint's own and not a matcher of Caddy's, to
-// which "/ws/" is another.
+// parseMethods is no ordinary handler directive: the paths of its matcher, or /ws, are the endpoint's own and not a matcher
+// of Caddy's, to which "/ws/" is another. What else the matcher goes by stays in it.
 func parseMethods(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next() // the directive's name
 	matcher, err := h.ExtractMatcherSet()
@@ -31,9 +33,12 @@ func parseMethods(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	}
 	m := new(Methods)
 	if matcher == nil {
-		m.Path = methodsPath
-	} else if path := onePath(matcher); path != "" {
-		m.Path, matcher = path, nil
+		m.Paths = []string{methodsPath}
+	} else if m.Paths = literalPaths(matcher); m.Paths != nil {
+		matcher = maps.Clone(matcher) // which other directives may have as well
+		if delete(matcher, "path"); len(matcher) == 0 {
+			matcher = nil
+		}
 	}
 	if err := m.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
@@ -41,17 +46,17 @@ func parseMethods(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	return h.NewRoute(matcher, m), nil
 }
 
-// onePath returns the path that is all of a matcher, or nothing.
-func onePath(matcher caddy.ModuleMap) string {
+// literalPaths returns the paths of a matcher, or none if any has a wildcard.
+func literalPaths(matcher caddy.ModuleMap) []string {
 	var paths caddyhttp.MatchPath
-	if len(matcher) != 1 || json.Unmarshal(matcher["path"], &paths) != nil || len(paths) != 1 || !literalPath(paths[0]) {
-		return ""
+	if json.Unmarshal(matcher["path"], &paths) != nil || slices.ContainsFunc(paths, func(path string) bool { return !literalPath(path) }) {
+		return nil
 	}
-	return paths[0]
+	return paths
 }
 
-// UnmarshalCaddyfile reads the directive. One path stands for the endpoint, with or without a slash behind it. Syntax, with
-// the defaults:
+// UnmarshalCaddyfile reads the directive. A path stands for the endpoint, with or without a slash behind it, and its case
+// matters; so do the paths of a named matcher, unless one of them has a wildcard. Syntax, with the defaults:
 //
 //	chatgate_methods [<path> | <matcher>] { # default: /ws
 //	    require_invites   off | on

@@ -57,6 +57,13 @@ https://localhost:%[2]d {
 	chatgate_accounts users
 	chatgate_methods
 	chatgate_methods /two
+	@more path /three /four
+	chatgate_methods @more
+	@when {
+		path /five
+		header Upgrade websocket
+	}
+	chatgate_methods @when
 	reverse_proxy %[3]s
 }
 `, dir, port, upstream, gatetest.FreePort(t))
@@ -254,7 +261,7 @@ func TestSpellingsOfEndpoints(t *testing.T) {
 	}
 	h1 := &http1{addr: addr}
 	t.Cleanup(h1.close)
-	for _, path := range []string{"/ws", "/two"} {
+	for _, path := range []string{"/ws", "/two", "/three", "/four", "/five"} {
 		t.Run("a WebSocket at "+path, func(t *testing.T) {
 			for target, ok := range spellings(path) {
 				status, _, answer, err := h1.send(http.MethodGet, target, "", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: "+gatetest.Key)

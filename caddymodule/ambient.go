@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,11 +14,37 @@ import (
 // A browser sends a cookie along whether or not it is of use to anybody. So one that holds nothing good is no failed
 // attempt to be somebody: it is taken away, and whoever sent it is a visitor.
 
-// standingOf asks what a token in a cookie is worth. Where that cannot be told it counts, so that the request fails as any
-// other would, and nobody loses a session to a store that is away.
-func standingOf(ctx context.Context, service *authcore.Service, token authcore.UnverifiedToken) (chatroom.Standing, error) {
-	_, err := service.Authenticate(ctx, token)
-	return judgement(err)
+// asker asks what the tokens in cookies are worth, and keeps the answer for the one that counts.
+type asker struct {
+	ctx     context.Context // of the request, which it is for
+	service *authcore.Service
+
+	token authcore.UnverifiedToken // the last that lives
+	id    authcore.Identity        // whose it is
+	err   error                    // why something could not be told
+}
+
+// judge is what a token is worth. Where that cannot be told it counts, so that the request fails as any other would, and
+// nobody loses a session to a store that is away.
+func (a *asker) judge(token authcore.UnverifiedToken) chatroom.Standing {
+	id, err := a.service.Authenticate(a.ctx, token)
+	standing, unknown := judgement(err)
+	if standing == chatroom.Living {
+		a.token, a.id = token, id
+	}
+	if unknown != nil {
+		a.err = unknown
+	}
+	return standing
+}
+
+// authenticate returns whose a token is. What a cookie was taken for is not asked again: the answer could be another, and
+// the request neither a visitor's nor anybody's.
+func (a *asker) authenticate(token authcore.UnverifiedToken) (authcore.Identity, error) {
+	if a.token == token {
+		return a.id, a.err
+	}
+	return a.service.Authenticate(a.ctx, token)
 }
 
 // judgement is what an answer to the question for a token says of it. An error that says nothing is returned.
@@ -50,34 +77,17 @@ func takeAwayFrom(w http.ResponseWriter, r *http.Request, name string) {
 }
 
 // siftCookies takes cookies away that hold nothing good: from a request, and from its browser where none is left.
-func siftCookies(ctx context.Context, c *call, name string) (err error) {
-	living, dead, looked := 0, 0, make(map[string]bool)
+func siftCookies(ctx context.Context, c *call, name string) error {
+	a := asker{ctx: ctx, service: c.service}
+	var values []string
 	chatroom.FilterCookies(c.r.Header, name, func(value string) bool {
-		good, known := looked[value]
-		if !known {
-			standing := chatroom.Foreign
-			if len(looked) < maxSsids {
-				var failed error
-				if standing, failed = standingOf(ctx, c.service, authcore.UnverifiedToken(value)); failed != nil {
-					err = failed
-				}
-			}
-			good = standing == chatroom.Living
-			looked[value] = good
-		}
-		switch {
-		case good:
-			living++
-		case value != "":
-			dead++
-		}
-		return good
+		values = append(values, value)
+		return true
 	})
-	if dead > 0 && living == 0 {
+	found := chatroom.JudgeCookies(values, a.judge)
+	chatroom.FilterCookies(c.r.Header, name, func(value string) bool { return slices.Contains(found.Living, value) })
+	if found.Dead && len(found.Living) == 0 {
 		takeAway(c.w.Header(), name, true)
 	}
-	return err
+	return a.err
 }
-
-// maxSsids bounds the cookies that are looked at.
-const maxSsids = 8

@@ -199,12 +199,9 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 	if err == nil {
 		defer done()
 	}
-	rules := p.rules
+	rules, asked := p.rules, asker{ctx: r.Context(), service: service}
 	if p.Cookie != "" && err == nil {
-		rules.Judge = func(token authcore.UnverifiedToken) chatroom.Standing {
-			standing, _ := standingOf(r.Context(), service, token) // asked again below
-			return standing
-		}
+		rules.Judge = asked.judge
 	}
 	query := r.URL.RawQuery
 	cred, ref := rules.Take(r, class)
@@ -230,7 +227,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 		return p.acceptAndClose(w, r, cred)
 	}
 	hs := &handshake{websocket: class == chatroom.WebSocket}
-	if err := p.admit(r, service, cred, hs); err != nil {
+	if err := p.admit(r, &asked, cred, hs); err != nil {
 		if kind := authcore.KindOf(err); hs.websocket && p.BadToken == badTokenClose && (kind == authcore.KindBadToken || kind == authcore.KindSessionOver) {
 			return p.acceptAndClose(w, r, cred)
 		}
@@ -279,9 +276,9 @@ func (p *Proxy) answerFault(w http.ResponseWriter, err error) error {
 }
 
 // admit finds out who is asking and whether they may.
-func (p *Proxy) admit(r *http.Request, service *authcore.Service, cred chatroom.Credential, hs *handshake) error {
+func (p *Proxy) admit(r *http.Request, asked *asker, cred chatroom.Credential, hs *handshake) error {
 	if cred.Token != "" {
-		id, err := service.Authenticate(r.Context(), cred.Token)
+		id, err := asked.authenticate(cred.Token)
 		if err != nil {
 			return err
 		}

@@ -94,47 +94,32 @@ func (c CredentialRules) Take(r *http.Request, class Class) (Credential, *Refusa
 		}
 	}
 	if c.Cookie != "" {
-		if offered := takeCookie(r.Header, c.Cookie); cred.Token == "" && len(offered) > 0 {
-			ref := c.judge(r, class, offered, &cred)
-			return cred, ref
+		var values []string
+		FilterCookies(r.Header, c.Cookie, func(value string) bool {
+			values = append(values, value)
+			return false
+		})
+		if cred.Token == "" {
+			return cred, c.weigh(r, class, JudgeCookies(values, c.Judge), &cred)
 		}
 	}
 	return cred, nil
 }
 
-// maxCookies is how many cookies of the name are looked at. There is more than one only where a neighbouring path or domain
-// has its own, or plants one.
-const maxCookies = 8
-
-// judge finds the token among those in the cookie. What holds nothing good stands in nobody's way.
-func (c CredentialRules) judge(r *http.Request, class Class, offered []string, cred *Credential) *Refusal {
+// weigh finds the token among the cookies. What holds nothing good stands in nobody's way.
+func (c CredentialRules) weigh(r *http.Request, class Class, found Cookies, cred *Credential) *Refusal {
 	risky := class == WebSocket || !safeMethod(r.Method)
-	over := false
-	var living []string
-	for _, token := range offered[:min(len(offered), maxCookies)] {
-		standing := Living
-		if c.Judge != nil {
-			standing = c.Judge(authcore.UnverifiedToken(token))
-		}
-		switch standing {
-		case Living:
-			living = append(living, token)
-		case Over:
-			over = true
-		case Foreign:
-		}
-	}
 	switch {
-	case len(living) > 1 && risky:
+	case len(found.Living) > 1 && risky:
 		return refuse(http.StatusBadRequest, "the session cookie is there twice, with different values")
-	case len(living) > 1: // which of them was planted, nobody can tell, so none counts
-	case len(living) == 0:
-		cred.Stale = true
-		cred.Over = over && class == WebSocket && c.originMayUseCookie(r)
+	case len(found.Living) > 1: // which of them was planted, nobody can tell, so none counts
+	case len(found.Living) == 0:
+		cred.Stale = found.Dead
+		cred.Over = found.Over && class == WebSocket && c.originMayUseCookie(r)
 	case risky && !c.originMayUseCookie(r):
 		return refuse(http.StatusForbidden, "this origin may not use the cookie")
 	default:
-		cred.Token = authcore.UnverifiedToken(living[0])
+		cred.Token = authcore.UnverifiedToken(found.Living[0])
 	}
 	return nil
 }
@@ -191,15 +176,41 @@ func takeQuery(u *url.URL, name string) (string, *Refusal) {
 	return token, nil
 }
 
-// takeCookie removes every cookie of that name, and returns what is in them, each value once.
-func takeCookie(h http.Header, name string) (values []string) {
-	FilterCookies(h, name, func(v string) bool {
-		if v != "" && !slices.Contains(values, v) {
-			values = append(values, v)
+// Cookies is what the cookies of one name are worth.
+type Cookies struct {
+	Living []string // the values that count, each once
+	Over   bool     // one of the others was good once
+	Dead   bool     // there are others
+}
+
+// maxCookies is how many values of a cookie are looked at. There is more than one only where a neighbouring path or domain
+// has its own, or plants one.
+const maxCookies = 8
+
+// JudgeCookies finds out what the values of a cookie are worth. Each is judged once; those beyond the first few are dead.
+// Without a judge, every one lives.
+func JudgeCookies(values []string, judge func(authcore.UnverifiedToken) Standing) (found Cookies) {
+	seen := make([]string, 0, maxCookies)
+	for _, value := range values {
+		if value == "" || slices.Contains(seen, value) {
+			continue
 		}
-		return false
-	})
-	return values
+		standing := Living
+		if len(seen) == maxCookies {
+			standing = Foreign
+		} else if seen = append(seen, value); judge != nil {
+			standing = judge(authcore.UnverifiedToken(value))
+		}
+		switch standing {
+		case Living:
+			found.Living = append(found.Living, value)
+		case Over:
+			found.Over, found.Dead = true, true
+		case Foreign:
+			found.Dead = true
+		}
+	}
+	return found
 }
 
 // FilterCookies removes the cookies of a name whose value is not to be kept, and leaves the others as they were sent.

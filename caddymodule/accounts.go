@@ -216,9 +216,10 @@ func (a *Accounts) serve(ctx context.Context, rt route, c *call) (reply, error) 
 	// 7. Who is calling, as far as the connection tells.
 	c.client = clientOf(c.r, a.dialect.name())
 	// 8. Who is calling, proven. A cookie is looked at only where nothing was chosen.
+	asked := asker{ctx: ctx, service: service}
 	if rt.proof != byAnybody {
 		if name := a.dialect.cookie(); name != "" && len(c.r.Header["Authorization"]) == 0 {
-			if err := siftCookies(ctx, c, name); err != nil {
+			if err := siftCookies(c, name, &asked); err != nil {
 				return reply{}, err
 			}
 		}
@@ -227,7 +228,7 @@ func (a *Accounts) serve(ctx context.Context, rt route, c *call) (reply, error) 
 		}
 	}
 	if rt.proof == bySession {
-		if c.caller, err = c.service.Authenticate(ctx, c.token); err != nil {
+		if c.caller, err = asked.authenticate(c.token); err != nil {
 			return reply{}, err
 		}
 		setUser(c.r, c.caller)

@@ -77,8 +77,7 @@ func takeAwayFrom(w http.ResponseWriter, r *http.Request, name string) {
 }
 
 // siftCookies takes cookies away that hold nothing good: from a request, and from its browser where none is left.
-func siftCookies(ctx context.Context, c *call, name string) error {
-	a := asker{ctx: ctx, service: c.service}
+func siftCookies(c *call, name string, a *asker) error {
 	var values []string
 	chatroom.FilterCookies(c.r.Header, name, func(value string) bool {
 		values = append(values, value)

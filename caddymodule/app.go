@@ -85,7 +85,7 @@ type App struct {
 	texter  *texter.Texter
 	users   int // of holder and mailer: the configuration until Cleanup, and every request under way
 	service *authcore.Service
-	others  map[*authcore.State]*authcore.Service // over stores of earlier configurations
+	others  sync.Map // *authcore.Service by *authcore.State, over stores of earlier configurations that are not closed yet
 
 	generation uint64     // grows with every configuration
 	endpoints  []*Methods // of this configuration
@@ -293,7 +293,8 @@ func (a *App) Service(ctx context.Context) (service *authcore.Service, done func
 		if err := a.take(); err != nil {
 			return nil, nil, err
 		}
-		a.service, a.others = nil, nil
+		a.service = nil
+		a.others.Clear()
 	}
 	a.users++
 	for n := a.successor(); n != nil; n = a.successor() {

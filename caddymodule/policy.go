@@ -81,18 +81,25 @@ func (a *App) overLocked(ctx context.Context, h *stateHolder) (*authcore.Service
 	if err != nil {
 		return nil, err
 	}
-	if s := a.others[st]; s != nil {
-		return s, nil
+	if s, ok := a.others.Load(st); ok {
+		return s.(*authcore.Service), nil
 	}
 	s, err := a.newService(st)
 	if err != nil {
 		return nil, err
 	}
-	if a.others == nil {
-		a.others = make(map[*authcore.State]*authcore.Service)
-	}
-	a.others[st] = s
+	a.others.Store(st, s)
 	return s, nil
+}
+
+// forget lets go of a state that is being closed, so that nothing of it stays with the configuration in force. Nobody asks
+// for operations over it any more: whoever could has let go of its holder.
+func forget(st *authcore.State) {
+	inChargeMu.Lock()
+	defer inChargeMu.Unlock()
+	for _, a := range inCharge {
+		a.others.Delete(st)
+	}
 }
 
 // newService returns the operations over a state, under the policy of a.

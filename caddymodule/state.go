@@ -201,6 +201,7 @@ func (h *stateHolder) Destruct() error {
 	if h.state == nil {
 		return nil
 	}
+	forget(h.state)
 	h.state = nil
 	return h.close()
 }

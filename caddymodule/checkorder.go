@@ -84,7 +84,7 @@ func checkLateRefusals(c *Configuration) []Finding {
 				late := slices.DeleteFunc(refusals(r.MatcherSets, h), func(set caddyhttp.MatcherSet) bool { return len(ours) == 0 || !concerns(ours, set) })
 				if len(late) > 0 {
 					found = append(found, Finding{
-						Check: "late-refusal", Severity: SeverityWarning, Where: place{p.name, p.server, append(slices.Clone(p.matchers), describe(late))}.String(),
+						Check: "late-refusal", Severity: SeverityWarning, Where: place{name: p.name, server: p.server, matchers: append(slices.Clone(p.matchers), describe(late))}.String(),
 						What:   "a refusal for these requests comes behind chatgate_accounts or chatgate_methods, which answer them first",
 						Remedy: "put the refusal and the endpoints into one route block, in this order",
 					})

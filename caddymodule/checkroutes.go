@@ -17,6 +17,8 @@ type place struct {
 	name     string // of the server
 	server   *caddyhttp.Server
 	matchers []string // of the routes around it
+	hosts    string   // that these are for
+	byPath   bool     // whether one of these is for some paths alone
 }
 
 // String is how an operator finds it.
@@ -71,6 +73,8 @@ func (w *walk) route(p place, r *caddyhttp.Route) {
 	if m := describe(r.MatcherSets); m != "" {
 		p.matchers = append(slices.Clone(p.matchers), m)
 	}
+	p.hosts = cmp.Or(hostsOf(r.MatcherSets), p.hosts)
+	p.byPath = p.byPath || onlySomePaths(r.MatcherSets)
 	for _, h := range r.Handlers {
 		if w.visitor.handler != nil {
 			w.visitor.handler(p, h)

@@ -43,7 +43,7 @@ type Gate struct {
 type check func(*Configuration) []Finding
 
 var checks = []check{
-	checkBypass, checkOpenUpstreams, checkDemoRooms, checkHiddenEndpoints, checkLateRefusals, checkLogs, checkDirectories,
+	checkBypass, checkOpenUpstreams, checkDemoRooms, checkHiddenEndpoints, checkLateRefusals, checkSpellings, checkLogs, checkDirectories,
 }
 
 // Check returns what all checks find.

@@ -132,6 +132,15 @@ func TestChecks(t *testing.T) {
 		"the rest is refused":         {":8080 {\n chatgate_accounts rooms\n respond /api/* 404\n respond 404\n}", nil},
 		"other paths are refused":     {":8080 {\n chatgate_accounts rooms\n @x not path /chat/* /page/*\n respond @x 404\n @y path_regexp ^/adm\n respond @y 403\n}", nil},
 		"refused before":              {":8080 {\n route {\n @far not remote_ip 10.0.0.0/8\n respond @far 403\n chatgate_accounts rooms\n }\n}", nil},
+		"several paths of methods":    {":8080 {\n @ws path /ws /chat\n chatgate_methods @ws\n chatgate_proxy 127.0.0.1:9000\n}", nil},
+		"a wildcard of methods":       {":8080 {\n @ws path /ws /chat/*\n chatgate_methods @ws\n chatgate_proxy 127.0.0.1:9000\n}", []string{"spellings|path /ws /chat/*|chatgate_methods is behind"}},
+		"an expression of methods":    {":8080 {\n @ws path_regexp ^/ws\n chatgate_methods @ws\n chatgate_proxy 127.0.0.1:9000\n}", []string{"spellings|path_regexp|"}},
+		"methods in handle":           {":8080 {\n handle /ws {\n chatgate_methods\n }\n handle {\n reverse_proxy 127.0.0.1:9000\n }\n}", []string{"spellings|path /ws|"}},
+		"accounts in handle":          {"http://a.example, http://b.example {\n handle /api/* {\n chatgate_accounts rooms\n }\n handle {\n chatgate_proxy 127.0.0.1:9000\n }\n}", []string{"spellings|host a.example b.example, path /api/*|chatgate_accounts is"}},
+		"accounts for some clients":   {":8080 {\n @near remote_ip 10.0.0.0/8\n chatgate_accounts @near rooms\n @x not path /x/*\n chatgate_accounts @x users\n handle /* {\n chatgate_accounts auth\n }\n chatgate_proxy 127.0.0.1:9000\n}", nil},
+		"no chat":                     {":8080 {\n handle /api/* {\n chatgate_accounts rooms\n }\n handle {\n file_server\n }\n}", nil},
+		"a chat at other paths":       {":8080 {\n handle /api/* {\n chatgate_accounts rooms\n }\n chatgate_proxy /chat/* 127.0.0.1:9000\n}", nil},
+		"a chat of another site":      {"http://a.example {\n handle /api/* {\n chatgate_accounts rooms\n }\n}\nhttp://b.example {\n chatgate_proxy 127.0.0.1:9000\n}", nil},
 		"answered":                    {":8080 {\n chatgate_accounts rooms\n @far not remote_ip 10.0.0.0/8\n respond @far hello\n}", nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -64,7 +64,6 @@ func (a *Accounts) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("getting the chatgate app: %w", err)
 	}
 	a.app, a.logger = app.(*App), ctx.Logger()
-	a.app.servedBy(ctx)
 	if err := a.check(); err != nil {
 		return err
 	}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
 	"github.com/chatgate/chatgate/authcore"
@@ -77,7 +76,7 @@ type App struct {
 	invite firstInvite
 	logger *zap.Logger
 	ctx    caddy.Context // for the checks
-	gates  gates
+	gates  []Gate
 
 	mu      sync.Mutex
 	holder  *stateHolder
@@ -89,7 +88,6 @@ type App struct {
 
 	generation uint64     // grows with every configuration
 	endpoints  []*Methods // of this configuration
-	servers    []*caddyhttp.Server
 	httpLog    *zap.Logger
 }
 

@@ -18,10 +18,19 @@ func checkLogs(c *Configuration) []Finding {
 	if c.HTTPLog == nil {
 		return nil
 	}
+	var ours []place // the servers
+	c.visit(visitor{handler: func(p place, h caddyhttp.MiddlewareHandler) {
+		switch h.(type) {
+		case *Accounts, *Methods, *Proxy:
+			if p = (place{name: p.name, server: p.server}); len(ours) == 0 || ours[len(ours)-1].name != p.name {
+				ours = append(ours, p)
+			}
+		}
+	}})
 	var found []Finding
-	for _, srv := range c.Servers {
+	for _, p := range ours {
 		bare := make(map[string]bool)
-		for _, name := range requestLoggers(srv) {
+		for _, name := range requestLoggers(p.server) {
 			for _, core := range coresOf(c.HTTPLog.Core()) {
 				// At this level is what every log takes.
 				entry := zapcore.Entry{LoggerName: name, Level: zapcore.ErrorLevel}
@@ -34,8 +43,7 @@ func checkLogs(c *Configuration) []Finding {
 			continue
 		}
 		found = append(found, Finding{
-			Check: "logs", Severity: SeverityWarning,
-			Where: "the server at " + strings.Join(srv.Listen, " "),
+			Check: "logs", Severity: SeverityWarning, Where: p.String(),
 			What: "a log that is written in clear gets " + strings.Join(slices.Sorted(maps.Keys(bare)), ", ") +
 				", and with that the tokens that clients send in Sec-WebSocket-Protocol, in a query or in a Referer",
 			Remedy: "give it format chatgate_redact, which wraps any other format: in the global option log for errors, in the site's log for its requests",

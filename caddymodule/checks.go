@@ -1,9 +1,6 @@
 package caddymodule
 
 import (
-	"slices"
-	"sync"
-
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
@@ -28,9 +25,8 @@ const (
 type Configuration struct {
 	HTTP        *caddyhttp.App // nil where there is none
 	Gates       []Gate
-	Servers     []*caddyhttp.Server // that have a handler of chatgate's
-	HTTPLog     *zap.Logger         // what Caddy's HTTP app logs to
-	Directories []string            // that messages are written to
+	HTTPLog     *zap.Logger // what Caddy's HTTP app logs to
+	Directories []string    // that messages are written to
 }
 
 // Gate is a handler with upstreams that believe what it tells them.
@@ -58,7 +54,7 @@ func (c *Configuration) Check() []Finding {
 // Check returns what all checks find in the configuration that the app is part of. It is to be called when that is
 // provisioned.
 func (a *App) Check() []Finding {
-	c := &Configuration{Gates: a.gates.all(), Servers: a.servers, HTTPLog: a.httpLog}
+	c := &Configuration{Gates: a.gates, HTTPLog: a.httpLog}
 	if app, err := a.ctx.AppIfConfigured("http"); err == nil {
 		c.HTTP, _ = app.(*caddyhttp.App)
 	}
@@ -82,33 +78,13 @@ func (a *App) warn() {
 	}
 }
 
-// servedBy notes the server that a handler of chatgate's is provisioned for.
-func (a *App) servedBy(ctx caddy.Context) {
-	if srv, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && !slices.Contains(a.servers, srv) {
-		a.servers = append(a.servers, srv)
-	}
-}
-
-// gates are those of a configuration, which say so while it is provisioned.
-type gates struct {
-	mu   sync.Mutex
-	them []Gate
-}
-
-func (g *gates) all() []Gate {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return append([]Gate(nil), g.them...)
-}
-
-// Guard notes the upstreams of a handler that tells them who is asking, so that other ways to them can be found.
+// Guard notes the upstreams of a handler that tells them who is asking, so that other ways to them can be found. It is
+// called while a configuration is provisioned, which is one handler after another.
 func (a *App) Guard(handler string, upstreams ...string) {
-	a.gates.mu.Lock()
-	defer a.gates.mu.Unlock()
 	repl := caddy.NewReplacer()
 	gate := Gate{Handler: handler}
 	for _, u := range upstreams {
 		gate.Upstreams = append(gate.Upstreams, repl.ReplaceKnown(u, ""))
 	}
-	a.gates.them = append(a.gates.them, gate)
+	a.gates = append(a.gates, gate)
 }

@@ -177,6 +177,17 @@ func TestChecks(t *testing.T) {
 			t.Errorf("found %+v", got)
 		}
 	})
+	t.Run("logs in clear", func(t *testing.T) {
+		home(t)
+		handlers := func(name, listen, handler string) string {
+			return `"` + name + `":{"listen":["` + listen + `"],"automatic_https":{"disable":true},"routes":[{"handle":[{"handler":"subroute","routes":[{"handle":[` + handler + `,` + handler + `]}]}]}]}`
+		}
+		const accounts, hello = `{"handler":"chatgate_accounts","dialect":"rooms"}`, `{"handler":"static_response"}`
+		if got := checkJSON(t, []byte(`{"admin":{"disabled":true},"logging":{"logs":{"default":{"encoder":{"format":"json"}}}},"apps":{"chatgate":{},"http":{"servers":{`+
+			handlers("web", "127.0.0.1:8080", accounts)+`,`+handlers("other", "127.0.0.1:8081", hello)+`}}}}`)); len(got) != 1 || got[0].Check != "logs" || got[0].Where != "server web (127.0.0.1:8080)" {
+			t.Errorf("found %+v", got)
+		}
+	})
 	t.Run("the example", func(t *testing.T) {
 		example, err := os.ReadFile("../Caddyfile.example")
 		if err != nil {

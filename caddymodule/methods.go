@@ -91,7 +91,6 @@ func (m *Methods) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("getting the chatgate app: %w", err)
 	}
 	m.app, m.logger = app.(*App), ctx.Logger()
-	m.app.servedBy(ctx)
 	if _, err := m.needUpstream(); err != nil {
 		return err
 	}

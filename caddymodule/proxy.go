@@ -90,7 +90,6 @@ func (p *Proxy) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("getting the chatgate app: %w", err)
 	}
 	p.app, p.logger = app.(*App), ctx.Logger()
-	p.app.servedBy(ctx)
 	if err := p.check(); err != nil {
 		return err
 	}

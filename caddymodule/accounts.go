@@ -37,7 +37,7 @@ type Accounts struct {
 	TokenLifetime caddy.Duration `json:"token_lifetime,omitempty"`
 	// Of auth: whether an account is only made with an invite. Default: true.
 	RequireInvites *bool `json:"require_invites,omitempty"`
-	// Of users: whether a login with a name of nobody makes the account. Default: false.
+	// Of users: whether a login with an unknown username creates the account. Default: false.
 	LoginCreatesUsers bool `json:"login_creates_users,omitempty"`
 	// Of users: origins whose pages may call it, beside its own.
 	Origins []string `json:"origins,omitempty"`

@@ -400,7 +400,7 @@ func TestValidateRefuses(t *testing.T) {
 		"max_message with unit":      {proxy(`"max_message":"16MiB"`), `max_message`},
 		"handshake_timeout word":     {proxy(`"handshake_timeout":"soon"`), `invalid duration`},
 		"handshake_timeout negative": {proxy(`"handshake_timeout":"-1s"`), `handshake_timeout is -1s; it must be positive`},
-		"cookie":                     {proxy(`"cookie":"chat token"`), `cookie "chat token" is no name of a cookie, such as chat_token`},
+		"cookie":                     {proxy(`"cookie":"chat token"`), `cookie "chat token" is not a valid cookie name; use letters, digits and -_`},
 		"no upstream":                {handler(`"handler":"chatgate_proxy","reverse_proxy":{}`), `chatgate_proxy needs an upstream`},
 		"identity twice":             {proxy(`"identity":{"user":"X-A","id":"x-a"}`), `identity id: "x-a" is the name of user already`},
 		"identity of a default":      {proxy(`"identity":{"user":"remote-NAME"}`), `identity display_name: "Remote-Name" is the name of user already`},

@@ -88,7 +88,7 @@ type settings struct {
 	bodies        bodies
 	tokenLifetime time.Duration
 	needInvite    bool // to make an account
-	loginJoins    bool // a login with a name of nobody makes the account
+	loginJoins    bool // a login with an unknown username creates the account
 }
 
 // reply is a success in the dialect's own shape. Without a body there is none on the wire either.

@@ -12,8 +12,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// Every HTTP handler of the gate asks whether a request may be a replay, before it does anything else (RFC 8470). One that
-// is added has to be named here.
+// Every HTTP handler of the gate asks whether a request may be a replay, before it acts on one that is its own (RFC 8470).
+// One that is added has to be named here.
 func TestEveryHandlerRefusesEarlyData(t *testing.T) {
 	accounts := func(t *testing.T, r *http.Request, d dialect) *httptest.ResponseRecorder {
 		w, _ := pipeline(t, d, r, func(context.Context, *call) (reply, error) { return noContent, nil })

@@ -133,7 +133,7 @@ func (p *Proxy) check() error {
 		return err
 	}
 	if p.Cookie != "" && !httpguts.ValidHeaderFieldName(p.Cookie) {
-		return fmt.Errorf("cookie %q is no name of a cookie, such as chat_token", p.Cookie)
+		return fmt.Errorf("cookie %q is not a valid cookie name; use letters, digits and -_", p.Cookie)
 	}
 	if len(p.Origins) > 0 && p.Cookie == "" {
 		return errors.New("origins only matters with a cookie; name one with the cookie option")
@@ -307,7 +307,7 @@ func (p *Proxy) refuse(w http.ResponseWriter, ref *chatroom.Refusal) {
 	w.Header().Set("Cache-Control", "no-store")
 	code := "BAD_REQUEST"
 	if ref.Status == http.StatusTooEarly {
-		code = rooms{}.tooEarly().code
+		code = roomsTooEarly
 	}
 	roomsFail(w, ref.Status, code, ref.Msg)
 }

@@ -135,7 +135,10 @@ func (rooms) wrongMethod() answer {
 	return answer{http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", "this endpoint has another method"}
 }
 
-func (rooms) tooEarly() answer { return answer{status: http.StatusTooEarly, code: "TOO_EARLY"} }
+// roomsTooEarly is the code of what may be a replay.
+const roomsTooEarly = "TOO_EARLY"
+
+func (rooms) tooEarly() answer { return answer{status: http.StatusTooEarly, code: roomsTooEarly} }
 
 func (rooms) failure(code, text string) any {
 	return roomsEnvelope{Error: &roomsError{code, code, text}}

@@ -5,7 +5,7 @@ import "net/http"
 // TooEarly refuses what may be a replay and changes something: a request in the early data of a connection whose
 // handshake is not complete (RFC 8470), or that somebody in front of us has taken from there. Whoever recorded it can
 // send it again without any key. A client repeats what is refused so, once its handshake is complete. Every HTTP handler
-// of the gate asks, before it does anything else.
+// of the gate asks, before it acts on a request that is its own.
 func TooEarly(r *http.Request) *Refusal {
 	early := r.TLS != nil && !r.TLS.HandshakeComplete
 	if !early {

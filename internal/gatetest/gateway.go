@@ -206,6 +206,7 @@ func (g *Gateway) ExitCode() int {
 func (g *Gateway) Reload(caddyfile string) error {
 	err := g.reload(caddyfile)
 	if errors.Is(err, syscall.ECONNRESET) { // by the admin API of the configuration before, which was just ending
+		g.t.Logf("loading it once more: %v", err) // so that it is seen where it is not that
 		err = g.reload(caddyfile)
 	}
 	return err

@@ -80,7 +80,7 @@ var usersAnswers = answers{
 	authcore.KindUnverifiedEmail:    {status: http.StatusForbidden, code: "UNVERIFIED_EMAIL"},
 }
 
-// usersLoginAnswers are those for an unknown username when login does not create accounts: because a login never does that, or
+// usersLoginAnswers are those for an unknown username when a login does not create the account: because no login does, or
 // because settings do not allow it, or because the name looks like another's.
 var usersLoginAnswers = usersAnswers.but(
 	answer{status: http.StatusUnauthorized, code: "REGISTER_FOR_A_PASSWORD"},

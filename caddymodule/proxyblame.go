@@ -69,24 +69,16 @@ func uploadFault(err error) error {
 	return &chatroom.Refusal{Status: http.StatusBadRequest, Msg: "the body of the request broke off"}
 }
 
-// unsendable returns why no transport would send a request. What the client sent was judged; but a header or a path that
-// is configured may have a part of it that was decoded.
+// unsendable returns why no transport would send a request. A header that is configured may have a part of what the client
+// sent that was decoded.
 func unsendable(r *http.Request) error {
-	bad := func(what string) error {
-		return &chatroom.Refusal{Status: http.StatusBadRequest, Msg: "the request makes " + what + " that cannot be sent"}
-	}
-	switch {
-	case !httpguts.ValidHeaderFieldName(r.Method):
-		return bad("a method")
-	case !httpguts.ValidHostHeader(r.Host):
-		return bad("a host")
-	case strings.ContainsFunc(r.URL.RequestURI(), func(c rune) bool { return c <= ' ' || c == 0x7F }):
-		return bad("a target")
+	if ref := chatroom.Unsendable(r); ref != nil {
+		return ref
 	}
 	for name, values := range r.Header {
 		for _, v := range values {
 			if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(v) {
-				return bad("a header")
+				return &chatroom.Refusal{Status: http.StatusBadRequest, Msg: "the request makes a header that cannot be sent"}
 			}
 		}
 	}

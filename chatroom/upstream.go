@@ -3,6 +3,7 @@ package chatroom
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,24 +46,36 @@ type Opening struct {
 // NewOpening judges a handshake before anything is dialled for it. r carries the headers as they are to be sent,
 // Sec-WebSocket-Key among them. [Classify] has judged what the client sent; what was made of it since may be another thing.
 func NewOpening(r *http.Request) (*Opening, *Refusal) {
-	o := &Opening{r: r, target: r.URL.RequestURI(), host: r.Host, key: headerOf(r.Header, "Sec-Websocket-Key")}
-	if o.host == "" {
-		o.host = r.URL.Host
-	}
+	o := &Opening{r: r, target: r.URL.RequestURI(), host: cmp.Or(r.Host, r.URL.Host), key: headerOf(r.Header, "Sec-Websocket-Key")}
 	var ref *Refusal
 	if o.offered, ref = Subprotocols(http.Header{"Sec-Websocket-Protocol": r.Header[spelled("Sec-Websocket-Protocol", r.Header)]}); ref != nil {
 		return nil, ref
 	}
 	o.extensions = slices.ContainsFunc(r.Header[spelled("Sec-Websocket-Extensions", r.Header)], hasElement)
-	switch {
-	case o.key == "":
+	if o.key == "" {
 		return nil, refuse(http.StatusBadRequest, "a WebSocket handshake has one Sec-WebSocket-Key")
-	case !httpguts.ValidHostHeader(o.host):
-		return nil, refuse(http.StatusBadRequest, "invalid Host for the upstream")
-	case strings.ContainsFunc(o.target, func(c rune) bool { return c <= ' ' || c == 0x7F }):
-		return nil, refuse(http.StatusBadRequest, "invalid request target for the upstream")
+	}
+	if ref := Unsendable(r); ref != nil {
+		return nil, ref
 	}
 	return o, nil
+}
+
+// Unsendable returns why the first line and the host of a request cannot be sent to an upstream. [Classify] has judged what
+// the client sent, more strictly; but a host or a path that is configured may have a part of it that was decoded.
+func Unsendable(r *http.Request) *Refusal {
+	bad := func(what string) *Refusal {
+		return refuse(http.StatusBadRequest, "the request makes "+what+" that cannot be sent")
+	}
+	switch {
+	case !httpguts.ValidHeaderFieldName(r.Method):
+		return bad("a method")
+	case !httpguts.ValidHostHeader(cmp.Or(r.Host, r.URL.Host)):
+		return bad("a host")
+	case strings.ContainsFunc(r.URL.RequestURI(), func(c rune) bool { return c <= ' ' || c == 0x7F }):
+		return bad("a target")
+	}
+	return nil
 }
 
 // Ask asks an upstream for a WebSocket over conn and checks its answer (RFC 6455, section 4.1). Where an error is

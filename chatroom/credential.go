@@ -130,7 +130,9 @@ func safeMethod(m string) bool {
 
 // looksLikeToken tells a token from the name of an application protocol: every JOSE header begins with `{"` or `{ `,
 // which base64url spells "ey"; and no protocol name is that long.
-func looksLikeToken(s string) bool { return strings.HasPrefix(s, "ey") || len(s) >= 64 }
+func looksLikeToken(s string) bool { return strings.HasPrefix(s, tokenBegin) || len(s) >= 64 }
+
+const tokenBegin = "ey"
 
 // takeSubprotocol removes the first offered subprotocol if it is a token. One in another place would go on to the
 // upstream, so it is refused.
@@ -187,8 +189,9 @@ type Cookies struct {
 // has its own, or plants one.
 const maxCookies = 8
 
-// JudgeCookies finds out what the values of a cookie are worth. Each is judged once; those beyond the first few are dead.
-// Without a judge, every one lives.
+// JudgeCookies finds out what the values of a cookie are worth. Each that can be a token is judged once, up to a limit.
+// Beyond it there may be one that lives, so then none of the others is said to be dead: whoever plants many must not have
+// the right one taken away. Without a judge, every one lives.
 func JudgeCookies(values []string, judge func(authcore.UnverifiedToken) Standing) (found Cookies) {
 	seen := make([]string, 0, maxCookies)
 	for _, value := range values {
@@ -196,10 +199,15 @@ func JudgeCookies(values []string, judge func(authcore.UnverifiedToken) Standing
 			continue
 		}
 		standing := Living
-		if len(seen) == maxCookies {
+		switch {
+		case judge != nil && !strings.HasPrefix(value, tokenBegin):
 			standing = Foreign
-		} else if seen = append(seen, value); judge != nil {
-			standing = judge(authcore.UnverifiedToken(value))
+		case len(seen) == maxCookies:
+			return Cookies{Living: found.Living}
+		default:
+			if seen = append(seen, value); judge != nil {
+				standing = judge(authcore.UnverifiedToken(value))
+			}
 		}
 		switch standing {
 		case Living:

@@ -22,7 +22,9 @@ const identityFamilies = `Remote* X-Remote* *User *Username *User-Name *User-Id 
 	X-Forwarded-Preferred* X-Forwarded-Access* X-Forwarded-Auth* X-Forwarded-Id-Token* X-Forwarded-Identity*
 	X-Forwarded-Principal* X-Forwarded-Account* X-Forwarded-Subject* X-Forwarded-Client-Cert* X-Forwarded-Tls* X-Forwarded-Ssl-Client*
 	Client-Cert* X-Client-Cert* X-Client-Dn* X-Client-S-Dn* X-Client-Verif* X-Ssl* Ssl-* X-Tls* Tls-* X-Mtls* X-X509* X509-* X-Cert*
-	X-Spiffe* X-Arr-ClientCert* Wl-Proxy-Client*`
+	X-Spiffe* X-Arr-ClientCert* Wl-Proxy-Client*
+	X-User-Uuid* X-User-Guid* X-User-Handle* X-User-Nick* X-User-First* X-User-Last* X-User-Account* X-Nick* X-Member*
+	X-Actor* Osso-* Ynh-* X-Organizr* X-Hass* X-Api-Account* X-Client-Cn* X-Windows-Auth* X-Forwarded-Uuid*`
 
 // identityNames are taken for an identity as well, and belong to no family. The last ones, from X-Original-Url on, name no
 // person: they make a receiver take one request for another.
@@ -30,8 +32,12 @@ const identityNames = `X-Gw-Access X-Uid X-Upn X-Eppn X-Sub X-Cn X-Dn X-Common-N
 	X-Verified-By Ssl-Client-Verify Uid Mail Cn Sn Dn Sub Upn Eppn Name-Id Given-Name Display-Name Common-Name Surname
 	Persistent-Id Targeted-Id Affiliation Unscoped-Affiliation Scoped-Affiliation Entitlement Is-Member-Of Login Account
 	Wsru Wsat Wscc Wscs Wsis Wssc Wspr Wsra Wsrh Wssn Wssp Wssi Wspt Wsfo
+	X-Name X-Uname User-Display-Name Subject-Id Pairwise-Id Nickname Primary-Affiliation Employee-Number Member Name Gssname
+	Shiny-Server-Credentials Rstudio-Connect-Credentials
 	X-Original-Url X-Rewrite-Url X-Original-Method X-Original-Uri X-Http-Method-Override X-Http-Method X-Method-Override
-	X-Method Proxy Proxy-Authorization`
+	X-Method Proxy Proxy-Authorization
+	X-Envoy-Original-Path X-Middleware-Subrequest X-Accel-Mapping X-Sendfile-Type X-Script-Name Script-Name
+	X-Http-Path-Override X-Http-Verb X-Http-Host-Override`
 
 // notIdentities look like a family and are none: what every browser sends, and secrets that the chat itself checks.
 const notIdentities = `Remote Sec-Fetch-User X-Auth-Token X-Auth-Key X-Authorization Auth-Token Auth-Key X-Token`
@@ -42,7 +48,9 @@ const originNames = `Forwarded X-Real-Ip True-Client-Ip X-Client-Ip Client-Ip X-
 	X-Forwarded-Scheme X-Forwarded-Protocol X-Forwarded-Uri X-Forwarded-Url X-Forwarded-Method X-Forwarded-Path X-Forwarded-By
 	X-Forwarded-Client-Ip X-Original-Forwarded-For X-Original-Host X-Original-Proto X-Originating-Ip X-Remote-Ip X-Remote-Addr
 	X-Azure-ClientIp X-Azure-SocketIp X-AppEngine-User-Ip X-ProxyUser-Ip Proxy-Client-Ip Wl-Proxy-Client-Ip Wl-Proxy-Ssl
-	X-Envoy-External-Address X-Host X-Url-Scheme X-Scheme Front-End-Https`
+	X-Envoy-External-Address X-Host X-Url-Scheme X-Scheme Front-End-Https
+	Forwarded-For Do-Connecting-Ip Fly-Client-Ip X-Appengine-Remote-Addr X-Original-For X-Nf-Client-Connection-Ip
+	X-Vercel-Forwarded-For Incap-Client-Ip X-Forwarded-Hostname X-Forwarded-Pathbase`
 
 // reservedNames mean something to HTTP, to the handshake or to the gate itself, in their own spelling. Another spelling
 // of one is not seen by whoever checks or removes it, while a receiver that folds names reads it all the same.

@@ -127,6 +127,13 @@ var otherGateways = map[string]string{
 	"applications": `X-WEBAUTH-USER X-WEBAUTH-EMAIL X-WEBAUTH-FULLNAME X-WEBAUTH-ROLE X-Forwarded-Login X-Forwarded-Name X-Proxy-REMOTE-USER
 		X-Proxy-User X-Proxy-Roles X-Grafana-User X-Hasura-User-Id X-Hasura-Role X-Auth-CouchDB-UserName X-Auth-CouchDB-Roles
 		X-Trino-User es-security-runas-user X-Scope-OrgID X-Organizr-User AUTH_USER AUTH_TYPE REMOTE_ADDR REMOTE_IDENT HTTP_REMOTE_USER`,
+	"single sign-on of hosts": `X-Forwarded-Uuid Osso-User-Guid Osso-Subscriber Ynh-User-Fullname X-Organizr-Group X-Organizr-Name X-Hass-Is-Admin
+		Subject-Id Pairwise-Id Nickname Primary-Affiliation Employee-Number Member Shiny-Server-Credentials Rstudio-Connect-Credentials
+		X-Api-Account-Id X-Client-Cn Gssname X-Windows-Auth-User`,
+	"home-made": `X-User-Uuid X-User-Guid X-User-Handle X-User-Nick X-User-Account X-User-First-Name User-Display-Name X-Nickname X-Nick X-Uname X-Name
+		X-Member-Id X-Actor Name`,
+	"another request": `X-Envoy-Original-Path X-Middleware-Subrequest X-Accel-Mapping X-Sendfile-Type X-Script-Name Script-Name X-Http-Path-Override
+		X-Http-Verb X-Http-Host-Override`,
 	"recipes": `User Username X-User-Info X-User-Claims X-Jwt-Sub X-Identity X-Principal X-Principal-Name X-Account-Id X-Scopes X-Roles X-Role
 		X-Groups X-Permissions X-Is-Admin X-Admin X-Login X-Logged-In-User X-Rbac-Roles X-On-Behalf-Of X-Impersonate-User X-Upn X-Uid
 		X-Sso-User X-Ldap-Dn X-Saml-Nameid X-Openid-Sub X-Client-Dn X-Client-Cert X-Client-Verify X-Tls-Client-Cert X-Spiffe-Id`,

@@ -115,8 +115,12 @@ func guardDirectory(dir string) (warnings []string, err error) {
 		mode := info.Mode()
 		switch everybody, group := mode.Perm()&0o002 != 0, mode.Perm()&0o020 != 0; {
 		case !above && everybody: // the sticky bit keeps a file, but a write-ahead log that is not yet there can be made up
-			return nil, fmt.Errorf("every user of this machine may write to the directory %s (mode %04o) and replace the database: chmod o-w %s, or name a path in a directory that is not there yet, which is then made private",
-				dir, mode.Perm(), dir)
+			remedy := "chmod o-w " + dir + ", or name"
+			if mode&fs.ModeSticky != 0 { // such as /tmp, which has to stay as it is
+				remedy = "name"
+			}
+			return nil, fmt.Errorf("every user of this machine may write to the directory %s (%v) and replace the database: %s a path in a directory of its own, such as %s, which is then made private",
+				dir, mode, remedy, filepath.Join(dir, "chatgate", "chatgate.db"))
 		case above && everybody && mode&fs.ModeSticky == 0:
 			warnings = append(warnings, fmt.Sprintf("every user of this machine may write to %s (mode %04o), above the database, and replace it; if there are others: chmod o-w %s", dir, mode.Perm(), dir))
 		case !above && group:

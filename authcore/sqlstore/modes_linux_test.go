@@ -58,7 +58,7 @@ func TestSQLiteDirectories(t *testing.T) {
 		{"readable", 0o755, 0o755, "", false},
 		{"of a group", 0o755, 0o775, "chmod g-w", true},
 		{"of all", 0o755, 0o777, "chmod o-w", false},
-		{"of all, sticky", 0o755, 0o777 | os.ModeSticky, "chmod o-w", false},
+		{"of all, sticky", 0o755, 0o777 | os.ModeSticky, ": name a path in a directory of its own", false},
 		{"below one of all", 0o777, 0o700, "chmod o-w", true},
 		{"below a sticky one of all", 0o777 | os.ModeSticky, 0o700, "", false},
 	} {
@@ -77,6 +77,9 @@ func TestSQLiteDirectories(t *testing.T) {
 				must(t, os.Chmod(dir, c.dir))
 				if c.refused != "" && !c.wantWarning {
 					refused(t, path, c.refused)
+					if _, err := os.Stat(path); (err == nil) != exists {
+						t.Errorf("the file is there: %v", err == nil)
+					}
 					return
 				}
 				s, err := sqlstore.OpenSQLite(t.Context(), path)

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -125,6 +126,11 @@ func createFile(path string) error {
 	defer creating.Unlock()
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
+	}
+	if runtime.GOOS != "windows" { // or what is refused would leave a file behind
+		if _, err := guardDirectory(filepath.Dir(path)); err != nil {
+			return err
+		}
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // the operator chose the path
 	if err == nil {

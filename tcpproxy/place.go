@@ -104,7 +104,11 @@ func hasTLS(raw json.RawMessage) bool { return bytes.Contains(raw, []byte(`"chat
 // aheadIn returns what is not done of every server, in a fixed order.
 func aheadIn(app *layer4.App) (ahead [][]route) {
 	for _, name := range slices.Sorted(maps.Keys(app.Servers)) {
-		ahead = append(ahead, aheadOf(app.Servers[name].Routes))
+		var routes layer4.RouteList
+		if s := app.Servers[name]; s != nil { // null in JSON, which caddy-l4 refuses in its own way
+			routes = s.Routes
+		}
+		ahead = append(ahead, aheadOf(routes))
 	}
 	return ahead
 }

@@ -24,7 +24,7 @@ const identityFamilies = `Remote* X-Remote* *User *Username *User-Name *User-Id 
 	Client-Cert* X-Client-Cert* X-Client-Dn* X-Client-S-Dn* X-Client-Verif* X-Ssl* Ssl-* X-Tls* Tls-* X-Mtls* X-X509* X509-* X-Cert*
 	X-Spiffe* X-Arr-ClientCert* Wl-Proxy-Client*
 	X-User-Uuid* X-User-Guid* X-User-Handle* X-User-Nick* X-User-First* X-User-Last* X-User-Account* X-Nick* X-Member*
-	X-Actor* Osso-* Ynh-* X-Organizr* X-Hass* X-Api-Account* X-Client-Cn* X-Windows-Auth* X-Forwarded-Uuid*`
+	X-Actor* Osso* Ynh* X-Organizr* X-Hass* X-Api-Account* X-Client-Cn* X-Windows-Auth* X-Forwarded-Uuid*`
 
 // identityNames are taken for an identity as well, and belong to no family. The last ones, from X-Original-Url on, name no
 // person: they make a receiver take one request for another.

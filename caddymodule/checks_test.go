@@ -9,11 +9,11 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/chatgate/chatgate/caddymodule"
+	"github.com/chatgate/chatgate/caddymodule/app"
 )
 
 // check provisions what a Caddyfile says, and returns what the checks find.
-func check(t *testing.T, input string) []caddymodule.Finding {
+func check(t *testing.T, input string) []app.Finding {
 	t.Helper()
 	home(t)
 	adapted, err := adapt(t, string(caddyfile.Format([]byte("{\n\tadmin off\n\tauto_https off\n\tlog {\n\t\tformat chatgate_redact\n\t}\n}\n"+input+"\n"))))
@@ -23,7 +23,7 @@ func check(t *testing.T, input string) []caddymodule.Finding {
 	return checkJSON(t, adapted)
 }
 
-func checkJSON(t *testing.T, config []byte) []caddymodule.Finding {
+func checkJSON(t *testing.T, config []byte) []app.Finding {
 	t.Helper()
 	cfg := new(caddy.Config)
 	if err := caddy.StrictUnmarshalJSON(config, cfg); err != nil {
@@ -33,11 +33,11 @@ func checkJSON(t *testing.T, config []byte) []caddymodule.Finding {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app, err := ctx.App("chatgate")
+	gate, err := ctx.App("chatgate")
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := app.(*caddymodule.App)
+	a := gate.(*app.App)
 	t.Cleanup(func() {
 		if err := a.Cleanup(); err != nil {
 			t.Error(err)

@@ -17,18 +17,18 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/chatgate/chatgate/authcore"
-	"github.com/chatgate/chatgate/caddymodule"
+	"github.com/chatgate/chatgate/caddymodule/app"
 	"github.com/chatgate/chatgate/internal/smtptest"
 )
 
 // service calls a function with the service of the configuration that runs.
 func service(t *testing.T, use func(context.Context, *authcore.Service)) {
 	t.Helper()
-	app, err := caddy.ActiveContext().App("chatgate")
+	gate, err := caddy.ActiveContext().App("chatgate")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, done, err := app.(*caddymodule.App).Service(t.Context())
+	s, done, err := gate.(*app.App).Service(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestMailOverSMTP(t *testing.T) {
 func TestMailOutlivesReloads(t *testing.T) {
 	s := smtptest.Start(t, smtptest.Options{})
 	dir := t.TempDir()
-	app := func(mail map[string]any, more ...string) string {
+	appWith := func(mail map[string]any, more ...string) string {
 		fields := map[string]any{"conceal_accounts": true, "mail": mail}
 		for _, m := range more {
 			fields["registration"] = m
@@ -170,16 +170,16 @@ func TestMailOutlivesReloads(t *testing.T) {
 		return mailApp(t, dir, fields)
 	}
 	smtp := smtpConfig(t, s, "")
-	g := startGateway(t, app(smtp))
+	g := startGateway(t, appWith(smtp))
 	before := g.metrics(t)
 	if err := register(t, "alice", ""); err != nil {
 		t.Fatal(err)
 	}
 	for i, next := range []string{
-		app(smtp, "closed"),                     // nothing about mail
-		app(map[string]any{"transport": "off"}), // and this about it,
-		app(smtp),                               // which is back,
-		app(map[string]any{"transport": "file", "directory": filepath.Join(dir, "mail")}), // and goes elsewhere
+		appWith(smtp, "closed"),                     // nothing about mail
+		appWith(map[string]any{"transport": "off"}), // and this about it,
+		appWith(smtp),                               // which is back,
+		appWith(map[string]any{"transport": "file", "directory": filepath.Join(dir, "mail")}), // and goes elsewhere
 	} {
 		if i == 2 { // there is no mail now
 			if err := g.load(next); err != nil {
@@ -212,7 +212,7 @@ func TestMailOutlivesReloads(t *testing.T) {
 		g.until(t, "chatgate_mail_queued", 0)
 		g.until(t, mailSent, before[mailSent]+float64(sent+1))
 		if i == 0 {
-			if err := g.load(app(smtp)); err != nil { // with an open door again
+			if err := g.load(appWith(smtp)); err != nil { // with an open door again
 				t.Fatal(err)
 			}
 		}

@@ -19,7 +19,10 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/quic-go/quic-go/http3"
 
-	"github.com/chatgate/chatgate/caddymodule"
+	"github.com/chatgate/chatgate/caddymodule/accounts/auth"
+	"github.com/chatgate/chatgate/caddymodule/accounts/dialect"
+	"github.com/chatgate/chatgate/caddymodule/accounts/rooms"
+	"github.com/chatgate/chatgate/caddymodule/accounts/users"
 	"github.com/chatgate/chatgate/internal/gatetest"
 )
 
@@ -82,6 +85,19 @@ https://localhost:%[2]d {
 	addr := fmt.Sprintf("localhost:%d", port)
 	gatetest.AwaitCertificate(t, addr)
 	return addr
+}
+
+// endpointOf is one of a dialect's routes, at its default prefix.
+type endpointOf struct{ Dialect, Method, Path string }
+
+// endpoints returns every endpoint of every dialect.
+func endpoints() (all []endpointOf) {
+	for _, d := range []*dialect.Dialect{&rooms.Dialect, &auth.Dialect, &users.Dialect} {
+		for _, rt := range d.Routes {
+			all = append(all, endpointOf{d.Name, rt.Method, d.Prefix + rt.Path})
+		}
+	}
+	return all
 }
 
 func trustAll(protocols ...string) *tls.Config {
@@ -230,7 +246,7 @@ func TestSpellingsOfEndpoints(t *testing.T) {
 	}
 	const body = `{"password":"marker-secret"}` // which is no whole login, so that none is counted
 	for version, send := range senders(t, addr) {
-		for _, e := range caddymodule.Endpoints() {
+		for _, e := range endpoints() {
 			t.Run(version+" "+e.Method+" "+e.Path, func(t *testing.T) {
 				path, named := strings.CutSuffix(e.Path, "{id}")
 				if named {
@@ -312,7 +328,7 @@ func TestHEAD(t *testing.T) {
 	up := gatetest.NewUpstream(t, nil)
 	addr := startSite(t, up.Addr)
 	gets := make(map[string]bool)
-	for _, e := range caddymodule.Endpoints() {
+	for _, e := range endpoints() {
 		gets[e.Path] = gets[e.Path] || e.Method == http.MethodGet
 	}
 	for version, send := range senders(t, addr) {
@@ -327,7 +343,7 @@ func TestHEAD(t *testing.T) {
 		if !ok || err != nil {
 			t.Fatalf("%s: login: %s %v", version, answer, err)
 		}
-		for _, e := range caddymodule.Endpoints() {
+		for _, e := range endpoints() {
 			path := strings.Replace(e.Path, "{id}", "some-id", 1)
 			for what, fields := range map[string][]string{"logged in": {"Authorization: Bearer " + token}, "not logged in": nil} {
 				t.Run(version+" "+path+", "+what, func(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/mholt/caddy-l4/modules/l4proxy"
 
-	"github.com/chatgate/chatgate/internal/syntax"
+	"github.com/chatgate/chatgate/caddymodule/syntax"
 )
 
 // UnmarshalCaddyfile reads the handler. Syntax, with the defaults:

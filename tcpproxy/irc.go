@@ -7,7 +7,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/chatgate/chatgate/internal/syntax"
+	"github.com/chatgate/chatgate/caddymodule/syntax"
 )
 
 // IRC says how the gateway stands between IRC clients and servers. All fields are optional.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/chatgate/chatgate/internal/syntax"
+	"github.com/chatgate/chatgate/caddymodule/syntax"
 )
 
 // takeIRC finds whether the upstreams of a segment are IRC servers, and returns it without the word that says so.

@@ -16,7 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/chatgate/chatgate/authcore"
-	"github.com/chatgate/chatgate/internal/syntax"
+	"github.com/chatgate/chatgate/caddymodule/syntax"
 )
 
 func init() {

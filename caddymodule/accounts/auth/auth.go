@@ -1,0 +1,174 @@
+package auth
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/caddymodule/accounts/dialect"
+	"github.com/chatgate/chatgate/caddymodule/caller"
+)
+
+// Dialect is the dialect of auth.txt. The contract says "No authentication required" of register and login alone, so
+// everything else wants a token, the public profiles included.
+var Dialect = dialect.Dialect{
+	Name: "auth", Prefix: "/api/auth", Options: []string{"require_invites"}, TokenLifetime: time.Hour, Bodies: dialect.JSONOnly,
+	Token: caller.Bearer, Answers: answers,
+	Routes: []dialect.Route{
+		{Method: http.MethodPost, Path: "/register", Handle: register},
+		{Method: http.MethodPost, Path: "/login", Handle: login},
+		{Method: http.MethodPost, Path: "/refresh", Proof: dialect.ByToken, Handle: refresh},
+		{Method: http.MethodPost, Path: "/logout", Proof: dialect.BySession, Handle: logout},
+		{Method: http.MethodPost, Path: "/logout-all", Proof: dialect.BySession, Handle: logoutAll},
+		{Method: http.MethodPost, Path: "/disconnect", Proof: dialect.BySession, Handle: disconnect},
+		{Method: http.MethodGet, Path: "/me", Proof: dialect.BySession, Handle: me},
+		{Method: http.MethodPatch, Path: "/me", Proof: dialect.BySession, Handle: updateMe},
+		{Method: http.MethodGet, Path: "/users/{id}", Proof: dialect.BySession, Handle: userByID},
+		{Method: http.MethodGet, Path: "/sessions", Proof: dialect.BySession, Handle: listSessions},
+		{Method: http.MethodDelete, Path: "/sessions/{id}", Proof: dialect.BySession, Handle: endSession},
+	},
+	WrongMethod: dialect.Answer{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Text: "this endpoint has another method"},
+	TooEarly:    dialect.Answer{Status: http.StatusTooEarly, Code: "too_early"},
+	Failure:     func(code, text string) any { return wireError{code, text} },
+}
+
+// user is the object that every answer shows a user as.
+type user struct {
+	ID          authcore.AccountID `json:"id"`
+	Username    authcore.Username  `json:"username"`
+	DisplayName string             `json:"displayName"`
+	AvatarURL   *string            `json:"avatarUrl"`
+	IsBot       bool               `json:"isBot"`
+}
+
+func userOf(a authcore.Account) user {
+	u := user{ID: a.ID, Username: a.Username, DisplayName: a.DisplayName, IsBot: a.Bot}
+	if u.DisplayName == "" {
+		u.DisplayName = string(a.Username)
+	}
+	if a.AvatarURL != "" {
+		u.AvatarURL = &a.AvatarURL
+	}
+	return u
+}
+
+// grant is the answer to register and login; a refresh answers without the user.
+type grant struct {
+	Token authcore.SignedToken `json:"token"`
+	User  *user                `json:"user,omitempty"`
+}
+
+func grantOf(g authcore.Grant) grant {
+	u := userOf(g.Account)
+	return grant{g.Token, &u}
+}
+
+type registration struct {
+	Email       string `json:"email"`
+	Password    string `json:"password"`
+	Username    string `json:"username"`
+	DisplayName string `json:"displayName"`
+	InviteCode  string `json:"inviteCode"`
+}
+
+func register(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
+	var in registration
+	if err := c.Decode(&in); err != nil {
+		return dialect.Reply{}, err
+	}
+	if err := dialect.AllRequired("email", in.Email, "password", in.Password, "username", in.Username); err != nil {
+		return dialect.Reply{}, err
+	}
+	g, err := c.Service.Join(ctx, authcore.Registration{
+		ClaimedName: in.Username, Password: authcore.NewPassword(in.Password), DisplayName: in.DisplayName, ClaimedEmail: in.Email,
+		NeedInvite: c.Settings.NeedInvite, Invite: authcore.InviteCode(in.InviteCode), TokenLifetime: c.Settings.TokenLifetime, Client: c.Client,
+	})
+	if err != nil {
+		return dialect.Reply{}, err
+	}
+	return dialect.Reply{Status: http.StatusCreated, Body: grantOf(g)}, nil
+}
+
+type credentials struct {
+	Email    string `json:"email"`
+	Password string `json:"password"`
+}
+
+func login(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
+	var in credentials
+	if err := c.Decode(&in); err != nil {
+		return dialect.Reply{}, err
+	}
+	if err := dialect.AllRequired("email", in.Email, "password", in.Password); err != nil {
+		return dialect.Reply{}, err
+	}
+	g, err := c.Service.Login(ctx, authcore.Credentials{
+		ClaimedEmail: in.Email, Password: authcore.NewPassword(in.Password), TokenLifetime: c.Settings.TokenLifetime, Client: c.Client,
+	})
+	if err != nil {
+		return dialect.Reply{}, err
+	}
+	return dialect.Reply{Status: http.StatusOK, Body: grantOf(g)}, nil
+}
+
+func refresh(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
+	g, err := c.Service.Refresh(ctx, authcore.Refreshing{Token: c.Token, TokenLifetime: c.Settings.TokenLifetime, Client: c.Client})
+	if err != nil {
+		return dialect.Reply{}, err
+	}
+	return dialect.Reply{Status: http.StatusOK, Body: grant{Token: g.Token}}, nil
+}
+
+func logout(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
+	_, err := c.Service.Logout(ctx, c.Caller)
+	return dialect.NoContent, err
+}
+
+func logoutAll(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
+	_, err := c.Service.LogoutAll(ctx, c.Caller.Account, "")
+	return dialect.NoContent, err
+}
+
+func disconnect(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
+	return dialect.NoContent, c.Service.Disconnect(ctx, c.Caller)
+}
+
+// badCredentials is the same for an address of nobody and for a wrong password, since the contract has one answer.
+var badCredentials = dialect.Answer{Status: http.StatusUnauthorized, Code: "invalid_credentials", Text: "the e-mail address or the password is wrong"}
+
+// answers has one for every kind of error. auth.txt names no codes; those that others of the contracts name in the
+// same manner are spelt as there.
+var answers = dialect.Answers{
+	authcore.KindInternal:           {Status: http.StatusInternalServerError, Code: "internal"},
+	authcore.KindUnavailable:        {Status: http.StatusServiceUnavailable, Code: "unavailable"},
+	authcore.KindInvalidInput:       {Status: http.StatusBadRequest, Code: "bad_request"},
+	authcore.KindInvalidUsername:    {Status: http.StatusUnprocessableEntity, Code: "invalid_username"},
+	authcore.KindUsernameTaken:      {Status: http.StatusConflict, Code: "username_taken"},
+	authcore.KindInvalidEmail:       {Status: http.StatusUnprocessableEntity, Code: "invalid_email"},
+	authcore.KindEmailTaken:         {Status: http.StatusConflict, Code: "email_taken"},
+	authcore.KindWeakPassword:       {Status: http.StatusUnprocessableEntity, Code: "weak_password"},
+	authcore.KindUnknownAccount:     badCredentials,
+	authcore.KindWrongPassword:      badCredentials,
+	authcore.KindAccountDisabled:    {Status: http.StatusForbidden, Code: "account_disabled"},
+	authcore.KindRegistrationClosed: {Status: http.StatusForbidden, Code: "registration_closed"},
+	authcore.KindBadToken:           {Status: http.StatusUnauthorized, Code: "bad_token"},
+	authcore.KindSessionOver:        {Status: http.StatusUnauthorized, Code: "session_over"},
+	authcore.KindRateLimited:        {Status: http.StatusTooManyRequests, Code: "rate_limited"},
+	authcore.KindNotFound:           {Status: http.StatusNotFound, Code: "not_found"},
+	authcore.KindInviteRequired:     {Status: http.StatusForbidden, Code: "invite_required"},
+	authcore.KindBadInvite:          {Status: http.StatusForbidden, Code: "bad_invite"},
+	authcore.KindBadCode:            {Status: http.StatusUnauthorized, Code: "bad_code"},
+	authcore.KindNoEmail:            {Status: http.StatusConflict, Code: "no_email"},
+	authcore.KindMailFailed:         {Status: http.StatusServiceUnavailable, Code: "mail_failed"},
+	authcore.KindInvalidPhone:       {Status: http.StatusUnprocessableEntity, Code: "invalid_number"},
+	authcore.KindPhoneTaken:         {Status: http.StatusConflict, Code: "number_taken"},
+	authcore.KindUnverifiedPhone:    {Status: http.StatusForbidden, Code: "unverified_number"},
+	authcore.KindUnverifiedEmail:    {Status: http.StatusForbidden, Code: "unverified_email"},
+}
+
+// wireError is the body of an error.
+type wireError struct {
+	Error   string `json:"error"`
+	Message string `json:"message"`
+}

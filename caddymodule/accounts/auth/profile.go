@@ -1,0 +1,111 @@
+package auth
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/caddymodule/accounts/dialect"
+)
+
+func me(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
+	a, err := c.Service.Profile(ctx, c.Caller)
+	return dialect.Reply{Status: http.StatusOK, Body: userOf(a)}, err
+}
+
+func userByID(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
+	a, err := c.Service.PublicProfile(ctx, authcore.AccountID(c.ID))
+	return dialect.Reply{Status: http.StatusOK, Body: userOf(a)}, err
+}
+
+// member is a member of a JSON object that may be absent, null or a string, each of which means something else.
+type member struct {
+	given bool
+	null  bool
+	text  string
+}
+
+// UnmarshalJSON implements json.Unmarshaler; it is called for null as well, and not for what is absent.
+func (m *member) UnmarshalJSON(b []byte) error {
+	m.given, m.null = true, string(b) == "null"
+	return json.Unmarshal(b, &m.text)
+}
+
+// profile is what PATCH /me changes: what is absent stays.
+type profile struct {
+	DisplayName member `json:"displayName"`
+	AvatarURL   member `json:"avatarUrl"`
+}
+
+func (p *profile) change() (authcore.ProfileChange, error) {
+	var ch authcore.ProfileChange
+	if p.DisplayName.null {
+		return ch, authcore.Errorf(authcore.KindInvalidInput, "displayName is a string; an empty one takes it back")
+	}
+	if p.AvatarURL.given && !p.AvatarURL.null && p.AvatarURL.text == "" {
+		return ch, authcore.Errorf(authcore.KindInvalidInput, "avatarUrl is an https URL, or null")
+	}
+	if p.DisplayName.given {
+		ch.DisplayName = &p.DisplayName.text
+	}
+	if p.AvatarURL.given {
+		ch.AvatarURL = &p.AvatarURL.text
+	}
+	return ch, nil
+}
+
+func updateMe(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
+	var in profile
+	if err := c.Decode(&in); err != nil {
+		return dialect.Reply{}, err
+	}
+	change, err := in.change()
+	if err != nil {
+		return dialect.Reply{}, err
+	}
+	if change == (authcore.ProfileChange{}) { // nothing to tell other nodes of
+		return me(ctx, c)
+	}
+	a, err := c.Service.UpdateProfile(ctx, c.Caller, change)
+	return dialect.Reply{Status: http.StatusOK, Body: userOf(a)}, err
+}
+
+// session is a session as its owner sees it.
+type session struct {
+	ID          authcore.SessionID `json:"id"`
+	Device      string             `json:"device"`
+	Address     *string            `json:"address"`
+	CreatedAt   string             `json:"createdAt"`
+	LastSeenAt  string             `json:"lastSeenAt"`
+	ExpiresAt   string             `json:"expiresAt"`
+	Current     bool               `json:"current"`
+	Connections int                `json:"connections"`
+}
+
+func sessionOf(s authcore.SessionInfo) session {
+	out := session{
+		ID: s.ID, Device: s.Device, Current: s.Current, Connections: s.Connections,
+		CreatedAt: dialect.WireTime(s.CreatedAt), LastSeenAt: dialect.WireTime(s.LastSeenAt), ExpiresAt: dialect.WireTime(s.ExpiresAt),
+	}
+	if s.Addr.IsValid() {
+		addr := s.Addr.String()
+		out.Address = &addr
+	}
+	return out
+}
+
+func listSessions(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
+	all, err := c.Service.ListSessions(ctx, c.Caller)
+	out := make([]session, 0, len(all))
+	for _, s := range all {
+		out = append(out, sessionOf(s))
+	}
+	return dialect.Reply{Status: http.StatusOK, Body: out}, err
+}
+
+func endSession(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
+	_, err := c.Service.EndOwnSession(ctx, c.Caller, authcore.SessionID(c.ID))
+	return dialect.NoContent, err
+}

@@ -1,0 +1,139 @@
+package rooms
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/caddymodule/accounts/dialect"
+	"github.com/chatgate/chatgate/caddymodule/answer"
+	"github.com/chatgate/chatgate/caddymodule/caller"
+)
+
+// Dialect is the dialect of rooms.txt.
+var Dialect = dialect.Dialect{
+	Name: "rooms", Prefix: "/api/v1", Bodies: dialect.JSONAsAnything, Token: caller.Bearer, Answers: answers,
+	Routes: []dialect.Route{
+		{Method: http.MethodPost, Path: "/users", Handle: register},
+		{Method: http.MethodPost, Path: "/login", Handle: login},
+		{Method: http.MethodPost, Path: "/logout", Proof: dialect.BySession, Handle: logout},
+		{Method: http.MethodPost, Path: "/logout_all", Proof: dialect.BySession, Handle: logoutAll},
+	},
+	WrongMethod: dialect.Answer{Status: http.StatusMethodNotAllowed, Code: "METHOD_NOT_ALLOWED", Text: "this endpoint has another method"},
+	TooEarly:    dialect.Answer{Status: http.StatusTooEarly, Code: TooEarly},
+	Failure:     failure,
+}
+
+// Envelope is the shape of every answer: both members always there, one of them null.
+type Envelope struct {
+	Error *wireError `json:"error"`
+	Data  any        `json:"data"`
+}
+
+// wireError has the type under both spellings that the contract uses.
+type wireError struct {
+	Type    string `json:"type"`
+	AsShown string `json:"Type"`
+	Message string `json:"message"`
+}
+
+type credentials struct {
+	Username string `json:"username"`
+	Secret   string `json:"secret"`
+}
+
+type user struct {
+	ID       int64             `json:"id"`
+	Username authcore.Username `json:"username"`
+}
+
+type grant struct {
+	Token authcore.SignedToken `json:"token"`
+	User  user                 `json:"user"`
+}
+
+func (c *credentials) decode(cl *dialect.Call) error {
+	if err := cl.Decode(c); err != nil {
+		return err
+	}
+	return dialect.AllRequired("username", c.Username, "secret", c.Secret)
+}
+
+func register(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
+	var in credentials
+	if err := in.decode(c); err != nil {
+		return dialect.Reply{}, err
+	}
+	a, err := c.Service.Register(ctx, authcore.Registration{ClaimedName: in.Username, Password: authcore.NewPassword(in.Secret), Client: c.Client})
+	if err != nil {
+		return dialect.Reply{}, err
+	}
+	return dialect.Reply{Status: http.StatusCreated, Body: Envelope{Data: user{a.Number, a.Username}}}, nil
+}
+
+func login(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
+	var in credentials
+	if err := in.decode(c); err != nil {
+		return dialect.Reply{}, err
+	}
+	g, err := c.Service.Login(ctx, authcore.Credentials{
+		ClaimedName: in.Username, Password: authcore.NewPassword(in.Secret), TokenLifetime: c.Settings.TokenLifetime, Client: c.Client,
+	})
+	if err != nil {
+		return dialect.Reply{}, err
+	}
+	return dialect.Reply{Status: http.StatusOK, Body: Envelope{Data: grant{g.Token, user{g.Account.Number, g.Account.Username}}}}, nil
+}
+
+func logout(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
+	_, err := c.Service.Logout(ctx, c.Caller)
+	return dialect.Reply{Status: http.StatusOK, Body: Envelope{Data: struct{}{}}}, err
+}
+
+func logoutAll(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
+	_, err := c.Service.LogoutAll(ctx, c.Caller.Account, "")
+	return dialect.Reply{Status: http.StatusOK, Body: Envelope{Data: struct{}{}}}, err
+}
+
+// answers has an answer for every kind of error. Codes that rooms.txt does not name are in its manner.
+var answers = dialect.Answers{
+	authcore.KindInternal:           {Status: http.StatusInternalServerError, Code: "INTERNAL"},
+	authcore.KindUnavailable:        {Status: http.StatusServiceUnavailable, Code: "UNAVAILABLE"},
+	authcore.KindInvalidInput:       {Status: http.StatusBadRequest, Code: "BAD_BINDING"},
+	authcore.KindInvalidUsername:    {Status: http.StatusBadRequest, Code: "BAD_BINDING"},
+	authcore.KindUsernameTaken:      {Status: http.StatusBadRequest, Code: "USER_EXISTS"},
+	authcore.KindInvalidEmail:       {Status: http.StatusBadRequest, Code: "BAD_BINDING"},
+	authcore.KindEmailTaken:         {Status: http.StatusBadRequest, Code: "USER_EXISTS"},
+	authcore.KindWeakPassword:       {Status: http.StatusBadRequest, Code: "BAD_PASSWORD"},
+	authcore.KindUnknownAccount:     {Status: http.StatusBadRequest, Code: "USER_NOT_FOUND"},
+	authcore.KindWrongPassword:      {Status: http.StatusUnauthorized, Code: "PASSWORD_MATCH_FAILED"},
+	authcore.KindAccountDisabled:    {Status: http.StatusForbidden, Code: "ACCOUNT_DISABLED"},
+	authcore.KindRegistrationClosed: {Status: http.StatusForbidden, Code: "REGISTRATION_CLOSED"},
+	authcore.KindBadToken:           {Status: http.StatusUnauthorized, Code: "TOKEN_INVALID"},
+	authcore.KindSessionOver:        {Status: http.StatusUnauthorized, Code: "TOKEN_INVALID"},
+	authcore.KindRateLimited:        {Status: http.StatusTooManyRequests, Code: "RATE_LIMITED"},
+	authcore.KindNotFound:           {Status: http.StatusNotFound, Code: "NOT_FOUND"},
+	authcore.KindInviteRequired:     {Status: http.StatusForbidden, Code: "REGISTRATION_CLOSED"}, // there is no field for an invite
+	authcore.KindBadInvite:          {Status: http.StatusForbidden, Code: "REGISTRATION_CLOSED"},
+	authcore.KindBadCode:            {Status: http.StatusUnauthorized, Code: "CODE_INVALID"},
+	authcore.KindNoEmail:            {Status: http.StatusConflict, Code: "NO_EMAIL"},
+	authcore.KindMailFailed:         {Status: http.StatusServiceUnavailable, Code: "MAIL_FAILED"},
+	authcore.KindInvalidPhone:       {Status: http.StatusBadRequest, Code: "BAD_BINDING"},
+	authcore.KindPhoneTaken:         {Status: http.StatusBadRequest, Code: "USER_EXISTS"},
+	authcore.KindUnverifiedPhone:    {Status: http.StatusForbidden, Code: "UNVERIFIED_NUMBER"},
+	authcore.KindUnverifiedEmail:    {Status: http.StatusForbidden, Code: "UNVERIFIED_EMAIL"},
+}
+
+// TooEarly is the code of what may be a replay.
+const TooEarly = "TOO_EARLY"
+
+func Refuse(w http.ResponseWriter, status int, code, msg string) {
+	answer.JSON(w, status, failure(code, msg))
+}
+
+func failure(code, text string) any {
+	return Envelope{Error: &wireError{code, code, text}}
+}
+
+// Fail answers with an error of a handler that calls no account, but judges a token.
+func Fail(w http.ResponseWriter, e *authcore.Error) { Dialect.Fail(w, nil, e) }

@@ -1,0 +1,426 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"go.uber.org/zap"
+
+	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/authcore/texter"
+	"github.com/chatgate/chatgate/caddymodule/syntax"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+}
+
+// App is the chatgate app: one set of accounts and sessions, and the policy over them. Every handler of the same
+// configuration shares it. All fields are optional.
+type App struct {
+	// Where accounts are kept. Default: SQLite, in chatgate/chatgate.db under Caddy's data directory.
+	Accounts *AccountsConfig `json:"accounts,omitempty"`
+	// Where sessions are kept. Default: embedded, in the accounts' SQLite database. With PostgreSQL it has to be said.
+	Sessions *SessionsConfig `json:"sessions,omitempty"`
+	// How long a session that this node knows is believed while the other nodes cannot be heard: 1s to 5s. Default: 3s.
+	FeedGrace caddy.Duration `json:"feed_grace,omitempty"`
+	// How long live connections stay while the other nodes cannot be heard, 10s to 24h. Default: 10m.
+	LiveGrace caddy.Duration `json:"live_grace,omitempty"`
+	// Who may make an account: "open" (the default), "invite" or "closed".
+	Registration string `json:"registration,omitempty"`
+	// The "iss" of tokens, and the base of every link that is sent: an https URL. Default: "chatgate".
+	Issuer string `json:"issuer,omitempty"`
+	// The "aud" of tokens. Default: "chatgate".
+	Audience string `json:"audience,omitempty"`
+	// The fewest characters of a new password. Default: 8; 15 is better where there is no second factor.
+	MinPassword int `json:"min_password,omitempty"`
+	// A session ends this long after its last use. A live connection counts as use. Default: 14d.
+	SessionIdle caddy.Duration `json:"session_idle,omitempty"`
+	// A session ends this long after its login, whatever happens. Default: 30d.
+	SessionMax caddy.Duration `json:"session_max,omitempty"`
+	// How many logins one client address may try. Default: 60/1m.
+	LoginRate syntax.Rate `json:"login_rate,omitempty"`
+	// How many accounts one client address may make. Default: 20/1h.
+	SignupRate syntax.Rate `json:"signup_rate,omitempty"`
+	// How failed logins slow one account down. Default: 5 free, then 1s, doubling up to 15m.
+	LoginBackoff *BackoffConfig `json:"login_backoff,omitempty"`
+	// How passwords are hashed. Default: argon2id with 19 MiB, 2 passes, as many at once as there are processors.
+	Hash *HashConfig `json:"hash,omitempty"`
+	// The age at which the signing key is replaced. Default: 30d.
+	KeyRotation caddy.Duration `json:"key_rotation,omitempty"`
+	// How long the closing of live connections is spread over when the process stops. Default: 3s.
+	Drain caddy.Duration `json:"drain,omitempty"`
+	// How e-mail leaves. Default: off.
+	Mail *MailConfig `json:"mail,omitempty"`
+	// How text messages leave. Default: off, so that nobody can register with a phone number.
+	SMS *SMSConfig `json:"sms,omitempty"`
+	// The countries whose phone numbers are accepted, by their ISO 3166 codes. Default: all.
+	PhoneCountries []string `json:"phone_countries,omitempty"`
+	// How many text messages may be sent in all. Default: 500/1d.
+	SMSBudget syntax.Rate `json:"sms_budget,omitempty"`
+	// Whether answers keep to themselves if there is an account. Default: false, as the documented codes tell it.
+	ConcealAccounts bool `json:"conceal_accounts,omitempty"`
+	// An invite that is made when the stores are opened, unless it is or was there.
+	FirstInvite *InviteConfig `json:"first_invite,omitempty"`
+
+	policy authcore.Policy
+	stores stores
+	mail   mailing
+	sms    *texter.Options // nil where there are no text messages; it holds secrets
+	invite firstInvite
+	logger *zap.Logger
+	ctx    caddy.Context // for the checks
+	gates  []Gate
+
+	mu      sync.Mutex
+	holder  *stateHolder
+	mailer  *mailHolder // nil where there is no mail
+	texter  *texter.Texter
+	users   int // of holder and mailer: the configuration until Cleanup, and every request under way
+	service *authcore.Service
+	others  sync.Map // *authcore.Service by *authcore.State, over stores of earlier configurations that are not closed yet
+
+	generation uint64         // grows with every configuration
+	openers    []caddy.Module // of this configuration
+	httpLog    *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "chatgate", New: func() caddy.Module { return new(App) }}
+}
+
+// Provision resolves placeholders and takes hold of the state; it opens nothing, since a configuration that is only
+// validated is provisioned too.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.logger, a.httpLog, a.ctx = ctx.Logger(), ctx.Logger(httpModule{}), ctx
+	if err := a.resolve(caddy.NewReplacer()); err != nil {
+		return err
+	}
+	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
+	events, err := ctx.App("events")
+	if err != nil {
+		return fmt.Errorf("getting the events app: %w", err)
+	}
+	if err := events.(*caddyevents.App).On("stopping", a); err != nil {
+		return fmt.Errorf("subscribing to the end of the configuration: %w", err)
+	}
+	if err := a.take(); err != nil {
+		return err
+	}
+	a.generation = generations.Add(1)
+	a.users = 1
+	a.holder.use(true)
+	return nil
+}
+
+// take takes hold of what outlives a configuration.
+func (a *App) take() error {
+	holder, err := takeState(a.stores)
+	if err != nil {
+		return err
+	}
+	if a.mailer, err = takeMail(a.mail); err != nil {
+		return errors.Join(err, holder.release())
+	}
+	a.holder = holder
+	return nil
+}
+
+// resolve turns the configured fields into a policy and stores, with defaults in place.
+func (a *App) resolve(repl *caddy.Replacer) error {
+	p := authcore.DefaultPolicy()
+	text := func(dst *string, option, value string) error {
+		if value == "" {
+			return nil
+		}
+		v, err := repl.ReplaceOrErr(value, true, true)
+		if err != nil {
+			return fmt.Errorf("%s: %w", option, err)
+		}
+		*dst = v
+		return nil
+	}
+	if err := errors.Join(text(&p.Issuer, "issuer", a.Issuer), text(&p.Audience, "audience", a.Audience)); err != nil {
+		return err
+	}
+	if a.Issuer != "" {
+		if u, err := url.Parse(p.Issuer); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+			return fmt.Errorf("issuer %q is not a URL like https://chat.example.com", p.Issuer)
+		}
+	}
+	switch a.Registration {
+	case "", "open":
+	case "invite":
+		p.Registration = authcore.RegistrationInvited
+	case "closed":
+		p.Registration = authcore.RegistrationClosed
+	default:
+		return fmt.Errorf("registration %q is unknown; it is open, invite or closed", a.Registration)
+	}
+	if a.MinPassword != 0 {
+		p.MinPassword = a.MinPassword
+	}
+	if a.SessionIdle != 0 {
+		p.SessionIdle = time.Duration(a.SessionIdle)
+	}
+	if a.SessionMax != 0 {
+		p.SessionMax = time.Duration(a.SessionMax)
+		if a.SessionIdle == 0 {
+			p.SessionIdle = min(p.SessionIdle, p.SessionMax)
+		}
+	}
+	var err error
+	if p.LoginRate, err = a.LoginRate.Rate("login_rate", p.LoginRate); err != nil {
+		return err
+	}
+	if p.SignupRate, err = a.SignupRate.Rate("signup_rate", p.SignupRate); err != nil {
+		return err
+	}
+	if p.TextBudget, err = a.SMSBudget.Rate("sms_budget", p.TextBudget); err != nil {
+		return err
+	}
+	p.Countries = a.PhoneCountries
+	if b := a.LoginBackoff; b != nil {
+		p.Backoff = authcore.Backoff{Free: b.Free, Base: time.Duration(b.Base), Max: time.Duration(b.Max)}
+	}
+	if a.Drain < 0 || time.Duration(a.Drain) > 10*time.Minute {
+		return fmt.Errorf("drain is %s; it must be between 0 and 10m", time.Duration(a.Drain))
+	}
+	if a.Drain == 0 {
+		a.Drain = caddy.Duration(3 * time.Second)
+	}
+	if err := p.Validate(); err != nil {
+		return err
+	}
+	if a.KeyRotation == 0 {
+		a.KeyRotation = caddy.Duration(30 * 24 * time.Hour)
+	}
+	if rotation := time.Duration(a.KeyRotation); rotation < time.Hour {
+		return fmt.Errorf("key_rotation is %s; it must be at least 1h", rotation)
+	}
+	p.Hash = a.Hash.options()
+	if _, err := authcore.NewHasher(p.Hash); err != nil {
+		return fmt.Errorf("hash: %w", err)
+	}
+	p.Conceal = a.ConcealAccounts
+	a.policy = p
+	if a.invite, err = a.FirstInvite.resolve(repl); err != nil {
+		return err
+	}
+	if a.mail, err = a.resolveMail(repl, p.Issuer); err != nil {
+		return err
+	}
+	if a.sms, err = a.SMS.resolve(repl); err != nil {
+		return err
+	}
+	a.stores, err = a.resolveStores(repl)
+	return err
+}
+
+// Start opens the stores, unless a request or another configuration did.
+func (a *App) Start() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.openLocked(context.Background()); err != nil {
+		return err
+	}
+	if a.stores.postgres != nil && a.stores.redis == nil {
+		a.logger.Warn("sessions are embedded in the PostgreSQL database: only one node may use it")
+		if *a.stores.postgres != *a.holder.stores.postgres {
+			a.logger.Warn("the PostgreSQL database stays open as it was: what changed in its options takes effect at a restart")
+		}
+	}
+	switch o := a.mail.options; {
+	case o.Dir != "":
+		a.logger.Warn("mail is written to files, and sent to nobody", zap.String("directory", o.Dir))
+	case o.Server != nil && !strings.HasPrefix(a.policy.Issuer, "https://"):
+		a.logger.Warn("messages have no link, since the issuer is no https URL", zap.String("issuer", a.policy.Issuer))
+	}
+	a.warnOfTexts()
+	a.warn()
+	a.takeCharge()
+	return nil
+}
+
+func (a *App) openLocked(ctx context.Context) error {
+	if a.service != nil {
+		return nil
+	}
+	st, err := a.holder.open(ctx, a.tuning())
+	if err != nil {
+		return err
+	}
+	service, err := a.newService(st)
+	if err != nil {
+		return err
+	}
+	if a.invite.code != "" {
+		if _, err := service.EnsureInvite(context.WithoutCancel(ctx), a.invite.code, a.invite.new); err != nil {
+			return fmt.Errorf("making the first invite: %w", err)
+		}
+	}
+	a.service = service
+	return nil
+}
+
+func (a *App) tuning() tuning {
+	return tuning{
+		keyRotation: time.Duration(a.KeyRotation),
+		feedGrace:   time.Duration(cmp.Or(a.FeedGrace, 3*caddy.Duration(time.Second))),
+		liveGrace:   time.Duration(cmp.Or(a.LiveGrace, 10*caddy.Duration(time.Minute))),
+	}
+}
+
+// Service returns the operations under the policy in force, which is that of a later configuration once one has started,
+// for a request that calls done when it is over. It opens the stores if need be: apps start in no particular order, so a
+// request can be here before Start. It can also be here after Cleanup, which a reload does not put off for requests; so
+// the stores stay open until done.
+func (a *App) Service(ctx context.Context) (service *authcore.Service, done func(), err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.users == 0 {
+		if err := a.take(); err != nil {
+			return nil, nil, err
+		}
+		a.service = nil
+		a.others.Clear()
+	}
+	a.users++
+	for n := a.successor(); n != nil; n = a.successor() {
+		service, done, err := n.over(ctx, a.holder)
+		if err != nil {
+			return nil, nil, errors.Join(err, a.leaveLocked())
+		}
+		if service != nil {
+			return service, func() { done(); a.leave() }, nil
+		}
+	}
+	if err := a.openLocked(ctx); err != nil {
+		return nil, nil, errors.Join(err, a.leaveLocked())
+	}
+	return a.service, a.leave, nil
+}
+
+// leave is the end of one user of the stores.
+func (a *App) leave() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.leaveLocked(); err != nil {
+		a.logger.Error("closing the stores", zap.Error(err))
+	}
+}
+
+func (a *App) leaveLocked() error {
+	if a.users--; a.users > 0 {
+		return nil
+	}
+	a.closeTexts()
+	return errors.Join(a.holder.release(), a.mailer.release()) // in this order: what ends with the state may still queue
+}
+
+// Hold keeps the stores open until release, for a connection that outlives its request and this configuration. Call it
+// before the request is done with [App.Service].
+func (a *App) Hold() (release func()) {
+	a.mu.Lock()
+	holder := a.holder
+	holder.retain()
+	a.mu.Unlock()
+	return func() {
+		if err := holder.release(); err != nil {
+			caddy.Log().Named("chatgate").Error("closing the stores", zap.Error(err))
+		}
+	}
+}
+
+// HTTPLog returns what Caddy's HTTP app logs to.
+func (a *App) HTTPLog() *zap.Logger { return a.httpLog }
+
+// Handle implements caddyevents.Handler for "stopping". When the process is going away, live connections are told to
+// come back later, before the HTTP servers begin to wait for them; on a reload they are left alone.
+func (a *App) Handle(ctx context.Context, _ caddy.Event) error {
+	if !caddy.Exiting() {
+		return nil
+	}
+	drain := time.Duration(a.Drain)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain+3*time.Second)
+	defer cancel()
+	// Those of earlier configurations with other stores as well.
+	var all sync.WaitGroup
+	for _, live := range liveOf(func(*stateHolder) bool { return true }) {
+		all.Go(func() { a.drain(ctx, live, drain) })
+	}
+	all.Wait()
+	return nil
+}
+
+// drain ends every live connection, spread over a time, and waits until they are gone.
+func (a *App) drain(ctx context.Context, live *authcore.Live, spread time.Duration) {
+	if live.Connections() < 100 {
+		spread = 0 // spreading is for the sake of those who will all come back at once
+	}
+	a.logger.Info("closing live connections", zap.Int("connections", live.Connections()), zap.Duration("over", spread))
+	live.EndAll(ctx, spread)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for live.Connections() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			a.logger.Warn("some connections did not close in time", zap.Int("connections", live.Connections()))
+			return
+		}
+	}
+}
+
+// Stop has nothing to do: what is shared outlives this configuration, and Cleanup lets go of it.
+func (a *App) Stop() error { return nil }
+
+// Cleanup lets go of the state. Requests that are still under way keep using it.
+func (a *App) Cleanup() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.holder == nil {
+		return nil // Provision failed before
+	}
+	a.resign()
+	a.holder.use(false)
+	if !caddy.Exiting() {
+		a.dismiss()
+		return a.leaveLocked()
+	}
+	err := a.leaveLocked()
+	retired.finish()
+	return err
+}
+
+// dismiss ends connections whose sessions are known to no configuration any more, since a new one names other stores.
+func (a *App) dismiss() {
+	for _, live := range leftBehind() {
+		if live.Connections() == 0 {
+			continue
+		}
+		go func() {
+			n := live.Dismiss(context.Background(), time.Duration(a.Drain))
+			a.logger.Info("closed the live connections of sessions that were left behind with their store", zap.Int("connections", n))
+		}()
+	}
+}
+
+// Interface guards
+var (
+	_ caddy.App           = (*App)(nil)
+	_ caddy.Provisioner   = (*App)(nil)
+	_ caddy.CleanerUpper  = (*App)(nil)
+	_ caddyevents.Handler = (*App)(nil)
+)

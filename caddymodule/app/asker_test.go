@@ -1,0 +1,54 @@
+package app_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/caddymodule/app"
+	"github.com/chatgate/chatgate/internal/authtest"
+)
+
+// A request is that of whoever the cookie was judged to be, also where the session ends in between: it is asked for once,
+// so that there are no two answers.
+func TestCookieIsAskedForOnce(t *testing.T) {
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Header.Get("Remote-User")) }))
+	t.Cleanup(up.Close)
+	for name, tc := range map[string]struct{ handler, target, want string }{
+		"chatgate_proxy":          {fmt.Sprintf(`{"handler":"chatgate_proxy","cookie":"ssid","reverse_proxy":{"upstreams":[{"dial":%q}]}}`, up.Listener.Addr()), "/x", "alice"},
+		"chatgate_accounts users": {`{"handler":"chatgate_accounts","dialect":"users"}`, "/users/info", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			service := authtest.Service(t)
+			g, err := service.Join(t.Context(), authcore.Registration{ClaimedName: "alice", Password: authcore.NewPassword("Lantern-Quarry-71")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			app, srv := app.Provision(t, tc.handler)
+			app.SetService(service)
+			asked, now := 0, service.Now
+			service.State.Now = func() time.Time { // every question asks for the time once
+				if asked++; asked > 1 {
+					return now().Add(1000 * 24 * time.Hour)
+				}
+				return now()
+			}
+			r := httptest.NewRequest(http.MethodGet, "http://chat.example"+tc.target, nil)
+			r.Header.Set("Cookie", "ssid="+string(g.Token))
+			w := httptest.NewRecorder()
+			r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, srv)
+			if err := srv.Routes[0].Handlers[0].ServeHTTP(w, r, nil); err != nil {
+				t.Fatal(err)
+			}
+			if w.Code != http.StatusOK || tc.want != "" && w.Body.String() != tc.want || asked != 1 {
+				t.Errorf("%d %s, asked %d times", w.Code, w.Body, asked)
+			}
+		})
+	}
+}

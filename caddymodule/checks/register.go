@@ -1,0 +1,9 @@
+package checks
+
+import "github.com/chatgate/chatgate/caddymodule/app"
+
+func init() {
+	app.RegisterChecks(
+		bypass, openUpstreams, demoRooms, hiddenEndpoints, lateRefusals, spellings, logs, directories,
+	)
+}

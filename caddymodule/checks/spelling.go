@@ -1,0 +1,76 @@
+package checks
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/chatgate/chatgate/caddymodule/accounts"
+	"github.com/chatgate/chatgate/caddymodule/app"
+	"github.com/chatgate/chatgate/caddymodule/methods"
+	"github.com/chatgate/chatgate/caddymodule/proxy"
+)
+
+// spellings looks for endpoints behind a matcher of paths, in a site whose other paths go to a chat. What the matcher
+// misses and some server takes for an endpoint, such as /ws/ or /api;a/v1/login, goes there with the password in it.
+func spellings(c *app.Configuration) []app.Finding {
+	type site struct{ server, hosts string }
+	chats := make(map[site]bool)
+	visit(c, visitor{handler: func(p place, h caddyhttp.MiddlewareHandler) {
+		switch h.(type) {
+		case *proxy.Proxy, *reverseproxy.Handler:
+			chats[site{p.name, p.hosts}] = chats[site{p.name, p.hosts}] || !p.byPath
+		}
+	}})
+	var found []app.Finding
+	visit(c, visitor{handler: func(p place, h caddyhttp.MiddlewareHandler) {
+		switch h.(type) {
+		case *accounts.Accounts, *methods.Methods:
+		default:
+			return
+		}
+		if p.byPath && chats[site{p.name, p.hosts}] {
+			name := h.(caddy.Module).CaddyModule().ID.Name()
+			found = append(found, app.Finding{
+				Check: "spellings", Severity: app.SeverityWarning, Where: p.String(),
+				What:   fmt.Sprintf("%s is behind a matcher of paths, so that the chat gets other spellings of the endpoints, with the passwords in them", name),
+				Remedy: fmt.Sprintf("put %s outside of the matcher; what is not for it goes on to the next handler", name),
+			})
+		}
+	}})
+	return found
+}
+
+// onlySomePaths reports whether matchers look at the path, whatever else they look at.
+func onlySomePaths(sets caddyhttp.MatcherSets) bool {
+	return len(sets) > 0 && !slices.ContainsFunc(sets, func(set caddyhttp.MatcherSet) bool {
+		return !slices.ContainsFunc(set, func(m any) bool {
+			switch m.(type) {
+			case *caddyhttp.MatchPathRE, caddyhttp.MatchPathRE:
+				return true
+			}
+			begin := pathsOf(m)
+			return len(begin) > 0 && !slices.Contains(begin, "/") && !slices.Contains(begin, "")
+		})
+	})
+}
+
+// hostsOf returns the hosts of matchers.
+func hostsOf(sets caddyhttp.MatcherSets) string {
+	var hosts []string
+	for _, set := range sets {
+		for _, m := range set {
+			switch m := m.(type) {
+			case *caddyhttp.MatchHost:
+				hosts = append(hosts, *m...)
+			case caddyhttp.MatchHost:
+				hosts = append(hosts, m...)
+			}
+		}
+	}
+	return strings.Join(hosts, " ")
+}

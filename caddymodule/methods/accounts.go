@@ -1,0 +1,85 @@
+package methods
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/chatroom/methods"
+)
+
+// accounts is what the methods of one connection ask for: each call is made under the policy that is in force by
+// then, over the stores that the connection was opened with.
+type accounts struct {
+	m      *Methods
+	opened *authcore.Service // for what no policy has a say in
+}
+
+func (a accounts) Join(ctx context.Context, r authcore.Registration) (authcore.Grant, error) {
+	r.NeedInvite = a.m.needInvite()
+	return underPolicy(ctx, a, func(s *authcore.Service) (authcore.Grant, error) { return s.Join(ctx, r) })
+}
+
+func (a accounts) Login(ctx context.Context, c authcore.Credentials) (authcore.Grant, error) {
+	return underPolicy(ctx, a, func(s *authcore.Service) (authcore.Grant, error) { return s.Login(ctx, c) })
+}
+
+func (a accounts) Hold(ctx context.Context, t authcore.UnverifiedToken, c authcore.LiveConn, l *authcore.Lease, untilExpiry bool) (authcore.Identity, error) {
+	return underPolicy(ctx, a, func(s *authcore.Service) (authcore.Identity, error) { return s.Hold(ctx, t, c, l, untilExpiry) })
+}
+
+func (a accounts) Logout(ctx context.Context, id authcore.Identity) (authcore.Receipt, error) {
+	return underPolicy(ctx, a, func(s *authcore.Service) (authcore.Receipt, error) { return s.Logout(ctx, id) })
+}
+
+func (a accounts) LogoutAll(ctx context.Context, account authcore.AccountID, except authcore.SessionID) (authcore.Receipt, error) {
+	return underPolicy(ctx, a, func(s *authcore.Service) (authcore.Receipt, error) { return s.LogoutAll(ctx, account, except) })
+}
+
+func (a accounts) HoldVisitor(c authcore.LiveConn, l *authcore.Lease) error {
+	return a.opened.HoldVisitor(c, l)
+}
+
+func (a accounts) Live() *authcore.Live { return a.opened.Live() }
+
+func underPolicy[T any](ctx context.Context, a accounts, call func(*authcore.Service) (T, error)) (T, error) {
+	service, done, err := a.m.app.Service(ctx)
+	if err != nil {
+		var none T
+		return none, &authcore.Error{Kind: authcore.KindUnavailable, Err: err, RetryAfter: 5 * time.Second}
+	}
+	defer done()
+	return call(service)
+}
+
+// NeedInvite reports whether a registration over a connection of m takes an invite. After a reload that is for the new
+// configuration to say. Which of its endpoints took the place of m is plain where there is one, or where one is as m was;
+// otherwise an invite is needed as soon as one of them wants one.
+func (m *Methods) needInvite() bool {
+	need, any := false, false
+	for _, opener := range m.app.Successors() {
+		e, ok := opener.(*Methods)
+		if !ok {
+			continue
+		}
+		if e.sameAs(m) {
+			return m.RequireInvites
+		}
+		need, any = need || e.RequireInvites, true
+	}
+	if !any {
+		return m.RequireInvites
+	}
+	return need
+}
+
+func (m *Methods) sameAs(other *Methods) bool {
+	a, err := json.Marshal(m)
+	b, err2 := json.Marshal(other)
+	return err == nil && err2 == nil && bytes.Equal(a, b)
+}
+
+// Interface guard
+var _ methods.Accounts = accounts{}

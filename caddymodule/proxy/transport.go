@@ -1,0 +1,238 @@
+package proxy
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/chatgate/chatgate/chatroom"
+)
+
+// gateTransport is the round tripper that the reverse proxy is given. Selection, retries, health, rewrites and header
+// operations have happened when a request gets here; so this is where the identity is written, and where a WebSocket
+// leaves the reverse proxy's hands.
+type gateTransport struct {
+	headers chatroom.IdentityHeaders
+	inner   http.RoundTripper
+	http    *reverseproxy.HTTPTransport // inner, where it is one; only over that do WebSockets go
+	timeout time.Duration
+}
+
+// provisionTransport loads the transport that is configured, or makes the default one, and puts the gate around it.
+func (p *Proxy) provisionTransport(ctx caddy.Context) error {
+	rp := p.ReverseProxy
+	gate := &gateTransport{headers: p.headers, timeout: time.Duration(p.HandshakeTimeout)}
+	if rp.TransportRaw == nil {
+		gate.http = new(reverseproxy.HTTPTransport)
+		if err := gate.http.Provision(ctx); err != nil {
+			return fmt.Errorf("provisioning the default transport: %w", err)
+		}
+		gate.inner = gate.http
+	} else {
+		mod, err := ctx.LoadModule(rp, "TransportRaw")
+		if err != nil {
+			return fmt.Errorf("loading the transport: %w", err)
+		}
+		rp.TransportRaw = nil
+		gate.inner = mod.(http.RoundTripper)
+		gate.http, _ = mod.(*reverseproxy.HTTPTransport)
+	}
+	if bt, ok := gate.inner.(reverseproxy.BufferedTransport); ok {
+		requests, responses := bt.DefaultBufferSizes()
+		rp.RequestBuffers = cmp.Or(rp.RequestBuffers, requests)
+		rp.ResponseBuffers = cmp.Or(rp.ResponseBuffers, responses)
+	}
+	rp.Transport = gate
+	return nil
+}
+
+// What the reverse proxy asks of its transport beside round trips is for the one inside to answer.
+
+// RequestHeaderOps implements reverseproxy.RequestHeaderOpsTransport.
+func (t *gateTransport) RequestHeaderOps() *headers.HeaderOps {
+	if in, ok := t.inner.(reverseproxy.RequestHeaderOpsTransport); ok {
+		return in.RequestHeaderOps()
+	}
+	return nil
+}
+
+// OverrideHealthCheckScheme implements reverseproxy.HealthCheckSchemeOverriderTransport.
+func (t *gateTransport) OverrideHealthCheckScheme(base *url.URL, port string) {
+	if in, ok := t.inner.(reverseproxy.HealthCheckSchemeOverriderTransport); ok {
+		in.OverrideHealthCheckScheme(base, port)
+	}
+}
+
+// ProxyProtocolEnabled implements reverseproxy.ProxyProtocolTransport.
+func (t *gateTransport) ProxyProtocolEnabled() bool {
+	in, ok := t.inner.(reverseproxy.ProxyProtocolTransport)
+	return ok && in.ProxyProtocolEnabled()
+}
+
+// RequiresContentLength implements reverseproxy.ContentLengthRequiredTransport.
+func (t *gateTransport) RequiresContentLength() bool {
+	in, ok := t.inner.(reverseproxy.ContentLengthRequiredTransport)
+	return ok && in.RequiresContentLength()
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *gateTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	hs, ok := r.Context().Value(handshakeKey{}).(*handshake)
+	if !ok { // a health check; every request of a client has one
+		return t.inner.RoundTrip(r)
+	}
+	t.headers.Set(r.Header, hs.id, hs.access)
+	hs.fault = nil
+	if !hs.websocket {
+		return t.forward(r, hs)
+	}
+	resp, err := t.upgrade(r, hs)
+	if err != nil {
+		return nil, hs.blame(r, nil, err)
+	}
+	return resp, nil
+}
+
+// forward passes an ordinary request on.
+func (t *gateTransport) forward(r *http.Request, hs *handshake) (*http.Response, error) {
+	body := watch(r)
+	defer func() { hs.uploaded = hs.uploaded || body.touched() }()
+	resp, err := t.inner.RoundTrip(r)
+	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
+		// Nobody asked; but the reverse proxy makes a tunnel of a 101 without an Upgrade.
+		_ = resp.Body.Close()
+		err = &chatroom.Refusal{Status: http.StatusBadGateway, Msg: "the upstream switched protocols unasked"}
+	}
+	if err != nil {
+		return nil, hs.blame(r, body, err)
+	}
+	return resp, nil
+}
+
+// upgrade asks for a WebSocket. The reverse proxy copies the headers of what is returned and is done; what it thinks it
+// writes goes nowhere, see gateWriter. It would make a tunnel of a 101, and handle_response would take any other status
+// for an answer of the upstream's; so there is none.
+func (t *gateTransport) upgrade(r *http.Request, hs *handshake) (*http.Response, error) {
+	hs.drop() // of an attempt before this one
+	opening, ref := chatroom.NewOpening(r)
+	if ref != nil {
+		return nil, ref
+	}
+	conn, err := t.dial(r)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := opening.Ask(r.Context(), conn, t.timeout)
+	if err != nil && !slices.Contains(t.http.Versions, "1.1") { // by which alone we can ask
+		err = &chatroom.Refusal{Status: http.StatusBadGateway, Msg: "the upstream takes no WebSockets: its transport has no version 1.1"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if answer.Conn == nil {
+		return answer.Response, nil
+	}
+	hs.answer = answer
+	if di, ok := reverseproxy.GetDialInfo(r.Context()); ok {
+		hs.upstream = liveUpstreams.add(di.Upstream)
+	}
+	resp := *answer.Response
+	resp.StatusCode, resp.Status, resp.ContentLength = 0, "", 0
+	resp.Body = io.NopCloser(bytes.NewReader(nil))
+	return &resp, nil
+}
+
+// dial connects to the upstream that was selected, over TLS where the transport says so, with HTTP/1.1.
+func (t *gateTransport) dial(r *http.Request) (net.Conn, error) {
+	if t.http == nil || t.http.Transport == nil {
+		return nil, &chatroom.Refusal{Status: http.StatusNotImplemented, Msg: "WebSockets need the http transport"}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), t.timeout)
+	defer cancel()
+	t.http.SetScheme(r)
+	addr := r.URL.Host
+	if r.URL.Scheme != "https" {
+		return t.http.Transport.DialContext(ctx, "tcp", addr)
+	}
+	if t.http.Transport.DialTLSContext != nil {
+		return t.http.Transport.DialTLSContext(ctx, "tcp", addr)
+	}
+	conn, err := t.http.Transport.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c := t.http.Transport.TLSClientConfig; c != nil {
+		cfg = c.Clone()
+	}
+	cfg.NextProtos = nil
+	if cfg.ServerName == "" {
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			host = addr
+		}
+		cfg.ServerName = strings.Trim(host, "[]")
+	}
+	tc := tls.Client(conn, cfg)
+	if err := tc.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, reverseproxy.NewDialError(err)
+	}
+	return tc, nil
+}
+
+// drop closes the upstream connection of a handshake that goes no further.
+func (hs *handshake) drop() {
+	if hs.answer.Conn == nil {
+		return
+	}
+	_ = hs.answer.Conn.Close()
+	hs.upstream.done()
+	hs.answer, hs.upstream = chatroom.Answer{}, nil
+}
+
+// gateWriter lets the reverse proxy prepare the header of a 101 without sending it, and keeps to itself the 499 that the
+// reverse proxy answers a fault with that is no upstream's.
+type gateWriter struct {
+	http.ResponseWriter
+	hs *handshake
+}
+
+func (w *gateWriter) muted() bool { return w.hs.answer.Conn != nil || w.hs.fault != nil }
+
+func (w *gateWriter) WriteHeader(status int) {
+	if !w.muted() {
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (w *gateWriter) Write(b []byte) (int, error) {
+	if w.muted() {
+		return len(b), nil
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// FlushError implements what http.ResponseController looks for.
+func (w *gateWriter) FlushError() error {
+	if w.muted() {
+		return nil
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Unwrap lets an http.ResponseController reach the rest.
+func (w *gateWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,158 @@
+package redact
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/logging"
+	"go.uber.org/zap/buffer"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/chatgate/chatgate/caddymodule/syntax"
+)
+
+func init() {
+	caddy.RegisterModule(Encoder{})
+}
+
+// Encoder is a log encoder that keeps tokens out of whatever another encoder writes.
+//
+// Caddy redacts Authorization and Cookie, but a token in Sec-WebSocket-Protocol, in a query or in a Referer reaches its
+// access and error logs in clear, and the request is copied for the log before any handler could take it out. So the
+// finished line is searched for what looks like a JSON Web Token, wherever it stands.
+type Encoder struct {
+	// The encoder that does the writing. Default: json.
+	WrappedRaw json.RawMessage `json:"wrap,omitempty" caddy:"namespace=caddy.logging.encoders inline_key=format"`
+
+	zapcore.Encoder `json:"-"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (Encoder) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "caddy.logging.encoders.chatgate_redact", New: func() caddy.Module { return new(Encoder) }}
+}
+
+// Provision loads the wrapped encoder.
+func (e *Encoder) Provision(ctx caddy.Context) error {
+	if e.WrappedRaw == nil {
+		j := new(logging.JSONEncoder)
+		e.Encoder = j
+		return j.Provision(ctx)
+	}
+	mod, err := ctx.LoadModule(e, "WrappedRaw")
+	if err != nil {
+		return fmt.Errorf("loading the wrapped encoder: %w", err)
+	}
+	e.Encoder = mod.(zapcore.Encoder)
+	return nil
+}
+
+// UnmarshalCaddyfile reads the encoder. Syntax:
+//
+//	format chatgate_redact {
+//	    wrap <encoder> [{ … }]
+//	}
+func (e *Encoder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the encoder's name
+	if d.NextArg() {
+		return d.Errf("unexpected %q; chatgate_redact names its encoder in a block: wrap %s", d.Val(), d.Val())
+	}
+	seen := make(syntax.Once)
+	for d.NextBlock(0) {
+		if d.Val() != "wrap" {
+			return d.Errf("unknown option %q of chatgate_redact; there is: wrap", d.Val())
+		}
+		if err := seen.See(d); err != nil {
+			return err
+		}
+		if !d.NextArg() {
+			return d.Err("wrap needs the name of an encoder, such as json or console")
+		}
+		name := d.Val()
+		unm, err := caddyfile.UnmarshalModule(d, "caddy.logging.encoders."+name)
+		if err != nil {
+			return err
+		}
+		enc, ok := unm.(zapcore.Encoder)
+		if !ok {
+			return d.Errf("%s is not an encoder", name)
+		}
+		e.WrappedRaw = caddyconfig.JSONModuleObject(enc, "format", name, nil)
+	}
+	return nil
+}
+
+// Clone implements zapcore.Encoder.
+func (e *Encoder) Clone() zapcore.Encoder { return &Encoder{Encoder: e.Encoder.Clone()} }
+
+// AddReflected implements zapcore.Encoder, and answers whether there is a Encoder.
+func (e *Encoder) AddReflected(key string, value any) error {
+	if p, ok := value.(*probe); ok {
+		p.found = true
+		return nil
+	}
+	return e.Encoder.AddReflected(key, value)
+}
+
+// EncodeEntry implements zapcore.Encoder.
+func (e *Encoder) EncodeEntry(ent zapcore.Entry, fields []zapcore.Field) (*buffer.Buffer, error) {
+	buf, err := e.Encoder.EncodeEntry(ent, fields)
+	if err != nil {
+		return nil, err
+	}
+	if clean := redact(buf.Bytes()); clean != nil {
+		buf.Reset()
+		_, _ = buf.Write(clean)
+	}
+	return buf, nil
+}
+
+// Every JOSE header begins with `{"`, which base64url spells so.
+const joseStart = "eyJ"
+
+const (
+	leastToken  = 20 // characters that a token has at the least
+	replacement = "[token]"
+)
+
+// redact returns line without tokens, or nil if there are none.
+func redact(line []byte) []byte {
+	var out []byte
+	done := 0
+	for i := 0; ; {
+		at := bytes.Index(line[i:], []byte(joseStart))
+		if at < 0 {
+			break
+		}
+		start := i + at
+		end := start
+		for end < len(line) && tokenByte(line[end]) {
+			end++
+		}
+		i = end
+		if end-start < leastToken {
+			continue
+		}
+		out = append(append(out, line[done:start]...), replacement...)
+		done = end
+	}
+	if done == 0 {
+		return nil
+	}
+	return append(out, line[done:]...)
+}
+
+func tokenByte(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '-' || c == '_' || c == '.'
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner     = (*Encoder)(nil)
+	_ zapcore.Encoder       = (*Encoder)(nil)
+	_ caddyfile.Unmarshaler = (*Encoder)(nil)
+)

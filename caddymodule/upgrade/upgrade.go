@@ -1,0 +1,81 @@
+package upgrade
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/chatgate/chatgate/chatroom"
+)
+
+// PrepareAnswer completes the header of a successful handshake, whose remains of the upstream's answer are in h.
+func PrepareAnswer(h http.Header, r *http.Request, cred chatroom.Credential, upstream http.Header) {
+	for _, name := range []string{"Content-Length", "Content-Type", "Transfer-Encoding", "Sec-Websocket-Accept", "Sec-Websocket-Protocol", "Sec-Websocket-Extensions"} {
+		h.Del(name)
+	}
+	set := func(name, value string) {
+		if value != "" {
+			h[name] = []string{value} //nolint:canonicalheader // spelled as in RFC 6455, which some clients insist on
+		}
+	}
+	protocol := upstream.Get("Sec-Websocket-Protocol")
+	if protocol == "" {
+		protocol = cred.Answer
+	}
+	set("Sec-WebSocket-Protocol", protocol)
+	set("Sec-WebSocket-Extensions", upstream.Get("Sec-Websocket-Extensions"))
+	if r.Method != http.MethodConnect {
+		h.Set("Upgrade", "websocket")
+		h.Set("Connection", "Upgrade")
+		set("Sec-WebSocket-Accept", chatroom.AcceptKey(r.Header.Get("Sec-Websocket-Key")))
+	}
+}
+
+// Hijack sends the 101 and takes over the connection, from the innermost writer: what Caddy's recorders return is not
+// to be used once the handler has returned, since the access log reads what they count.
+func Hijack(w http.ResponseWriter) (chatroom.Conn, []byte, error) {
+	w.WriteHeader(http.StatusSwitchingProtocols)
+	inner := innermost(w)
+	hj, ok := inner.(http.Hijacker)
+	if !ok {
+		return nil, nil, fmt.Errorf("a connection of %T cannot be taken over", inner)
+	}
+	conn, brw, err := hj.Hijack()
+	if err != nil {
+		return nil, nil, fmt.Errorf("taking over the connection: %w", err)
+	}
+	if err := errors.Join(brw.Flush(), conn.SetDeadline(time.Time{})); err != nil {
+		_ = conn.Close()
+		return nil, nil, fmt.Errorf("answering the handshake: %w", err)
+	}
+	early, err := buffered(brw.Reader)
+	c, ok := conn.(chatroom.Conn)
+	if err != nil || !ok {
+		_ = conn.Close()
+		return nil, nil, fmt.Errorf("a connection of type %T cannot be relayed: %w", conn, err)
+	}
+	return c, early, nil
+}
+
+func innermost(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = u.Unwrap()
+	}
+}
+
+func buffered(br *bufio.Reader) ([]byte, error) {
+	n := br.Buffered()
+	if n == 0 {
+		return nil, nil
+	}
+	early := make([]byte, n)
+	_, err := io.ReadFull(br, early)
+	return early, err
+}

@@ -67,15 +67,27 @@ var walls = []wall{
 		ours:   []string{"authcore"},
 	},
 	{
-		rule: "the WebSocket side knows no Caddy, and of ours only the domain",
-		pkg:  "chatroom", except: []string{"chatroom/demo"},
+		rule: "what is decided before a 101 knows no Caddy, and of ours only the domain",
+		pkg:  "chatroom", except: []string{"chatroom/relay", "chatroom/methods", "chatroom/demo"},
 		forbid: slices.Concat(caddyPaths, driverPaths),
 		ours:   []string{"authcore"},
 	},
 	{
+		rule:   "the relay serves WebSockets and TCP alike: no Caddy, no net/http, and of ours only the domain",
+		pkg:    "chatroom/relay",
+		forbid: slices.Concat(caddyPaths, driverPaths, []string{"net/http"}),
+		ours:   []string{"authcore"},
+	},
+	{
+		rule:   "the method endpoint knows no Caddy, and of ours only the domain, the relay and the handshake's rules",
+		pkg:    "chatroom/methods",
+		forbid: slices.Concat(caddyPaths, driverPaths),
+		ours:   []string{"authcore", "chatroom", "chatroom/relay"},
+	},
+	{
 		rule: "the TCP side knows of ours only the relay and the domain, and no store; what Caddy brings along is Caddy's",
 		pkg:  "tcpproxy", except: []string{"tcpproxy/line", "tcpproxy/irc"},
-		ours: []string{"chatroom", "authcore", "internal/syntax", "tcpproxy/line", "tcpproxy/irc"},
+		ours: []string{"chatroom/relay", "authcore", "internal/syntax", "tcpproxy/line", "tcpproxy/irc"},
 	},
 	{
 		rule:   "the line protocol's wire is text, and nothing behind it",

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,7 +47,7 @@ func handshake(ctx context.Context, conn net.Conn, r *http.Request, timeout time
 // it was asked, and a channel that is closed when our end is.
 func script(t *testing.T, say string) (net.Conn, <-chan string, <-chan struct{}) {
 	t.Helper()
-	peer, ours := connect(t, "tcp")
+	peer, ours := connect(t)
 	asked, closed := make(chan string, 1), make(chan struct{})
 	go func() {
 		defer close(closed)
@@ -63,7 +64,7 @@ func script(t *testing.T, say string) (net.Conn, <-chan string, <-chan struct{})
 		_, _ = io.WriteString(peer, say)
 		_, _ = io.Copy(io.Discard, br)
 	}()
-	return ours.(net.Conn), asked, closed
+	return ours, asked, closed
 }
 
 func TestHandshakeBytes(t *testing.T) {
@@ -142,7 +143,7 @@ func TestHandshakeNotSent(t *testing.T) {
 			if a, err := handshake(t.Context(), conn, r, patience); err == nil || a.Conn != nil || a.Response != nil {
 				t.Error(a, err)
 			}
-			within(t, patience, "the end of the connection", closed)
+			within(t, "the end of the connection", closed)
 			select {
 			case got := <-asked:
 				t.Errorf("sent %q", got)
@@ -214,7 +215,7 @@ func TestHandshakeAnswers(t *testing.T) {
 			if _, refused := errors.AsType[*Refusal](err); refused != strings.Contains(tc.err, "offered") {
 				t.Errorf("%v is a refusal: %v", err, refused)
 			}
-			within(t, patience, "the end of the connection", closed)
+			within(t, "the end of the connection", closed)
 		})
 	}
 }
@@ -247,7 +248,7 @@ func TestHandshakeEarlyBytes(t *testing.T) {
 		}
 		rest := make([]byte, size-len(a.Early))
 		_ = a.Conn.SetReadDeadline(time.Now().Add(patience))
-		if _, err := io.ReadFull(a.Conn, rest); err != nil || !bytes.Equal(join(a.Early, rest), early) {
+		if _, err := io.ReadFull(a.Conn, rest); err != nil || !bytes.Equal(slices.Concat(a.Early, rest), early) {
 			t.Errorf("%d bytes: %v, or others", size, err)
 		}
 	}
@@ -279,7 +280,7 @@ func TestHandshakeOrdinaryAnswer(t *testing.T) {
 		default:
 		}
 		_ = a.Response.Body.Close()
-		within(t, patience, "the end of the connection", closed)
+		within(t, "the end of the connection", closed)
 	}
 }
 
@@ -292,7 +293,7 @@ func TestHandshakeWaits(t *testing.T) {
 		if d := time.Since(start); !ok || ref.Status != http.StatusGatewayTimeout || d < 200*time.Millisecond || d > patience/2 {
 			t.Errorf("%v after %v", err, d)
 		}
-		within(t, patience, "the end of the connection", closed)
+		within(t, "the end of the connection", closed)
 	})
 	t.Run("for its context", func(t *testing.T) {
 		conn, asked, closed := script(t, "HTTP/1.1 101 Switching")
@@ -302,7 +303,7 @@ func TestHandshakeWaits(t *testing.T) {
 		if _, err := handshake(ctx, conn, askFor("http://10.0.0.1/ws"), time.Hour); !errors.Is(err, context.Canceled) || time.Since(start) > patience/2 {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
-		within(t, patience, "the end of the connection", closed)
+		within(t, "the end of the connection", closed)
 	})
 	t.Run("not for a context that is over", func(t *testing.T) {
 		conn, _, closed := script(t, good101+"\r\n")
@@ -311,7 +312,7 @@ func TestHandshakeWaits(t *testing.T) {
 		if _, err := handshake(ctx, conn, askFor("http://10.0.0.1/ws"), time.Hour); !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
-		within(t, patience, "the end of the connection", closed)
+		within(t, "the end of the connection", closed)
 	})
 	t.Run("for the body as long as its context", func(t *testing.T) {
 		conn, _, closed := script(t, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
@@ -325,7 +326,7 @@ func TestHandshakeWaits(t *testing.T) {
 			t.Errorf("%q, %v", body, err)
 		}
 		_ = a.Response.Body.Close()
-		within(t, patience, "the end of the connection", closed)
+		within(t, "the end of the connection", closed)
 	})
 	t.Run("no more once it is over", func(t *testing.T) {
 		conn, _, _ := script(t, good101+"\r\n")

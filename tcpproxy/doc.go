@@ -4,7 +4,7 @@
 //
 // Bytes become requests in package line, a request becomes one call of [authcore.Service], and what comes of it becomes
 // one reply line: see conversation.go and verbs.go. After an "ok" of a gate the connection, with what was read of it and
-// not used, belongs to the relay of package chatroom, and no line is read any more.
+// not used, belongs to package relay, and no line is read any more.
 //
 // What holds throughout: a connection that nobody has logged in costs one buffer of a fixed size, has a deadline, and
 // counts against its address. Nothing of a connection hangs on the context of the configuration that it came by.

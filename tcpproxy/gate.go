@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/chatgate/chatgate/authcore"
-	"github.com/chatgate/chatgate/chatroom"
+	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
 // errGone is that the client was gone before it heard that it had been let in.
@@ -19,7 +19,7 @@ var errGone = errors.New("the client is gone")
 
 // handOver connects an upstream for somebody who was let in, says ok, and returns what relays until the end. Where it
 // returns an error, nothing is left of what it did, and nothing was said yet unless that is errGone.
-func (c *conversation) handOver(ctx context.Context, service *authcore.Service, out outcome) (relay func(), err error) {
+func (c *conversation) handOver(ctx context.Context, service *authcore.Service, out outcome) (run func(), err error) {
 	defer func() {
 		if err != nil && out.fresh { // its token was told to nobody
 			c.endSession(service, out.caller)
@@ -29,7 +29,7 @@ func (c *conversation) handOver(ctx context.Context, service *authcore.Service, 
 	if err != nil {
 		return nil, err
 	}
-	r, err := c.register(ctx, service, out.caller, side{conn: up}, &chatroom.Raw{CutWriters: c.Anonymous == anonymousCut}, left)
+	r, err := c.register(ctx, service, out.caller, side{conn: up}, &relay.Raw{CutWriters: c.Anonymous == anonymousCut}, left)
 	if err != nil {
 		return nil, err
 	}
@@ -42,12 +42,12 @@ func (c *conversation) handOver(ctx context.Context, service *authcore.Service, 
 
 // side is one of a relay's, and what was read of it already.
 type side struct {
-	conn  chatroom.Conn
+	conn  relay.Conn
 	early []byte
 }
 
 // connect takes the account's place and dials an upstream, which has been told who is there. Both are given back by left.
-func (a *arrival) connect(ctx context.Context, who caller) (up chatroom.Conn, left func(), err error) {
+func (a *arrival) connect(ctx context.Context, who caller) (up relay.Conn, left func(), err error) {
 	account := string(who.id.Account)
 	if who.access == readWrite && !members.Take(account, a.PerAccount) {
 		return nil, nil, authcore.Errorf(authcore.KindRateLimited, "the account has too many connections")
@@ -70,11 +70,11 @@ func (a *arrival) connect(ctx context.Context, who caller) (up chatroom.Conn, le
 
 // register makes the relay, and makes it live: a session that ended while the upstream was dialled is noticed here, and
 // one that ends from here on ends the connection. Whatever it returns, left is seen to.
-func (a *arrival) register(ctx context.Context, service *authcore.Service, who caller, up side, raw *chatroom.Raw, left func()) (*chatroom.Relay, error) {
+func (a *arrival) register(ctx context.Context, service *authcore.Service, who caller, up side, raw *relay.Raw, left func()) (*relay.Relay, error) {
 	release := a.app.Hold()
 	raw.Idle = time.Duration(a.IdleTimeout)
-	var r *chatroom.Relay
-	r = chatroom.NewRelay(up.conn, up.early, chatroom.RelayOptions{
+	var r *relay.Relay
+	r = relay.New(up.conn, up.early, relay.Options{
 		ReadOnly: who.access == readOnly,
 		Raw:      raw,
 		OnClose: func() {
@@ -97,7 +97,7 @@ func (a *arrival) register(ctx context.Context, service *authcore.Service, who c
 }
 
 // relay returns what relays, behind the bytes of the client that were read and not used. A visitor stays a stranger.
-func (a *arrival) relay(r *chatroom.Relay, who caller, unread []byte, before func()) func() {
+func (a *arrival) relay(r *relay.Relay, who caller, unread []byte, before func()) func() {
 	down, early := downstream(a.cx)
 	r.SetDownstream(down, slices.Concat(unread, early))
 	return func() {
@@ -123,7 +123,7 @@ const endTimeout = 10 * time.Second
 
 // downstream returns the innermost connection that still speaks the client's bytes, and those that caddy-l4 has read of
 // them and not given out. Its own wrapper is not safe for two goroutines.
-func downstream(cx net.Conn) (chatroom.Conn, []byte) {
+func downstream(cx net.Conn) (relay.Conn, []byte) {
 	var early []byte
 	for {
 		l4, ok := cx.(*layer4.Connection)
@@ -133,7 +133,7 @@ func downstream(cx net.Conn) (chatroom.Conn, []byte) {
 		early = append(early, l4.MatchingBytes()...)
 		cx = l4.Conn
 	}
-	if c, ok := cx.(chatroom.Conn); ok {
+	if c, ok := cx.(relay.Conn); ok {
 		return c, early
 	}
 	return unhalved{cx}, early

@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/chatgate/chatgate/authcore"
-	"github.com/chatgate/chatgate/chatroom"
+	"github.com/chatgate/chatgate/chatroom/relay"
 	"github.com/chatgate/chatgate/tcpproxy/irc"
 )
 
@@ -25,12 +25,12 @@ var errTold = errors.New("the upstream has refused the client")
 
 // handOver registers the client with an upstream, and returns what relays until the end, or nil where the client was told
 // why not.
-func (c *ircConversation) handOver() (relay func()) {
+func (c *ircConversation) handOver() (run func()) {
 	if !irc.IsNick(string(c.who.id.Username)) { // it could be taken for something else
 		c.finish(c.reg.NoNick())
 		return nil
 	}
-	relay, err := c.enter()
+	run, err := c.enter()
 	switch {
 	case errors.Is(err, errTold):
 		c.finish(nil)
@@ -39,10 +39,10 @@ func (c *ircConversation) handOver() (relay func()) {
 		c.failed("handing over", err)
 		c.finish(irc.Closing(ircReason(err)))
 	}
-	return relay
+	return run
 }
 
-func (c *ircConversation) enter() (relay func(), err error) {
+func (c *ircConversation) enter() (run func(), err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	up, left, err := c.connect(ctx, c.who)
@@ -59,12 +59,12 @@ func (c *ircConversation) enter() (relay func(), err error) {
 	err = c.ask(func(ctx context.Context, service *authcore.Service, _ func()) error {
 		who := c.who
 		c.who.fresh = false // from here on, the end of the connection is the end of the session
-		r, err := c.arrival.register(ctx, service, who, side{up, early}, &chatroom.Raw{Filter: filter}, func() {
+		r, err := c.arrival.register(ctx, service, who, side{up, early}, &relay.Raw{Filter: filter}, func() {
 			left()
 			c.endSession(service, who)
 		})
 		if err == nil {
-			relay = c.relay(r, who, c.reader.Unread(), func() { c.reader = nil })
+			run = c.relay(r, who, c.reader.Unread(), func() { c.reader = nil })
 		}
 		return err
 	})
@@ -72,11 +72,11 @@ func (c *ircConversation) enter() (relay func(), err error) {
 		_ = up.Close()
 		left()
 	}
-	return relay, err
+	return run, err
 }
 
 // introduce registers the client, until the upstream has welcomed it. Early is what the client is to be told then.
-func (c *ircConversation) introduce(up chatroom.Conn) (in *irc.Introduction, early []byte, err error) {
+func (c *ircConversation) introduce(up relay.Conn) (in *irc.Introduction, early []byte, err error) {
 	deadline := time.Now().Add(welcomeTimeout)
 	_ = up.SetReadDeadline(deadline)
 	_ = up.SetWriteDeadline(deadline)
@@ -153,15 +153,15 @@ func (i *IRC) before(c *ircConversation) []byte {
 // ircFilter is the filter of a client that was let in.
 type ircFilter struct{ *irc.Filter }
 
-// Farewell implements [chatroom.Filter].
-func (ircFilter) Farewell(code chatroom.CloseCode) (up, down []byte) {
+// Farewell implements [relay.Filter].
+func (ircFilter) Farewell(code relay.CloseCode) (up, down []byte) {
 	why := "timed out"
 	switch code { //nolint:exhaustive // a stream has no other
-	case chatroom.CloseSession:
+	case relay.CloseSession:
 		why = "logged out"
-	case chatroom.CloseExpired:
+	case relay.CloseExpired:
 		why = "login expired"
-	case chatroom.CloseRestart:
+	case relay.CloseRestart:
 		why = "the gateway is restarting"
 	}
 	return irc.Format("", "QUIT", why), irc.Closing(why)

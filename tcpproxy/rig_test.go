@@ -24,7 +24,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/chatgate/chatgate/authcore"
-	"github.com/chatgate/chatgate/chatroom"
+	"github.com/chatgate/chatgate/chatroom/relay"
 	"github.com/chatgate/chatgate/internal/authtest"
 	"github.com/chatgate/chatgate/tcpproxy/line"
 )
@@ -123,7 +123,7 @@ func start(t testing.TB, service *authcore.Service, l *Line, overTLS bool, chang
 		eventually(t, "the end of every connection", func() bool {
 			return r.handled.Load() == 0 && r.app.calls.Load() == 0 && r.app.held.Load() == 0 && service.Live().Connections() == 0
 		})
-		for name, c := range map[string]*chatroom.Counts{"strangers": &strangers, "members": &members, "connections": &connections} {
+		for name, c := range map[string]*relay.Counts{"strangers": &strangers, "members": &members, "connections": &connections} {
 			if n := c.Len(); n > 0 {
 				t.Errorf("%s are still counted, by %d keys", name, n)
 			}

@@ -15,7 +15,7 @@ import (
 	"github.com/mholt/caddy-l4/layer4"
 	"github.com/mholt/caddy-l4/modules/l4proxy"
 
-	"github.com/chatgate/chatgate/chatroom"
+	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
 // upstreams are those of one chatgate_line. Which one it is to be, and whether it is well, is decided by caddy-l4's proxy;
@@ -103,7 +103,7 @@ func (s *upstreams) provisionTLS(ctx caddy.Context) error {
 
 // connect returns a connection to an upstream that has been told who is there, and the address to be given back to
 // connections when it is closed.
-func (s *upstreams) connect(ctx context.Context, cx *layer4.Connection, who caller) (chatroom.Conn, string, error) {
+func (s *upstreams) connect(ctx context.Context, cx *layer4.Connection, who caller) (relay.Conn, string, error) {
 	lb := s.proxy.LoadBalancing
 	for start := time.Now(); ; {
 		up, dial, err := s.try(ctx, cx, who)
@@ -118,7 +118,7 @@ func (s *upstreams) connect(ctx context.Context, cx *layer4.Connection, who call
 	}
 }
 
-func (s *upstreams) try(ctx context.Context, cx *layer4.Connection, who caller) (chatroom.Conn, string, error) {
+func (s *upstreams) try(ctx context.Context, cx *layer4.Connection, who caller) (relay.Conn, string, error) {
 	u := s.proxy.LoadBalancing.SelectionPolicy.Select(s.available(), cx)
 	if u == nil {
 		return nil, "", errors.New("no upstream is available")
@@ -143,7 +143,7 @@ func (s *upstreams) try(ctx context.Context, cx *layer4.Connection, who caller) 
 }
 
 // reach dials an upstream and tells it who is there.
-func (s *upstreams) reach(ctx context.Context, u *l4proxy.Upstream, cx *layer4.Connection, hello []byte) (chatroom.Conn, error) {
+func (s *upstreams) reach(ctx context.Context, u *l4proxy.Upstream, cx *layer4.Connection, hello []byte) (relay.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	conn, err := s.dial(ctx, u, cx)
@@ -160,7 +160,7 @@ func (s *upstreams) reach(ctx context.Context, u *l4proxy.Upstream, cx *layer4.C
 	return conn, nil
 }
 
-func (s *upstreams) dial(ctx context.Context, u *l4proxy.Upstream, cx *layer4.Connection) (chatroom.Conn, error) {
+func (s *upstreams) dial(ctx context.Context, u *l4proxy.Upstream, cx *layer4.Connection) (relay.Conn, error) {
 	a, err := dialAddress(cx.Replacer().ReplaceAll(u.Dial[0], ""))
 	if err != nil {
 		return nil, err
@@ -181,7 +181,7 @@ func (s *upstreams) dial(ctx context.Context, u *l4proxy.Upstream, cx *layer4.Co
 		}
 		conn = t
 	}
-	c, ok := conn.(chatroom.Conn)
+	c, ok := conn.(relay.Conn)
 	if !ok {
 		_ = conn.Close()
 		return nil, fmt.Errorf("a connection of type %T cannot be half-closed", conn)

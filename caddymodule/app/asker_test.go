@@ -11,7 +11,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/chatgate/chatgate/authcore"
+	_ "github.com/chatgate/chatgate/caddymodule/accounts"
 	"github.com/chatgate/chatgate/caddymodule/app"
+	_ "github.com/chatgate/chatgate/caddymodule/proxy"
 	"github.com/chatgate/chatgate/internal/authtest"
 )
 

@@ -30,6 +30,7 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/upgrade"
 	"github.com/chatgate/chatgate/chatroom"
 	"github.com/chatgate/chatgate/chatroom/methods"
+	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
 func init() {
@@ -94,7 +95,7 @@ type gateway interface {
 }
 
 // counts are of the process: connections outlive the configuration that they were made under.
-var counts chatroom.Counts
+var counts relay.Counts
 
 // CaddyModule returns the Caddy module information.
 func (Methods) CaddyModule() caddy.ModuleInfo {

@@ -10,20 +10,21 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/caddymodule/upgrade"
 	"github.com/chatgate/chatgate/chatroom"
+	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
 // relay takes a request whose upstream has said 101 and begins to carry its frames. Over HTTP/1.1 it returns at once,
 // so that neither this handler's stack nor its configuration stay behind; a stream of HTTP/2 or 3 lives only as long
 // as its handler.
 func (p *Proxy) relay(w http.ResponseWriter, r *http.Request, service *authcore.Service, cred chatroom.Credential, hs *handshake) error {
-	up, ok := hs.answer.Conn.(chatroom.Conn)
+	up, ok := hs.answer.Conn.(relay.Conn)
 	if !ok {
 		return caddyhttp.Error(http.StatusBadGateway, fmt.Errorf("an upstream connection of type %T cannot be half-closed", hs.answer.Conn))
 	}
 	release, upstream := p.app.Hold(), hs.upstream
-	var relay *chatroom.Relay
-	opts := chatroom.RelayOptions{ReadOnly: hs.access == chatroom.ReadOnly, OnClose: func() {
-		service.Live().Release(&relay.Lease)
+	var socket *relay.Relay
+	opts := relay.Options{ReadOnly: hs.access == chatroom.ReadOnly, OnClose: func() {
+		service.Live().Release(&socket.Lease)
 		upstream.done()
 		release()
 	}}
@@ -31,47 +32,47 @@ func (p *Proxy) relay(w http.ResponseWriter, r *http.Request, service *authcore.
 		opts.MaxMessage = uint64(p.MaxMessage)
 	}
 	opts.Extensions = hs.answer.Response.Header.Get("Sec-Websocket-Extensions") != ""
-	relay = chatroom.NewRelay(up, hs.answer.Early, opts)
+	socket = relay.New(up, hs.answer.Early, opts)
 	hs.answer.Conn, hs.upstream = nil, nil // the relay's from here on
 
 	// Live before the client hears of it: a session that ended while the upstream was asked is noticed here, and one
 	// that ends from here on ends the connection.
 	var err error
 	if hs.id != nil {
-		_, err = service.Hold(r.Context(), cred.Token, relay, &relay.Lease, p.Expiry == expiryToken)
+		_, err = service.Hold(r.Context(), cred.Token, socket, &socket.Lease, p.Expiry == expiryToken)
 	} else {
-		err = service.HoldVisitor(relay, &relay.Lease)
+		err = service.HoldVisitor(socket, &socket.Lease)
 	}
 	if err != nil {
-		relay.Abandon()
+		socket.Abandon()
 		clear(w.Header())
 		p.fail(w, r, err)
 		return nil
 	}
-	return p.switchProtocols(w, r, relay, cred, hs)
+	return p.switchProtocols(w, r, socket, cred, hs)
 }
 
 // switchProtocols answers the client and starts the relay.
-func (p *Proxy) switchProtocols(w http.ResponseWriter, r *http.Request, relay *chatroom.Relay, cred chatroom.Credential, hs *handshake) error {
+func (p *Proxy) switchProtocols(w http.ResponseWriter, r *http.Request, socket *relay.Relay, cred chatroom.Credential, hs *handshake) error {
 	upgrade.PrepareAnswer(w.Header(), r, cred, hs.answer.Response.Header)
 	if r.Method == http.MethodConnect {
 		stream, restore, err := upgrade.AcceptStream(w, r)
 		if err != nil {
-			relay.Abandon()
+			socket.Abandon()
 			return err
 		}
 		defer restore()
-		relay.SetDownstream(stream, nil)
-		relay.Run()
+		socket.SetDownstream(stream, nil)
+		socket.Run()
 		return nil
 	}
 	conn, early, err := upgrade.Hijack(w)
 	if err != nil {
-		relay.Abandon()
+		socket.Abandon()
 		return err
 	}
-	relay.SetDownstream(conn, early)
-	relay.Start()
+	socket.SetDownstream(conn, early)
+	socket.Start()
 	return nil
 }
 
@@ -89,15 +90,15 @@ func (p *Proxy) acceptAndClose(w http.ResponseWriter, r *http.Request, cred chat
 			return err
 		}
 		defer restore()
-		chatroom.Dismiss(s, nil, chatroom.CloseSession)
+		relay.Dismiss(s, nil, relay.CloseSession)
 		return nil
 	}
 	conn, early, err := upgrade.Hijack(w)
 	if err != nil {
 		return err
 	}
-	chatroom.Dismiss(conn, early, chatroom.CloseSession)
+	relay.Dismiss(conn, early, relay.CloseSession)
 	return nil
 }
 
-var _ chatroom.Conn = (*tls.Conn)(nil)
+var _ relay.Conn = (*tls.Conn)(nil)

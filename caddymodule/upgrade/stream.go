@@ -11,7 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/chatgate/chatgate/chatroom"
+	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
 // stream is a WebSocket inside an HTTP/2 or HTTP/3 stream (RFC 8441, RFC 9220).
@@ -33,7 +33,7 @@ type stream struct {
 // AcceptStream answers an extended CONNECT and makes its stream a connection. restore puts the idle timeouts back,
 // which would otherwise end a quiet chat. The stream writes to the innermost writer, since Caddy's, which keeps those
 // timeouts, is not made for one goroutine that writes and another that moves the deadline.
-func AcceptStream(w http.ResponseWriter, r *http.Request) (chatroom.Conn, func(), error) {
+func AcceptStream(w http.ResponseWriter, r *http.Request) (relay.Conn, func(), error) {
 	var undo []func()
 	reader, writer := caddyhttp.IdleTimeoutsFromContext(r.Context())
 	const forever = 10 * 365 * 24 * time.Hour

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/chatgate/chatgate/chatroom"
+	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
 // PrepareAnswer completes the header of a successful handshake, whose remains of the upstream's answer are in h.
@@ -36,7 +37,7 @@ func PrepareAnswer(h http.Header, r *http.Request, cred chatroom.Credential, ups
 
 // Hijack sends the 101 and takes over the connection, from the innermost writer: what Caddy's recorders return is not
 // to be used once the handler has returned, since the access log reads what they count.
-func Hijack(w http.ResponseWriter) (chatroom.Conn, []byte, error) {
+func Hijack(w http.ResponseWriter) (relay.Conn, []byte, error) {
 	w.WriteHeader(http.StatusSwitchingProtocols)
 	inner := innermost(w)
 	hj, ok := inner.(http.Hijacker)
@@ -52,7 +53,7 @@ func Hijack(w http.ResponseWriter) (chatroom.Conn, []byte, error) {
 		return nil, nil, fmt.Errorf("answering the handshake: %w", err)
 	}
 	early, err := buffered(brw.Reader)
-	c, ok := conn.(chatroom.Conn)
+	c, ok := conn.(relay.Conn)
 	if err != nil || !ok {
 		_ = conn.Close()
 		return nil, nil, fmt.Errorf("a connection of type %T cannot be relayed: %w", conn, err)

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/chatgate/chatgate/authcore"
-	"github.com/chatgate/chatgate/chatroom"
+	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
 // call is one request for a method of the gate's.
@@ -134,7 +134,7 @@ func (c call) enter(ctx context.Context, token authcore.UnverifiedToken, d any) 
 		s.release()
 		return ""
 	}
-	c.hangUp(old, chatroom.CloseNormal)
+	c.hangUp(old, relay.CloseNormal)
 	old.release()
 
 	c.mu.Lock()
@@ -187,11 +187,11 @@ func (c call) leave(ctx context.Context, end func(context.Context, authcore.Iden
 	c.wmu.Unlock()
 	switch {
 	case err != nil:
-		c.shut(chatroom.CloseRestart, chatroom.CloseRestart.Reason())
+		c.shut(relay.CloseRestart, relay.CloseRestart.Reason())
 	case old == nil:
 		v.release()
 	default:
-		c.hangUp(s, chatroom.CloseNormal)
+		c.hangUp(s, relay.CloseNormal)
 		s.release()
 	}
 	return ""

@@ -22,6 +22,7 @@ import (
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/chatroom"
+	"github.com/chatgate/chatgate/chatroom/relay"
 	"github.com/chatgate/chatgate/internal/authtest"
 )
 
@@ -478,7 +479,7 @@ func TestPartedWithTheCode(t *testing.T) {
 			})
 		}
 		race(func(c *conn) { c.stopReading(&websocket.CloseError{Code: 4001}) })
-		race(func(c *conn) { c.shut(chatroom.CloseTooMany, "") })
+		race(func(c *conn) { c.shut(relay.CloseTooMany, "") })
 		both.Wait()
 		for _, c := range all {
 			if c.parted != (c.code == 4001) {
@@ -488,7 +489,7 @@ func TestPartedWithTheCode(t *testing.T) {
 	}
 }
 
-// piped is a pipe as a [chatroom.Conn].
+// piped is a pipe as a [relay.Conn].
 type piped struct{ net.Conn }
 
 func (piped) CloseWrite() error { return nil }

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/chatgate/chatgate/authcore"
-	"github.com/chatgate/chatgate/chatroom"
+	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
 const textMessage = websocket.TextMessage
@@ -41,7 +41,7 @@ type conn struct {
 	state   *state
 	closed  bool      // nothing is to begin any more
 	patient time.Time // till when a closed connection is read
-	code    chatroom.CloseCode
+	code    relay.CloseCode
 	reason  string
 	parted  bool // the code is the client's own
 
@@ -58,7 +58,7 @@ type item struct {
 
 // Open makes a connection of one whose handshake is over, with what came in the same packet, and returns. Whoever calls
 // has been admitted. A connection that fails at once is closed, and has called OnClose.
-func (e *Endpoint) Open(accounts Accounts, raw chatroom.Conn, early []byte, peer Peer) error {
+func (e *Endpoint) Open(accounts Accounts, raw relay.Conn, early []byte, peer Peer) error {
 	c := &conn{
 		e: e, accounts: accounts, peer: peer,
 		queue: make(chan item, e.o.InFlight-1), // one more is with the worker
@@ -113,15 +113,15 @@ func (c *conn) reading() {
 		it := item{msg: msg, at: time.Now()}
 		switch {
 		case kind != textMessage:
-			c.finish(chatroom.CloseBinary, chatroom.CloseBinary.Reason())
+			c.finish(relay.CloseBinary, relay.CloseBinary.Reason())
 			return
 		case !utf8.Valid(msg):
-			c.finish(chatroom.CloseNotText, chatroom.CloseNotText.Reason())
+			c.finish(relay.CloseNotText, relay.CloseNotText.Reason())
 			return
 		}
 		if it.req, err = Decode(msg); err != nil {
 			if it.req.ID == nil {
-				c.finish(chatroom.ClosePolicy, "a request is {m, r, d}, r a string or a number")
+				c.finish(relay.ClosePolicy, "a request is {m, r, d}, r a string or a number")
 				return
 			}
 			it.code = BadRequest
@@ -132,7 +132,7 @@ func (c *conn) reading() {
 		}
 		if !l.Allow() {
 			if !refusals.Allow() {
-				c.finish(chatroom.CloseTooMany, chatroom.CloseTooMany.Reason())
+				c.finish(relay.CloseTooMany, relay.CloseTooMany.Reason())
 				return
 			}
 			it.code = RateLimited
@@ -154,7 +154,7 @@ var errControls = errors.New("too many control frames")
 func (c *conn) answerControls(l *rate.Limiter) {
 	seen := func() error {
 		if !l.Allow() {
-			c.finish(chatroom.ClosePolicy, "too many control frames")
+			c.finish(relay.ClosePolicy, "too many control frames")
 			return errControls
 		}
 		c.wire.refill()
@@ -191,15 +191,15 @@ func (c *conn) stopReading(err error) {
 	case closed && e.Code == websocket.CloseAbnormalClosure: // without a close frame
 		c.vanish()
 	case broken:
-		c.finish(chatroom.CloseCode(bad), chatroom.CloseCode(bad).Reason())
+		c.finish(relay.CloseCode(bad), relay.CloseCode(bad).Reason())
 	case closed:
-		c.part(chatroom.CloseCode(e.Code)) //nolint:gosec // read as 16 bits
+		c.part(relay.CloseCode(e.Code)) //nolint:gosec // read as 16 bits
 	case errors.Is(err, errFlood), errors.Is(err, websocket.ErrReadLimit):
-		c.finish(chatroom.CloseTooBig, chatroom.CloseTooBig.Reason())
+		c.finish(relay.CloseTooBig, relay.CloseTooBig.Reason())
 	case isNetError(err):
 		c.vanish()
 	default:
-		c.finish(chatroom.CloseProtocol, chatroom.CloseProtocol.Reason())
+		c.finish(relay.CloseProtocol, relay.CloseProtocol.Reason())
 	}
 }
 
@@ -209,7 +209,7 @@ func isNetError(err error) bool {
 }
 
 // finish says how the connection is to be closed once what was read has been worked on. The first to say so decides.
-func (c *conn) finish(code chatroom.CloseCode, reason string) {
+func (c *conn) finish(code relay.CloseCode, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.code == 0 {
@@ -218,7 +218,7 @@ func (c *conn) finish(code chatroom.CloseCode, reason string) {
 }
 
 // part is finish with a code of the client's own.
-func (c *conn) part(code chatroom.CloseCode) {
+func (c *conn) part(code relay.CloseCode) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.code == 0 {
@@ -234,7 +234,7 @@ func (c *conn) vanish() {
 }
 
 // shut has the connection closed as soon as can be. It does not block.
-func (c *conn) shut(code chatroom.CloseCode, reason string) {
+func (c *conn) shut(code relay.CloseCode, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -297,7 +297,7 @@ func (c *conn) work(it item) {
 	switch code {
 	case BadCredentials, BadToken, BadInvite, RateLimited:
 		if c.failures++; c.failures >= maxFailures {
-			c.shut(chatroom.CloseTooMany, "too many failed logins")
+			c.shut(relay.CloseTooMany, "too many failed logins")
 		}
 	case "":
 		c.failures = 0
@@ -336,7 +336,7 @@ func (c *conn) writeLocked(kind int, msg []byte) {
 		return
 	}
 	c.gone = true
-	c.shut(chatroom.CloseGoingAway, "")
+	c.shut(relay.CloseGoingAway, "")
 }
 
 // ping asks for a sign of life now and then.

@@ -11,7 +11,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/chatgate/chatgate/authcore"
-	"github.com/chatgate/chatgate/chatroom"
+	"github.com/chatgate/chatgate/chatroom/relay"
 	"github.com/chatgate/chatgate/internal/authtest"
 )
 
@@ -152,7 +152,7 @@ func TestWhatIsNoRequest(t *testing.T) {
 }
 
 func TestRate(t *testing.T) {
-	s := newSite(t, authtest.Service(t), Options{Rate: authcore.Rate{Burst: 3, Per: time.Hour}, Counts: new(chatroom.Counts)})
+	s := newSite(t, authtest.Service(t), Options{Rate: authcore.Rate{Burst: 3, Per: time.Hour}, Counts: new(relay.Counts)})
 	c := s.dial()
 	for i := range 3 {
 		c.ask(fmt.Sprintf(`{"m":"user_logout","r":%d}`, i), fmt.Sprintf(`{"r":%d,"err":"not_logged_in"}`, i))

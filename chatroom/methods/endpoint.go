@@ -14,6 +14,7 @@ import (
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/chatroom"
+	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
 // Options of an [Endpoint]. A zero limit is the default.
@@ -36,7 +37,7 @@ type Options struct {
 	HandshakeTimeout time.Duration // of the upstream; default 10 s
 	Identity         chatroom.IdentityHeaders
 
-	Counts *chatroom.Counts // shared by the endpoints of a process; nil: one of its own
+	Counts *relay.Counts // shared by the endpoints of a process; nil: one of its own
 	Log    *slog.Logger
 
 	times times
@@ -88,7 +89,7 @@ func New(o Options) (*Endpoint, error) {
 	orElse(&o.HandshakeTimeout, 10*time.Second)
 	orElse(&o.times, defaultTimes)
 	if o.Counts == nil {
-		o.Counts = new(chatroom.Counts)
+		o.Counts = new(relay.Counts)
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/chatroom"
+	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
 // leg is the connection to the upstream of one login. It is dialled when the login is, and where that failed by the
@@ -32,9 +33,9 @@ type leg struct {
 	failed   time.Time // when it could not be dialled; guarded by dialling
 
 	mu  sync.Mutex
-	ws  *websocket.Conn    // nil until it is dialled
-	raw net.Conn           // below ws and TLS
-	bye chatroom.CloseCode // what the upstream is to be told, if that is not what the client is
+	ws  *websocket.Conn // nil until it is dialled
+	raw net.Conn        // below ws and TLS
+	bye relay.CloseCode // what the upstream is to be told, if that is not what the client is
 }
 
 var (
@@ -193,20 +194,20 @@ func (l *leg) lost(err error) {
 	if l.over.Load() {
 		return
 	}
-	code := chatroom.CloseGoingAway
+	code := relay.CloseGoingAway
 	reason := code.Reason()
 	gone, closed := errors.AsType[*websocket.CloseError](err)
 	bad, broken := errors.AsType[badClose](err)
 	switch {
-	case closed && chatroom.CloseCode(gone.Code).Valid(): //nolint:gosec // read as 16 bits
-		code, reason = chatroom.CloseCode(gone.Code), gone.Text //nolint:gosec // as above
+	case closed && relay.CloseCode(gone.Code).Valid(): //nolint:gosec // read as 16 bits
+		code, reason = relay.CloseCode(gone.Code), gone.Text //nolint:gosec // as above
 		l.answer(code)
 	case closed, isNetError(err):
 	default: // its own fault; gorilla has told it so, but where it did not see it
 		if broken {
-			l.answer(chatroom.CloseCode(bad))
+			l.answer(relay.CloseCode(bad))
 		}
-		code = chatroom.CloseUpstream
+		code = relay.CloseUpstream
 		reason = code.Reason()
 	}
 	l.c.e.o.Log.Info("the upstream closed a connection", "upstream", l.c.e.o.Upstream.Redacted(), "client_ip", l.c.peer.Client.Addr, "error", err)
@@ -215,14 +216,14 @@ func (l *leg) lost(err error) {
 
 // answer decides what the upstream is told. It is said when the login is over, so that no request meets a connection which
 // has had its close frame.
-func (l *leg) answer(code chatroom.CloseCode) {
+func (l *leg) answer(code relay.CloseCode) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.bye = code
 }
 
 // say sends a close frame, if there was none before.
-func (l *leg) say(code chatroom.CloseCode) {
+func (l *leg) say(code relay.CloseCode) {
 	bye := websocket.FormatCloseMessage(int(code), code.Reason())
 	_ = l.ws.WriteControl(websocket.CloseMessage, bye, time.Now().Add(l.c.e.o.times.hangup))
 }
@@ -262,7 +263,7 @@ func isTimeout(err error) bool {
 }
 
 // close ends the connection, if there is one or will be. It does not wait for the upstream.
-func (l *leg) close(code chatroom.CloseCode) {
+func (l *leg) close(code relay.CloseCode) {
 	l.over.Store(true)
 	l.cancel()
 	l.mu.Lock()
@@ -276,7 +277,7 @@ func (l *leg) close(code chatroom.CloseCode) {
 	}
 	l.c.legs.Go(func() {
 		if !code.Valid() {
-			code = chatroom.CloseGoingAway
+			code = relay.CloseGoingAway
 		}
 		l.say(code)
 		// The pump has it until the upstream's own close frame, or an end; then the upstream is to hang up first, as the

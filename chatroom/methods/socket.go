@@ -12,7 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"github.com/chatgate/chatgate/chatroom"
+	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
 // errFlood is a message of a few bytes in very many frames.
@@ -20,12 +20,12 @@ var errFlood = errors.New("a message is spread over too many frames")
 
 // wire is a connection whose handshake is over, as gorilla wants it. It bounds what one message may cost to read.
 type wire struct {
-	chatroom.Conn
+	relay.Conn
 	early    []byte // what came with the handshake
 	open     bool   // what is written goes out
 	capacity int64  // bytes of frames that a message may take
 	left     atomic.Int64
-	bye      chatroom.Goodbye // the client's; whoever reads has it
+	bye      relay.Goodbye // the client's; whoever reads has it
 }
 
 // Read keeps the payload of the client's close frame for itself, and judges it: gorilla does not know all codes, takes a
@@ -60,7 +60,7 @@ func (w *wire) hearOut() {
 }
 
 // closeError reads a close frame to its end. What that says is an error, to whoever reads messages.
-func closeError(bye *chatroom.Goodbye, read func([]byte) (int, error)) error {
+func closeError(bye *relay.Goodbye, read func([]byte) (int, error)) error {
 	payload, said := bye.Said()
 	for buf := make([]byte, 128); !said; payload, said = bye.Said() {
 		n, err := read(buf)
@@ -69,7 +69,7 @@ func closeError(bye *chatroom.Goodbye, read func([]byte) (int, error)) error {
 			return err
 		}
 	}
-	code, reason, fault := chatroom.ParseClose(payload)
+	code, reason, fault := relay.ParseClose(payload)
 	if fault != 0 {
 		return badClose(fault)
 	}
@@ -77,10 +77,10 @@ func closeError(bye *chatroom.Goodbye, read func([]byte) (int, error)) error {
 }
 
 // badClose is a close frame that breaks a rule, as the code to answer it with.
-type badClose chatroom.CloseCode
+type badClose relay.CloseCode
 
 func (c badClose) Error() string {
-	return "the close frame is broken: " + chatroom.CloseCode(c).Reason()
+	return "the close frame is broken: " + relay.CloseCode(c).Reason()
 }
 
 // legWire is a connection to an upstream, as gorilla wants it: up to the end of the answer to its handshake as it is, and
@@ -89,7 +89,7 @@ type legWire struct {
 	net.Conn
 	line bool // the head of the answer is at the end of a line
 	open bool // it is over
-	bye  chatroom.Goodbye
+	bye  relay.Goodbye
 }
 
 func (w *legWire) Read(b []byte) (int, error) {
@@ -137,7 +137,7 @@ var writeBuffers sync.Pool
 
 // newSocket speaks WebSocket, as a server and without extensions, over a connection whose handshake is over. Gorilla
 // makes such a thing only of a handshake of its own; so it gets one, whose answer goes nowhere.
-func newSocket(conn chatroom.Conn, early []byte, maxMessage int) (*websocket.Conn, *wire, error) {
+func newSocket(conn relay.Conn, early []byte, maxMessage int) (*websocket.Conn, *wire, error) {
 	// As single bytes, each in a frame of its own, a message takes seven times its size.
 	w := &wire{Conn: conn, early: early, capacity: 8*int64(maxMessage) + 64<<10}
 	w.refill()

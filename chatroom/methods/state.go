@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/chatgate/chatgate/authcore"
-	"github.com/chatgate/chatgate/chatroom"
+	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
 // state is whose a connection is at one time: a visitor's, or that of a login. It is what authcore holds, so that the
@@ -40,7 +40,7 @@ func (c *conn) newVisitor(admitted bool) (*state, error) {
 			still := c.state == s
 			c.mu.Unlock()
 			if still {
-				c.shut(chatroom.CloseExpired, "log in within "+d.String())
+				c.shut(relay.CloseExpired, "log in within "+d.String())
 			}
 		})
 	}
@@ -51,7 +51,7 @@ func (c *conn) newVisitor(admitted bool) (*state, error) {
 func (s *state) End(cause authcore.EndCause) {
 	c := s.c
 	if cause == authcore.EndShutdown {
-		c.shut(chatroom.CloseRestart, chatroom.CloseRestart.Reason())
+		c.shut(relay.CloseRestart, relay.CloseRestart.Reason())
 		return
 	}
 	c.mu.Lock()
@@ -70,10 +70,10 @@ func (s *state) End(cause authcore.EndCause) {
 // left meanwhile.
 func (c *conn) expel(s *state) {
 	// At once, however long the client takes to be told.
-	c.hangUp(s, chatroom.CloseSession.ToUpstream())
+	c.hangUp(s, relay.CloseSession.ToUpstream())
 	v, err := c.newVisitor(false)
 	if err != nil {
-		c.shut(chatroom.CloseRestart, chatroom.CloseRestart.Reason())
+		c.shut(relay.CloseRestart, relay.CloseRestart.Reason())
 		return
 	}
 	c.wmu.Lock()
@@ -128,7 +128,7 @@ func sameIdentity(a, b *authcore.Identity) bool {
 }
 
 // hangUp ends the upstream's side of a state.
-func (c *conn) hangUp(s *state, code chatroom.CloseCode) {
+func (c *conn) hangUp(s *state, code relay.CloseCode) {
 	c.mu.Lock()
 	l := s.leg
 	s.leg = nil

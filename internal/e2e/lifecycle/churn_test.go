@@ -66,7 +66,7 @@ func TestConnectionsComeAndGo(t *testing.T) {
 			// Twice, since asking is itself a connection.
 			u = g.Usage()
 			u = g.Usage()
-			return !strings.Contains(g.Goroutines(), "chatroom.(*pump)")
+			return !strings.Contains(g.Goroutines(), "chatroom/relay.(*pump)")
 		})
 		return u
 	}

@@ -73,7 +73,7 @@ func relays(g *gatetest.Gateway) int {
 		if count, _, ok := strings.Cut(line, " @ "); ok {
 			n, _ = strconv.Atoi(count)
 		}
-		if strings.Contains(line, "chatroom.(*pump).run+") {
+		if strings.Contains(line, "chatroom/relay.(*pump).run+") {
 			pumps += n
 		}
 	}

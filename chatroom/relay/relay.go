@@ -1,4 +1,4 @@
-package chatroom
+package relay
 
 import (
 	"crypto/tls"
@@ -18,8 +18,8 @@ type Conn interface {
 	SetWriteDeadline(time.Time) error
 }
 
-// RelayOptions are the rules that a connection keeps for its life, whatever is configured later.
-type RelayOptions struct {
+// Options are the rules that a connection keeps for its life, whatever is configured later.
+type Options struct {
 	ReadOnly   bool   // the downstream may not send data frames
 	Extensions bool   // the peers negotiated some, so the reserved bits are theirs
 	MaxMessage uint64 // bytes of a message in either direction; 0 means any
@@ -44,7 +44,7 @@ type Relay struct {
 	Lease authcore.Lease // under the session that the connection hangs on
 	toUp  pump
 	toDn  pump
-	opts  RelayOptions
+	opts  Options
 	begun chan struct{} // closed by Run, Start and Abandon
 	done  chan struct{} // closed at the very end; only Run waits for it
 	ended atomic.Bool   // nothing more is decided: a close is under way, or a side broke
@@ -53,9 +53,9 @@ type Relay struct {
 	raw   *rawRelay     // nil for a WebSocket
 }
 
-// NewRelay takes the upstream of a connection that is about to be, and the bytes that it sent early. The relay can be
+// New takes the upstream of a connection that is about to be, and the bytes that it sent early. The relay can be
 // registered as live from now on; what ends it before it begins is remembered.
-func NewRelay(up Conn, early []byte, o RelayOptions) *Relay {
+func New(up Conn, early []byte, o Options) *Relay {
 	if o.times == nil {
 		o.times = &defaultTimes
 	}

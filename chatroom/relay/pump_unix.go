@@ -1,6 +1,6 @@
 //go:build unix
 
-package chatroom
+package relay
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package chatroom
+package relay
 
 import (
 	"bytes"
@@ -8,18 +8,18 @@ import (
 
 // BenchmarkRelay echoes a message of 128 bytes through a relay: two frames, four system calls of ours.
 func BenchmarkRelay(b *testing.B) {
-	benchmarkEcho(b, RelayOptions{}, frame(fin, opText, masked, make([]byte, 128)), frame(fin, opText, bare, make([]byte, 128)))
+	benchmarkEcho(b, Options{}, frame(fin, opText, masked, make([]byte, 128)), frame(fin, opText, bare, make([]byte, 128)))
 }
 
 // BenchmarkRawRelay echoes 128 bytes through a relay without frames.
 func BenchmarkRawRelay(b *testing.B) {
-	benchmarkEcho(b, RelayOptions{Raw: &Raw{}}, make([]byte, 128), make([]byte, 128))
+	benchmarkEcho(b, Options{Raw: &Raw{}}, make([]byte, 128), make([]byte, 128))
 }
 
 // BenchmarkFilteredRelay is BenchmarkRawRelay with a filter that looks at nothing.
 func BenchmarkFilteredRelay(b *testing.B) {
 	lines := bytes.Repeat([]byte("\n"), 128)
-	benchmarkEcho(b, RelayOptions{Raw: &Raw{Filter: blind{}}}, lines, lines)
+	benchmarkEcho(b, Options{Raw: &Raw{Filter: blind{}}}, lines, lines)
 }
 
 type blind struct{}
@@ -28,7 +28,7 @@ func (blind) Judge(b []byte) (first, rest, say []byte) { return nil, b, nil }
 func (blind) Farewell(CloseCode) (up, down []byte)     { return nil, nil }
 
 // benchmarkEcho sends ping through a relay of each kind, and has the upstream answer it with pong.
-func benchmarkEcho(b *testing.B, o RelayOptions, ping, pong []byte) {
+func benchmarkEcho(b *testing.B, o Options, ping, pong []byte) {
 	for _, kind := range kinds {
 		b.Run(kind, func(b *testing.B) {
 			r := startRig(b, kind, o)

@@ -1,4 +1,4 @@
-package chatroom
+package relay
 
 import (
 	"fmt"
@@ -52,7 +52,7 @@ func TestEverythingAtOnce(t *testing.T) {
 			var all sync.WaitGroup
 			var rigs []*rig
 			for round := range rounds[kind] {
-				r := newRig(t, kind, kind, RelayOptions{ReadOnly: round%3 == 0, MaxMessage: 1000, times: brief}, nil, text(bare, "welcome"))
+				r := newRig(t, kind, kind, Options{ReadOnly: round%3 == 0, MaxMessage: 1000, times: brief}, nil, text(bare, "welcome"))
 				if kind == "wrapped" {
 					r.toUp.src, r.toUp.dst = &watched{Conn: r.toUp.src, t: t}, &watched{Conn: r.toUp.dst, t: t}
 					r.toDn.src, r.toDn.dst = r.toUp.dst, r.toUp.src
@@ -109,7 +109,7 @@ func TestEverythingAtOnce(t *testing.T) {
 // TestEndRacesTheEnd looks for a close that still touches what its connection left behind.
 func TestEndRacesTheEnd(t *testing.T) {
 	for round := range 300 {
-		r := newRig(t, "tcp", "tcp", RelayOptions{}, nil, nil)
+		r := newRig(t, "tcp", "tcp", Options{}, nil, nil)
 		var returned atomic.Bool
 		down := &watched{Conn: r.toUp.src, t: t}
 		up := &watched{Conn: r.toUp.dst, t: t}

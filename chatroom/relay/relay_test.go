@@ -1,4 +1,4 @@
-package chatroom
+package relay
 
 import (
 	"bufio"
@@ -25,7 +25,7 @@ func TestEveryByteArrives(t *testing.T) {
 	sizes := []int{0, 1, 125, 126, 65535, 65536, 1 << 20, 5 << 20}
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
-			r := startRig(t, kind, RelayOptions{})
+			r := startRig(t, kind, Options{})
 			stream := func(mask bool) []byte {
 				var b []byte
 				for _, n := range sizes {
@@ -62,7 +62,7 @@ func TestEveryByteArrives(t *testing.T) {
 func TestOddPieces(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
-			r := startRig(t, kind, RelayOptions{})
+			r := startRig(t, kind, Options{})
 			want := join(text(masked, "one"), frame(fin, opBinary, masked, random(70000)), text(masked, ""), text(masked, "two"))
 			go func() {
 				for rest := want; len(rest) > 0; {
@@ -96,7 +96,7 @@ func TestEarlyBytes(t *testing.T) {
 			up := join(text(bare, "welcome"), frame(fin, opBinary, bare, big))
 			for _, cut := range []int{11, 12, 14, 20, 24, 25, 26, 40_000, len(down)} { // most of them in the second header
 				cutUp := min(cut, len(up))
-				r := newRig(t, kind, kind, RelayOptions{}, down[:cut], up[:cutUp])
+				r := newRig(t, kind, kind, Options{}, down[:cut], up[:cutUp])
 				r.Start()
 				r.client.send(down[cut:])
 				r.upstream.send(up[cutUp:])
@@ -116,7 +116,7 @@ func TestEarlyViolation(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			early := join(frame(fin, opPing, masked, []byte("?")), text(masked, "let me write"))
-			r := newRig(t, kind, kind, RelayOptions{ReadOnly: true}, early, text(bare, "welcome"))
+			r := newRig(t, kind, kind, Options{ReadOnly: true}, early, text(bare, "welcome"))
 			r.Start()
 			r.upstream.takes(opPing, []byte("?"))
 			r.upstream.told(CloseGoingAway)
@@ -146,7 +146,7 @@ func TestVisitorIsReadOnly(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := startRig(t, "tcp", RelayOptions{ReadOnly: true})
+			r := startRig(t, "tcp", Options{ReadOnly: true})
 			r.upstream.say("news")
 			r.client.hears("news")
 			r.client.send(frame(fin, opPong, masked, []byte("alive")), bad)
@@ -167,7 +167,7 @@ func TestMessageLimit(t *testing.T) {
 				length uint64
 				code   CloseCode
 			}{{11, CloseTooBig}, {1 << 31, CloseTooBig}, {1<<63 - 1, CloseTooBig}, {1 << 63, CloseProtocol}, {1<<64 - 1, CloseProtocol}} {
-				r := startRig(t, "tcp", RelayOptions{MaxMessage: 10})
+				r := startRig(t, "tcp", Options{MaxMessage: 10})
 				a, b, toB := r.client, r.upstream, CloseGoingAway
 				if from == "upstream" { // then it is no fault of the client's
 					a, b, toB = b, a, CloseUpstream
@@ -195,7 +195,7 @@ func TestEndCodes(t *testing.T) {
 			{authcore.EndShutdown, 1012, 1012},
 		} {
 			t.Run(fmt.Sprint(kind, tc.down), func(t *testing.T) {
-				r := startRig(t, kind, RelayOptions{times: unhurried})
+				r := startRig(t, kind, Options{times: unhurried})
 				r.client.say("hello")
 				r.upstream.hears("hello")
 				r.End(tc.cause)
@@ -215,7 +215,7 @@ func TestEndOfSilentPeers(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			r := startRig(t, kind, RelayOptions{})
+			r := startRig(t, kind, Options{})
 			r.End(authcore.EndSession)
 			r.client.told(CloseSession)
 			r.upstream.told(CloseGoingAway)
@@ -231,7 +231,7 @@ func TestEndInsideFrame(t *testing.T) {
 	for _, kind := range kinds {
 		for _, dir := range []string{"to the client", "to the upstream"} {
 			t.Run(kind+" "+dir, func(t *testing.T) {
-				r := startRig(t, kind, RelayOptions{})
+				r := startRig(t, kind, Options{})
 				from, to, p := r.upstream, r.client, &r.toDn
 				codeFrom, codeTo := CloseGoingAway, CloseSession
 				if dir == "to the upstream" {
@@ -258,7 +258,7 @@ func TestEndInsideFrame(t *testing.T) {
 
 // TestEndInsideCloseFrame: behind a peer's close frame there is no room for ours.
 func TestEndInsideCloseFrame(t *testing.T) {
-	r := startRig(t, "tcp", RelayOptions{})
+	r := startRig(t, "tcp", Options{})
 	bye := frame(fin, opClose, bare, []byte("\x03\xE8bye"))
 	r.upstream.send(bye[:3])
 	r.inside(&r.toDn)
@@ -277,7 +277,7 @@ func TestEndInsideFrameThatNeverEnds(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			r := startRig(t, kind, RelayOptions{})
+			r := startRig(t, kind, Options{})
 			r.upstream.send(header(fin, opBinary, bare, 1000), []byte("begun"))
 			r.client.send(header(fin, opBinary, masked, 1000), []byte("begun"))
 			r.inside(&r.toDn)
@@ -304,7 +304,7 @@ func TestEndOfStream(t *testing.T) {
 		for _, size := range []int{3, 1000, 40_000} {
 			for _, dir := range []string{"to the client", "to the upstream"} {
 				t.Run(fmt.Sprint(kind, " ", size, " ", dir), func(t *testing.T) {
-					r := startRig(t, kind, RelayOptions{times: &quick})
+					r := startRig(t, kind, Options{times: &quick})
 					from, to, code := r.upstream, r.client, CloseSession
 					if dir == "to the upstream" {
 						from, to, code = r.client, r.upstream, CloseGoingAway
@@ -360,7 +360,7 @@ func TestEndWhilePeerDoesNotRead(t *testing.T) {
 		for _, deaf := range []string{"client", "upstream"} {
 			t.Run(kind+" "+deaf, func(t *testing.T) {
 				t.Parallel()
-				r := startRig(t, kind, RelayOptions{times: &long})
+				r := startRig(t, kind, Options{times: &long})
 				speaker, code := r.client, CloseSession
 				if deaf == "client" {
 					speaker, code = r.upstream, CloseGoingAway
@@ -388,7 +388,7 @@ func TestCloseFrameIsSeen(t *testing.T) {
 	for _, kind := range kinds {
 		for _, code := range []CloseCode{ClosePolicy, CloseSession} {
 			t.Run(fmt.Sprint(kind, code), func(t *testing.T) {
-				r := startRig(t, kind, RelayOptions{ReadOnly: code == ClosePolicy})
+				r := startRig(t, kind, Options{ReadOnly: code == ClosePolicy})
 				var all sync.WaitGroup
 				if code == CloseSession {
 					all.Go(r.upstream.departs) // some of it may still arrive
@@ -415,7 +415,7 @@ func TestCloseHandshakePasses(t *testing.T) {
 	for _, kind := range kinds {
 		for _, first := range []string{"client", "upstream"} {
 			t.Run(kind+" "+first, func(t *testing.T) {
-				r := startRig(t, kind, RelayOptions{ReadOnly: true})
+				r := startRig(t, kind, Options{ReadOnly: true})
 				a, b := r.client, r.upstream
 				if first == "upstream" {
 					a, b = b, a
@@ -437,7 +437,7 @@ func TestCloseHandshakePasses(t *testing.T) {
 func TestUpstreamLeavesWithoutAWord(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
-			r := startRig(t, kind, RelayOptions{})
+			r := startRig(t, kind, Options{})
 			r.client.say("hello")
 			r.upstream.hears("hello")
 			_ = r.upstream.Close()
@@ -453,7 +453,7 @@ func TestUpstreamBreaks(t *testing.T) {
 	for _, kind := range []string{"tcp", "tls", "wrapped"} {
 		t.Run(kind+" between frames", func(t *testing.T) {
 			t.Parallel()
-			r := startRig(t, kind, RelayOptions{})
+			r := startRig(t, kind, Options{})
 			r.upstream.say("hello")
 			r.client.hears("hello")
 			r.upstream.reset()
@@ -463,7 +463,7 @@ func TestUpstreamBreaks(t *testing.T) {
 		})
 		t.Run(kind+" inside a frame", func(t *testing.T) {
 			t.Parallel()
-			r := startRig(t, kind, RelayOptions{})
+			r := startRig(t, kind, Options{})
 			r.upstream.send(header(fin, opBinary, bare, 1000), []byte("begun"))
 			r.inside(&r.toDn)
 			r.upstream.reset()
@@ -507,7 +507,7 @@ func TestLastWordOfUpstream(t *testing.T) {
 		client, down := connect(t, "tcp")
 		_, up := connect(t, "tcp")
 		r := &rig{t: t, gone: make(chan struct{}), client: &peer{Conn: client, t: t, name: "client", br: bufio.NewReader(client), mask: true}}
-		r.Relay = NewRelay(&brokenUp{Conn: up, wrote: make(chan struct{}), err: err, last: last}, nil, RelayOptions{OnClose: r.onClose(nil)})
+		r.Relay = New(&brokenUp{Conn: up, wrote: make(chan struct{}), err: err, last: last}, nil, Options{OnClose: r.onClose(nil)})
 		r.SetDownstream(down, nil)
 		r.Start()
 		r.client.say("are you there")
@@ -539,7 +539,7 @@ func TestLastWordOfUpstream(t *testing.T) {
 func TestClientBreaks(t *testing.T) {
 	for _, kind := range []string{"tcp", "tls", "wrapped"} {
 		t.Run(kind, func(t *testing.T) {
-			r := startRig(t, kind, RelayOptions{})
+			r := startRig(t, kind, Options{})
 			r.client.say("hello")
 			r.upstream.hears("hello")
 			r.client.reset()
@@ -553,7 +553,7 @@ func TestClientBreaks(t *testing.T) {
 func TestClientHalfCloses(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
-			r := startRig(t, kind, RelayOptions{})
+			r := startRig(t, kind, Options{})
 			r.client.say("hello")
 			r.upstream.hears("hello")
 			_ = r.client.CloseWrite()
@@ -576,7 +576,7 @@ func TestGoodbyesEnd(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			r := startRig(t, kind, RelayOptions{})
+			r := startRig(t, kind, Options{})
 			r.client.send(CloseFrame(CloseGoingAway, masked))
 			r.upstream.takes(opClose, CloseFrame(CloseGoingAway, bare)[2:])
 			r.upstream.send(CloseFrame(CloseGoingAway, bare))
@@ -591,7 +591,7 @@ func TestLingerEnds(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			r := startRig(t, kind, RelayOptions{})
+			r := startRig(t, kind, Options{})
 			_ = r.client.CloseWrite()
 			r.upstream.ended()
 			d := within(t, defaultTimes.linger+2*time.Second, "the end", r.gone) // the upstream does not react
@@ -618,7 +618,7 @@ func TestHiddenEnd(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind+" client", func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, kind, kind, RelayOptions{}, nil, nil)
+			r := newRig(t, kind, kind, Options{}, nil, nil)
 			r.client.say("that was all")
 			_ = r.client.CloseWrite()
 			swallowEvents(r.toUp.src)
@@ -632,7 +632,7 @@ func TestHiddenEnd(t *testing.T) {
 		})
 		t.Run(kind+" upstream", func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, kind, kind, RelayOptions{}, nil, nil)
+			r := newRig(t, kind, kind, Options{}, nil, nil)
 			r.upstream.say("that was all")
 			_ = r.upstream.CloseWrite()
 			swallowEvents(r.toDn.src)
@@ -645,7 +645,7 @@ func TestHiddenEnd(t *testing.T) {
 		})
 		t.Run(kind+" behind a close frame", func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, kind, kind, RelayOptions{}, nil, nil)
+			r := newRig(t, kind, kind, Options{}, nil, nil)
 			r.upstream.send(CloseFrame(CloseTooMany, bare))
 			_ = r.upstream.CloseWrite()
 			swallowEvents(r.toDn.src)
@@ -665,7 +665,7 @@ func TestHiddenEnd(t *testing.T) {
 // TestQuietConnectionStays: the deadline that makes a pump look again ends nothing.
 func TestQuietConnectionStays(t *testing.T) {
 	t.Parallel()
-	r := startRig(t, "tcp", RelayOptions{})
+	r := startRig(t, "tcp", Options{})
 	r.client.say("hello")
 	r.upstream.hears("hello")
 	select {
@@ -685,7 +685,7 @@ func TestQuietConnectionStays(t *testing.T) {
 func TestSlowReaderHoldsSenderUp(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
-			r := startRig(t, kind, RelayOptions{})
+			r := startRig(t, kind, Options{})
 			payload := random(50_000)
 			one := frame(fin, opBinary, bare, payload)
 			before := heapInUse()
@@ -717,7 +717,7 @@ func TestSlowReaderHoldsSenderUp(t *testing.T) {
 func TestEndBeforeStart(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
-			r := newRig(t, kind, kind, RelayOptions{}, nil, nil)
+			r := newRig(t, kind, kind, Options{}, nil, nil)
 			r.End(authcore.EndSession)
 			r.End(authcore.EndShutdown)
 			r.Start()
@@ -742,7 +742,7 @@ func TestAbandon(t *testing.T) {
 		"and ended": func(r *rig) { r.Abandon(); r.End(authcore.EndSession); r.End(authcore.EndToken) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, "tcp", "tcp", RelayOptions{}, nil, nil)
+			r := newRig(t, "tcp", "tcp", Options{}, nil, nil)
 			use(r)
 			r.over(patience)
 			r.client.ended()
@@ -751,7 +751,7 @@ func TestAbandon(t *testing.T) {
 		t.Run(name+", without a client", func(t *testing.T) {
 			upstream, up := connect(t, "tcp")
 			r := &rig{t: t, gone: make(chan struct{}), upstream: &peer{Conn: upstream, t: t, br: bufio.NewReader(upstream)}}
-			r.Relay = NewRelay(up, nil, RelayOptions{OnClose: r.onClose(nil)})
+			r.Relay = New(up, nil, Options{OnClose: r.onClose(nil)})
 			use(r)
 			r.over(patience)
 			r.upstream.ended()
@@ -760,7 +760,7 @@ func TestAbandon(t *testing.T) {
 }
 
 func TestRunReturnsAtTheEnd(t *testing.T) {
-	r := newRig(t, "tcp", "tcp", RelayOptions{}, nil, nil)
+	r := newRig(t, "tcp", "tcp", Options{}, nil, nil)
 	returned := make(chan struct{})
 	go func() { r.Run(); close(returned) }()
 	r.client.say("hello")

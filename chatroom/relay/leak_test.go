@@ -1,4 +1,4 @@
-package chatroom
+package relay
 
 import (
 	"os"
@@ -54,7 +54,7 @@ func TestNothingIsLeft(t *testing.T) {
 			for _, use := range ways {
 				for range atOnce / len(ways) {
 					kind := kinds[n%len(kinds)]
-					r := newRig(t, kind, kind, RelayOptions{times: brief}, nil, text(bare, "welcome"))
+					r := newRig(t, kind, kind, Options{times: brief}, nil, text(bare, "welcome"))
 					all.Go(func() { use(r) })
 					defer r.over(patience)
 					n++

@@ -1,4 +1,4 @@
-package chatroom
+package relay
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package chatroom
+package relay
 
 import (
 	"bytes"
@@ -40,7 +40,7 @@ func (*testFilter) Farewell(code CloseCode) (up, down []byte) {
 	return []byte("quit\n"), []byte("bye " + code.Reason() + "\n")
 }
 
-func filtered() RelayOptions { return RelayOptions{Raw: &Raw{Filter: new(testFilter)}} }
+func filtered() Options { return Options{Raw: &Raw{Filter: new(testFilter)}} }
 
 func TestFilter(t *testing.T) {
 	for _, kind := range kinds {

@@ -1,4 +1,4 @@
-package chatroom
+package relay
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 func TestCloseFrameComesFirst(t *testing.T) {
 	t.Parallel()
 	ways := map[string]struct {
-		o    RelayOptions
+		o    Options
 		act  func(*rig)
 		code CloseCode
 		up   CloseCode // what the upstream is told; 0: nothing
@@ -22,12 +22,12 @@ func TestCloseFrameComesFirst(t *testing.T) {
 		"logout":                  {act: func(r *rig) { r.End(authcore.EndSession) }, code: CloseSession, up: CloseGoingAway},
 		"expired":                 {act: func(r *rig) { r.End(authcore.EndToken) }, code: CloseExpired, up: CloseGoingAway},
 		"shutdown":                {act: func(r *rig) { r.End(authcore.EndShutdown) }, code: CloseRestart, up: CloseRestart},
-		"read-only":               {o: RelayOptions{ReadOnly: true}, act: func(r *rig) { r.client.say("let me write") }, code: ClosePolicy, up: CloseGoingAway},
-		"too big":                 {o: RelayOptions{MaxMessage: 10}, act: func(r *rig) { r.client.say("0123456789a") }, code: CloseTooBig, up: CloseGoingAway},
+		"read-only":               {o: Options{ReadOnly: true}, act: func(r *rig) { r.client.say("let me write") }, code: ClosePolicy, up: CloseGoingAway},
+		"too big":                 {o: Options{MaxMessage: 10}, act: func(r *rig) { r.client.say("0123456789a") }, code: CloseTooBig, up: CloseGoingAway},
 		"broken frame":            {act: func(r *rig) { r.client.send(frame(fin, 0x3, masked, []byte("x"))) }, code: CloseProtocol, up: CloseGoingAway},
 		"unmasked":                {act: func(r *rig) { r.client.send(text(bare, "x")) }, code: CloseProtocol, up: CloseGoingAway},
 		"upstream's broken frame": {act: func(r *rig) { r.upstream.send(frame(fin, 0x3, bare, []byte("x"))) }, code: CloseUpstream, up: CloseProtocol},
-		"upstream too big":        {o: RelayOptions{MaxMessage: 10}, act: func(r *rig) { r.upstream.say("0123456789a") }, code: CloseUpstream, up: CloseTooBig},
+		"upstream too big":        {o: Options{MaxMessage: 10}, act: func(r *rig) { r.upstream.say("0123456789a") }, code: CloseUpstream, up: CloseTooBig},
 		"upstream gone":           {act: func(r *rig) { _ = r.upstream.Close() }, code: CloseGoingAway},
 		"upstream broken":         {act: func(r *rig) { r.upstream.reset() }, code: CloseGoingAway},
 		"upstream's close frame":  {act: func(r *rig) { r.upstream.send(CloseFrame(CloseTooMany, bare)) }, code: CloseTooMany},
@@ -72,7 +72,7 @@ func TestUpstreamBreaksBehindItsCloseFrame(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			r := startRig(t, kind, RelayOptions{times: unhurried})
+			r := startRig(t, kind, Options{times: unhurried})
 			r.upstream.send(CloseFrame(CloseTooMany, bare))
 			r.client.told(CloseTooMany)
 			r.upstream.reset()
@@ -90,7 +90,7 @@ func TestServerEndsFirst(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			r := startRig(t, kind, RelayOptions{})
+			r := startRig(t, kind, Options{})
 			r.End(authcore.EndSession)
 			r.client.told(CloseSession)
 			r.client.answers()
@@ -115,7 +115,7 @@ func TestUpstreamIsWaitedFor(t *testing.T) {
 		} {
 			t.Run(kind+" "+name, func(t *testing.T) {
 				t.Parallel()
-				r := startRig(t, kind, RelayOptions{times: unhurried})
+				r := startRig(t, kind, Options{times: unhurried})
 				r.client.send(frame(fin, opClose, masked, []byte{3, 232}))
 				leave(r.client)
 				r.upstream.takes(opClose, []byte{3, 232})
@@ -139,7 +139,7 @@ func TestCloseFrameWithoutAnswer(t *testing.T) {
 			for _, then := range []string{"stays", "goes"} {
 				t.Run(kind+" "+first+" "+then, func(t *testing.T) {
 					t.Parallel()
-					r := startRig(t, kind, RelayOptions{times: &short})
+					r := startRig(t, kind, Options{times: &short})
 					a, b := r.client, r.upstream
 					if first == "upstream" {
 						a, b = b, a
@@ -168,7 +168,7 @@ func TestAnswerIsFound(t *testing.T) {
 	bye := frame(fin, opClose, masked, []byte{3, 232})
 	behind := join(text(masked, "late"), bye)
 	for name, tc := range map[string]struct {
-		o    RelayOptions
+		o    Options
 		sent []byte
 		code CloseCode // 0: the end is ours
 	}{
@@ -177,8 +177,8 @@ func TestAnswerIsFound(t *testing.T) {
 		"behind messages":               {sent: join(frame(fin, opBinary, masked, random(70_000)), behind)},
 		"behind what breaks rules":      {sent: join(frame(fin, 0x3, bare, []byte("x")), frame(more, opContinuation, masked, nil), bye)},
 		"with data behind it":           {sent: join(bye, random(100_000))},
-		"behind what may not be":        {o: RelayOptions{ReadOnly: true}, sent: behind, code: ClosePolicy},
-		"behind what is too big":        {o: RelayOptions{MaxMessage: 2}, sent: behind, code: CloseTooBig},
+		"behind what may not be":        {o: Options{ReadOnly: true}, sent: behind, code: ClosePolicy},
+		"behind what is too big":        {o: Options{MaxMessage: 2}, sent: behind, code: CloseTooBig},
 		"behind a broken frame":         {sent: join(frame(fin, 0x3, masked, []byte("x")), behind), code: CloseProtocol},
 		"with a broken frame behind":    {sent: join(bye, []byte{0xFF, 0xFF, 1, 2, 3})},
 		"behind a broken control frame": {sent: join(frame(more, opPing, masked, nil), bye), code: CloseProtocol},
@@ -227,7 +227,7 @@ func TestDataBehindCloseFrame(t *testing.T) {
 		for _, first := range []string{"client", "upstream"} {
 			t.Run(kind+" "+first, func(t *testing.T) {
 				t.Parallel()
-				r := startRig(t, kind, RelayOptions{})
+				r := startRig(t, kind, Options{})
 				a, b := r.client, r.upstream
 				if first == "upstream" {
 					a, b = b, a
@@ -255,7 +255,7 @@ func TestClosePayloadPasses(t *testing.T) {
 		"not UTF-8": "\x03\xE8\xFF", "125 bytes": "\x03\xE8" + string(bytes.Repeat([]byte("x"), 123)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := startRig(t, "tcp", RelayOptions{})
+			r := startRig(t, "tcp", Options{})
 			r.client.send(frame(fin, opClose, masked, []byte(payload)))
 			r.upstream.takes(opClose, []byte(payload))
 			r.upstream.send(frame(fin, opClose, bare, []byte(payload)))
@@ -273,7 +273,7 @@ func TestClosesCross(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			for range 50 {
-				r := startRig(t, kind, RelayOptions{times: unhurried})
+				r := startRig(t, kind, Options{times: unhurried})
 				var all sync.WaitGroup
 				all.Go(func() { r.End(authcore.EndSession) })
 				all.Go(func() { r.client.send(frame(fin, opClose, masked, []byte{3, 232})) })
@@ -301,7 +301,7 @@ func TestFloodBehindOurClose(t *testing.T) {
 	quick.close = 500 * time.Millisecond
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
-			r := startRig(t, kind, RelayOptions{times: &quick})
+			r := startRig(t, kind, Options{times: &quick})
 			r.End(authcore.EndSession)
 			r.client.told(CloseSession)
 			r.upstream.told(CloseGoingAway)

@@ -29,7 +29,7 @@ func (c *conversation) handOver(ctx context.Context, service *authcore.Service, 
 	if err != nil {
 		return nil, err
 	}
-	r, err := c.register(ctx, service, out.caller, side{conn: up}, &relay.Raw{CutWriters: c.Anonymous == anonymousCut}, left)
+	r, err := c.register(ctx, service, out.caller, side{conn: up}, relay.Bytes{CutWriters: c.Anonymous == anonymousCut, Idle: time.Duration(c.IdleTimeout)}, left)
 	if err != nil {
 		return nil, err
 	}
@@ -70,13 +70,12 @@ func (a *arrival) connect(ctx context.Context, who caller) (up relay.Conn, left 
 
 // register makes the relay, and makes it live: a session that ended while the upstream was dialled is noticed here, and
 // one that ends from here on ends the connection. Whatever it returns, left is seen to.
-func (a *arrival) register(ctx context.Context, service *authcore.Service, who caller, up side, raw *relay.Raw, left func()) (*relay.Relay, error) {
+func (a *arrival) register(ctx context.Context, service *authcore.Service, who caller, up side, framing relay.Framing, left func()) (*relay.Relay, error) {
 	release := a.app.Hold()
-	raw.Idle = time.Duration(a.IdleTimeout)
 	var r *relay.Relay
 	r = relay.New(up.conn, up.early, relay.Options{
 		ReadOnly: who.access == readOnly,
-		Raw:      raw,
+		Framing:  framing,
 		OnClose: func() {
 			service.Live().Release(&r.Lease)
 			left()

@@ -55,11 +55,14 @@ func (c *ircConversation) enter() (run func(), err error) {
 		left()
 		return nil, err
 	}
-	filter := ircFilter{irc.NewFilter(c.reg.Server, in.Nick(), in.Account, in.Tags())}
+	lines := relay.Lines{
+		Bytes:  relay.Bytes{Idle: time.Duration(c.IdleTimeout)},
+		Filter: ircFilter{irc.NewFilter(c.reg.Server, in.Nick(), in.Account, in.Tags())},
+	}
 	err = c.ask(func(ctx context.Context, service *authcore.Service, _ func()) error {
 		who := c.who
 		c.who.fresh = false // from here on, the end of the connection is the end of the session
-		r, err := c.arrival.register(ctx, service, who, side{up, early}, &relay.Raw{Filter: filter}, func() {
+		r, err := c.arrival.register(ctx, service, who, side{up, early}, lines, func() {
 			left()
 			c.endSession(service, who)
 		})

@@ -13,13 +13,13 @@ func BenchmarkRelay(b *testing.B) {
 
 // BenchmarkRawRelay echoes 128 bytes through a relay without frames.
 func BenchmarkRawRelay(b *testing.B) {
-	benchmarkEcho(b, Options{Raw: &Raw{}}, make([]byte, 128), make([]byte, 128))
+	benchmarkEcho(b, Options{Framing: Bytes{}}, make([]byte, 128), make([]byte, 128))
 }
 
 // BenchmarkFilteredRelay is BenchmarkRawRelay with a filter that looks at nothing.
 func BenchmarkFilteredRelay(b *testing.B) {
 	lines := bytes.Repeat([]byte("\n"), 128)
-	benchmarkEcho(b, Options{Raw: &Raw{Filter: blind{}}}, lines, lines)
+	benchmarkEcho(b, Options{Framing: Lines{Filter: blind{}}}, lines, lines)
 }
 
 type blind struct{}
@@ -68,7 +68,7 @@ func BenchmarkScan(b *testing.B) {
 	for name, size := range map[string]int{"128 bytes": 128, "16 KiB": 16 << 10} {
 		b.Run(name, func(b *testing.B) {
 			msg := frame(fin, opText, masked, make([]byte, size))
-			f := frames{fromClient: true, maxMessage: 1 << 20}
+			f := scanner{fromClient: true, maxMessage: 1 << 20}
 			b.ReportAllocs()
 			b.SetBytes(int64(len(msg)))
 			for b.Loop() {

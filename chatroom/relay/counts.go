@@ -2,14 +2,14 @@ package relay
 
 import "sync"
 
-// Counts are numbers of connections by key. They belong to the process, as connections do: one that was made under an
-// earlier configuration counts. The zero value is ready.
+// Counts limit connections by key. They belong to the process, as connections do: one made under an earlier configuration
+// still counts. The zero value is ready.
 type Counts struct {
 	mu sync.Mutex
 	n  map[string]int
 }
 
-// Take adds one under a key, unless there are limit already. A limit of 0 is none.
+// Take counts one more under key. It returns false if there are limit already; 0 means no limit.
 func (c *Counts) Take(key string, limit int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -23,7 +23,7 @@ func (c *Counts) Take(key string, limit int) bool {
 	return true
 }
 
-// Done takes one back.
+// Done counts one less.
 func (c *Counts) Done(key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -32,14 +32,14 @@ func (c *Counts) Done(key string) {
 	}
 }
 
-// Of returns how many there are.
+// Of returns how many there are under key.
 func (c *Counts) Of(key string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.n[key]
 }
 
-// Len returns how many keys have a number.
+// Len returns under how many keys there are any.
 func (c *Counts) Len() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,18 +1,20 @@
-// Package relay carries a connection once it is decided: it relays WebSocket frames between a downstream and an upstream
-// until either side, or the session that the connection hangs on, ends.
+// Package relay carries a connection once it is let in: it passes on what a downstream and an upstream say, until either
+// side ends, or the session that the connection hangs on. It serves WebSockets and TCP alike.
 //
-// With [Raw], a relay carries any stream of bytes instead, for the TCP side. One side may then finish before the other, a
-// read-only client's bytes are dropped or end the connection, and what is ended is closed without a word; but where the
-// stream consists of lines, a [Filter] may judge those of the client, and have the last one.
+// What the bytes consist of is the [Framing], of which there are three. [Frames] carry a WebSocket: a visitor's messages
+// are refused, messages have a size limit, and a close frame of ours lands between two frames. [Bytes] carry any other
+// stream: one side may finish before the other, what a visitor sends is dropped or ends the connection, and the end comes
+// without a word. [Lines] are bytes with a [Filter], which judges the client's lines and has the last one.
 //
-// It knows authcore, and neither Caddy nor HTTP.
+// It knows authcore, and neither Caddy nor net/http. Whoever lets a connection in makes a relay of its upstream with [New],
+// registers it as live, answers the client, and hands over both sides.
 //
 // Invariants of a relay:
-//   - Both directions follow the frame headers without copying, so that what is injected lands between two frames.
+//   - Both directions follow the frame headers without copying a payload.
 //   - Nothing of a frame is passed on before its header was judged: a visitor's data frame never reaches the upstream.
-//   - Two goroutines, one a direction, with no buffer while nothing flows; the last to leave closes both sides.
-//   - Behind a close frame a side stays open until its own has come, it ends, or its time is up: two seconds where the frame
-//     was ours, five where it was passed on, since the answer may come behind a message that is under way. The downstream
-//     is then half-closed by us, and the upstream is expected to end first.
-//   - Every wait has an end: writes have a deadline, and once one side is over the other has a few seconds.
+//   - There are two goroutines, one a direction, without a buffer while nothing flows; the last one closes both sides.
+//   - After a close frame a side stays open until its own has come, it ends, or its time is up: two seconds for a frame of
+//     ours, five for one that was passed on, since its answer may come behind a message that is under way. Then we
+//     half-close the downstream, and expect the upstream to end first.
+//   - Every wait ends: writes have a deadline, and once one side is over the other has a few seconds.
 package relay

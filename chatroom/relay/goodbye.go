@@ -2,9 +2,9 @@ package relay
 
 import "time"
 
-// Goodbye finds the close frame in what a peer sends, whatever else that is. It takes every byte from the handshake on.
+// Goodbye finds the close frame in whatever a peer sends. It must see every byte from the handshake on.
 type Goodbye struct {
-	frames  frames
+	headers scanner
 	held    [maxHeader]byte // the beginning of a frame header
 	nheld   int
 	key     [4]byte // the mask of the close frame; zero where there is none
@@ -12,12 +12,12 @@ type Goodbye struct {
 	begun   bool    // the header of the close frame has come, and it has a payload
 }
 
-// Follow takes the next bytes and returns how many of them come before the payload of the close frame.
+// Follow reads the next bytes and returns how many of them come before the payload of the close frame.
 func (g *Goodbye) Follow(b []byte) int {
 	i := 0
-	for i < len(b) && !g.begun && !g.frames.closed {
-		if n := min(g.frames.left, uint64(len(b)-i)); n > 0 {
-			g.frames.left -= n
+	for i < len(b) && !g.begun && !g.headers.closed {
+		if n := min(g.headers.left, uint64(len(b)-i)); n > 0 {
+			g.headers.left -= n
 			i += int(n) //nolint:gosec // at most what there is of b
 			continue
 		}
@@ -32,50 +32,50 @@ func (g *Goodbye) Follow(b []byte) int {
 	return i
 }
 
-// header looks at the beginning of a frame header.
+// header reads h, which may be only the beginning of a frame header.
 func (g *Goodbye) header(h []byte) {
-	size := g.frames.anyHeader(h)
+	size := g.headers.anyHeader(h)
 	if size == 0 {
 		return
 	}
 	g.nheld = 0
-	if !g.frames.closing {
+	if !g.headers.closing {
 		return
 	}
-	if g.begun = g.frames.left > 0; !g.begun {
-		g.frames.closed = true
+	if g.begun = g.headers.left > 0; !g.begun {
+		g.headers.closed = true
 	}
 	if h[1]&maskBit != 0 {
 		copy(g.key[:], h[size-4:])
 	}
 }
 
-// take adds to the payload of the close frame.
+// take collects the payload of the close frame.
 func (g *Goodbye) take(b []byte) {
-	n := min(g.frames.left, uint64(len(b)))
-	g.frames.left -= n
+	n := min(g.headers.left, uint64(len(b)))
+	g.headers.left -= n
 	for _, c := range b[:n] {
-		if len(g.payload) < maxControl { // one that is longer is broken
+		if len(g.payload) < maxControl { // a longer one breaks the rules anyway
 			g.payload = append(g.payload, c^g.key[len(g.payload)%4])
 		}
 	}
-	g.frames.closed = g.frames.left == 0
+	g.headers.closed = g.headers.left == 0
 }
 
 // Begun reports whether the payload of the close frame is under way or complete.
 func (g *Goodbye) Begun() bool { return g.begun }
 
 // Said reports whether the close frame has come, and returns its payload.
-func (g *Goodbye) Said() ([]byte, bool) { return g.payload, g.frames.closed }
+func (g *Goodbye) Said() ([]byte, bool) { return g.payload, g.headers.closed }
 
-// HearOut is the end of a connection to a client that was sent a close frame: it reads and discards until the client's
+// HearOut ends a connection to a client that was sent a close frame. It discards what the client sends until the client's
 // own close frame has come, half-closes, and waits for the client to end. Closed earlier, many a client would report that
-// the connection broke; closed with unread data, the kernel's reset would overtake the frame. The read deadline of c bounds
-// it, whatever the client sends.
+// the connection broke; closed with unread data, the kernel's reset would overtake the frame. The caller sets the read
+// deadline of c, which bounds all of it.
 func (g *Goodbye) HearOut(c Conn) {
-	var buf [smallBuffer]byte // thousands may wait at once
+	var buf [smallBuffer]byte // small, since thousands may wait at once
 	var err error
-	for err == nil && !g.frames.closed {
+	for err == nil && !g.headers.closed {
 		var n int
 		n, err = c.Read(buf[:])
 		g.Follow(buf[:n])
@@ -86,8 +86,8 @@ func (g *Goodbye) HearOut(c Conn) {
 	}
 }
 
-// Dismiss closes a connection whose handshake was only completed to say why it is refused. early is what the client sent
-// with it.
+// Dismiss ends a connection whose handshake was only completed to tell the client why it is refused. early is what the
+// client sent with the handshake.
 func Dismiss(c Conn, early []byte, code CloseCode) {
 	defer c.Close()
 	deadline := time.Now().Add(defaultTimes.close)

@@ -3,105 +3,120 @@ package relay
 import (
 	"bytes"
 	"sync"
-	"time"
 )
 
-// downLines is where a relay of lines is in what it passes to the downstream. toDn's lock guards it.
-type downLines struct {
-	inside bool   // a line has begun, and not ended
-	words  []byte // of ours, that wait for its end
+// Lines is the framing of a relay whose bytes consist of lines. It is [Bytes] with a filter, which judges what the client
+// may send and has the last word when the connection is ended from here.
+type Lines struct {
+	Bytes
+	Filter Filter // must not be nil
+}
+
+// Filter judges what the downstream of a stream of lines sends, in order, however it is cut. One goroutine at a time
+// calls it.
+type Filter interface {
+	// Judge takes the next bytes, which it may change. It returns what goes on to the upstream: first, and then rest,
+	// which may be a part of b; and what the downstream is told between two of the upstream's lines. All of them are used
+	// up before the next call.
+	Judge(b []byte) (first, rest, say []byte)
+	// Farewell returns what either side is told between two lines when the connection is ended from here.
+	Farewell(code CloseCode) (up, down []byte)
+}
+
+func (o Lines) open(r *Relay, readOnly bool) framing {
+	s := &lineStream{filter: o.Filter}
+	s.init(r, o.Bytes, readOnly)
+	return s
+}
+
+// lineStream is a byteStream that keeps what we say between two lines.
+type lineStream struct {
+	byteStream
+	filter Filter
+
+	// Guarded by toDn.mu.
+	inside bool   // a line to the downstream has begun, and not ended
+	words  []byte // ours, which wait for its end
 }
 
 // maxWords bounds what waits for the end of a line, if that never comes.
 const maxWords = 16 << 10
 
-// passUpLocked passes on what the filter leaves of b. What it answers is said before the upstream can answer the rest.
-func (p *pump) passUpLocked(b []byte) error {
-	raw := p.relay.raw
-	first, rest, say := raw.Filter.Judge(b)
+func (s *lineStream) pass(p *pump, b []byte) (int, error) {
+	switch {
+	case s.mute(p):
+		return len(b), nil
+	case p.fromClient:
+		return len(b), s.passUp(p, b)
+	default:
+		return len(b), s.passDown(p, b)
+	}
+}
+
+// passUp passes on what the filter leaves of b. What the filter answers is said before the upstream can answer the rest.
+func (s *lineStream) passUp(p *pump, b []byte) error {
+	first, rest, say := s.filter.Judge(b)
 	if len(say) > 0 {
-		if err := p.relay.toDn.say(say); err != nil {
+		if err := s.say(&p.relay.toDn, say); err != nil {
 			return err
 		}
 	}
-	for _, b := range [2][]byte{first, rest} {
-		if len(b) == 0 {
-			continue
-		}
-		if err := p.writeLocked(b); err != nil {
-			return p.failLocked(err)
-		}
+	err := s.write(p, first, rest)
+	if err == nil {
+		s.silence.move()
 	}
-	raw.move()
-	return nil
+	return err
 }
 
-// passDownLocked passes on b, and what waits for the end of a line behind the last one that ends in it.
-func (p *pump) passDownLocked(b []byte) error {
-	raw := p.relay.raw
-	raw.move()
-	if len(raw.down.words) > 0 {
-		if end := bytes.LastIndexByte(b, '\n') + 1; end > 0 {
-			words := raw.down.words
-			raw.down.words = nil
-			for _, b := range [2][]byte{b[:end], words} {
-				if err := p.writeLocked(b); err != nil {
-					return p.failLocked(err)
-				}
-			}
-			raw.down.inside, b = false, b[end:]
+// passDown passes on b, and behind the last line that ends in it what waits for that.
+func (s *lineStream) passDown(p *pump, b []byte) error {
+	s.silence.move()
+	var words []byte
+	end := 0
+	if len(s.words) > 0 {
+		if end = bytes.LastIndexByte(b, '\n') + 1; end > 0 {
+			words, s.words = s.words, nil
 		}
 	}
-	if len(b) == 0 {
-		return nil
-	}
-	if err := p.writeLocked(b); err != nil {
-		return p.failLocked(err)
-	}
-	raw.down.inside = b[len(b)-1] != '\n'
-	return nil
+	s.inside = b[len(b)-1] != '\n'
+	return s.write(p, b[:end], words, b[end:])
 }
 
-// say tells dst something, at once or when the line ends that is under way.
-func (p *pump) say(words []byte) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	down := &p.relay.raw.down
+// say tells the downstream something, at once or when the line ends that is under way.
+func (s *lineStream) say(down *pump, words []byte) error {
+	down.mu.Lock()
+	defer down.mu.Unlock()
 	switch {
-	case p.over:
+	case down.over:
 		return nil
-	case down.inside:
-		if len(down.words)+len(words) <= maxWords {
-			down.words = append(down.words, words...)
+	case s.inside:
+		if len(s.words)+len(words) <= maxWords {
+			s.words = append(s.words, words...)
 		}
 		return nil
 	}
-	if err := p.writeLocked(words); err != nil {
-		return p.failLocked(err)
-	}
-	return nil
+	return s.write(down, words)
 }
 
-// farewell ends a stream of lines: both sides are told, where they are between two lines, and then nothing more. The
-// downstream has a moment to see why.
-func (r *Relay) farewell(code CloseCode) {
-	up, down := r.raw.Filter.Farewell(code)
+// farewell tells both sides the filter's last words, unless they are in the middle of a line. The downstream has a moment
+// to read them.
+func (s *lineStream) farewell(code, _ CloseCode) {
+	r := s.silence.relay
+	up, down := s.filter.Farewell(code)
 	var both sync.WaitGroup
-	both.Go(func() { r.toUp.lastWords(up) })
-	both.Go(func() { r.toDn.lastWords(down) })
+	both.Go(func() { s.lastWords(&r.toUp, up) })
+	both.Go(func() { s.lastWords(&r.toDn, down) })
 	both.Wait()
-	r.linger(r.opts.times.close)
+	r.linger(r.times.close)
 }
 
-// lastWords are sent to dst, unless they would stand in the middle of a line, and then its end. A peer that takes nothing
-// does not hold this up.
-func (p *pump) lastWords(words []byte) {
-	_ = p.dst.SetWriteDeadline(time.Now().Add(p.relay.opts.times.flush))
-	p.mu.Lock()
+// lastWords writes words to dst, unless they would stand inside a line, and ends it. A peer that reads nothing does not
+// hold this up.
+func (s *lineStream) lastWords(p *pump, words []byte) {
+	p.lockLast()
 	defer p.mu.Unlock()
-	p.renewAt = clock() + p.relay.opts.times.write // leave it at that
 	deaf := p.over
-	if !deaf && (p.frames.fromClient || !p.relay.raw.down.inside) { // the filter passes on whole lines only
+	if !deaf && (p.fromClient || !s.inside) { // the filter passes on whole lines only
 		_, err := p.dst.Write(words)
 		deaf = err != nil
 	}

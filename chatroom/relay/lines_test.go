@@ -40,7 +40,7 @@ func (*testFilter) Farewell(code CloseCode) (up, down []byte) {
 	return []byte("quit\n"), []byte("bye " + code.Reason() + "\n")
 }
 
-func filtered() Options { return Options{Raw: &Raw{Filter: new(testFilter)}} }
+func filtered() Options { return Options{Framing: Lines{Filter: new(testFilter)}} }
 
 func TestFilter(t *testing.T) {
 	for _, kind := range kinds {
@@ -194,7 +194,7 @@ func TestFilterSaysNoEnd(t *testing.T) {
 	r.client.write([]byte("z\n"))
 	r.upstream.takesBytes([]byte("z\n"))
 	r.toDn.mu.Lock()
-	n := len(r.raw.down.words)
+	n := len(r.framing.(*lineStream).words)
 	r.toDn.mu.Unlock()
 	if n == 0 || n > maxWords {
 		t.Errorf("%d bytes wait", n)

@@ -2,10 +2,8 @@ package relay
 
 import (
 	"errors"
-	"io"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -15,30 +13,23 @@ type pump struct {
 	src, dst Conn
 	early    []byte // what src sent before the relay began
 
-	held  [maxHeader]byte // the beginning of a frame header, not passed on yet
-	nheld uint8
+	held       [maxHeader]byte // what the framing could not judge yet
+	nheld      uint8
+	fromClient bool // src is the downstream
 
-	final atomic.Pointer[[]byte] // a close frame to dst, which waits for the frame under way to end
-
-	mu      sync.Mutex // over what is written to dst, and the frames that it consists of
-	frames  frames
-	over    bool          // nothing more goes to dst; src is read on, for what ends it
-	discard bool          // what src sends is only followed to its close frame; src's reader alone changes it
-	flushed chan struct{} // closed when final is out; nil unless somebody waits
-	renewAt time.Duration // when dst's write deadline is due to be moved, by the clock
-
-	told   atomic.Bool // a close frame went to dst, ours or src's
-	heard  atomic.Bool // src's close frame has come
-	halved atomic.Bool // dst was half-closed
+	mu      sync.Mutex    // over what is written to dst, and what the framing knows of it
+	over    bool          // nothing more goes to dst; src is still read, for what ends it
+	discard bool          // what src sends goes nowhere; src's reader alone changes it
+	renewAt time.Duration // when dst's write deadline has to be moved, by the clock
 
 	dl     sync.Mutex // over src's read deadline
 	pinned bool       // it is a last one
 
 	checking  bool          // src's read deadline only makes us look again; see pump_unix.go
-	checkedAt time.Duration // when it was last thought about
+	checkedAt time.Duration // when we last decided whether to look again, by the clock
 }
 
-// clock is the time since the process began. It takes half as long as time.Now.
+// clock is the time since the process began. It costs half as much as time.Now.
 func clock() time.Duration { return time.Since(epoch) }
 
 var epoch = time.Now()
@@ -65,7 +56,7 @@ func (p *pump) run() {
 			err = p.runBuffered()
 		}
 	}
-	p.finish(err)
+	p.relay.framing.finished(p, err)
 }
 
 // replay passes on what came early.
@@ -118,63 +109,19 @@ func (p *pump) readPass(buf []byte) (int, error) {
 	return off + n, err
 }
 
-// pass judges b, which begins with what was held, writes what may go out to dst and holds what is undecided. Once the
-// connection is being closed it only looks for the peer's close frame.
+// pass has the framing judge b, which begins with what was held, and holds what it could not judge yet.
 func (p *pump) pass(b []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.relay.raw != nil {
-		return p.passRawLocked(b)
-	}
-	var err error
-	if !p.over && !p.discard {
-		var n int
-		n, err = p.passFramesLocked(b)
-		b = b[n:]
-	}
-	if p.over || p.discard {
-		p.discard = true
-		b = b[p.frames.skim(b):]
-	}
-	if p.frames.closed && !p.heard.Load() {
-		p.hear()
-	}
-	p.nheld = uint8(copy(p.held[:], b)) //nolint:gosec // held has 14 bytes
+	n, err := p.relay.framing.pass(p, b)
+	p.nheld = uint8(copy(p.held[:], b[n:])) //nolint:gosec // held has 14 bytes
 	return err
 }
 
-// passFramesLocked passes on what may go to dst and returns how much of b that was.
-func (p *pump) passFramesLocked(b []byte) (int, error) {
-	if p.final.Load() != nil { // it goes out behind the frame under way, so the next one does not begin
-		b = b[:min(uint64(len(b)), p.frames.left)]
-	}
-	n, code := p.frames.scan(b)
-	var err error
-	if n > 0 {
-		if err = p.writeLocked(b[:n]); err != nil {
-			err = p.failLocked(err)
-		}
-	}
-	if p.frames.closed {
-		p.discard = true
-		if !p.over {
-			p.tell()
-		}
-	}
-	if p.final.Load() != nil && p.frames.boundary() {
-		p.sendFinalLocked()
-	}
-	if code != 0 {
-		p.discard = true
-		go p.relay.fault(p, code)
-	}
-	return n, err
-}
-
 func (p *pump) writeLocked(b []byte) error {
-	// Moving a deadline costs more than looking at the clock, so it is moved when half of it has passed.
+	// Moving a deadline costs more than reading the clock, so it is moved when half of it has passed.
 	if at := clock(); at >= p.renewAt {
-		t := p.relay.opts.times
+		t := p.relay.times
 		p.renewAt = at + t.write/2
 		now := time.Now()
 		if err := p.dst.SetWriteDeadline(now.Add(t.write)); err != nil {
@@ -188,138 +135,33 @@ func (p *pump) writeLocked(b []byte) error {
 	return err
 }
 
-// failLocked handles a failed write to dst. While somebody is still to be told, src is read on: data that
-// nobody read makes the kernel reset a connection, and the reset overtakes what was written to it.
-func (p *pump) failLocked(err error) error {
+// failLocked handles a failed write to dst. As long as somebody is to be told, src is still read: unread data makes the
+// kernel reset a connection, and the reset overtakes what was written to it.
+func (p *pump) failLocked(err error) {
 	p.over = true
 	switch {
 	case p.relay.ended.Load():
-	case !p.frames.fromClient && p.relay.raw != nil:
-		p.relay.abort()
-		return err
-	case !p.frames.fromClient, errors.Is(err, os.ErrDeadlineExceeded): // the downstream is gone, or dst is deaf
+	case !p.fromClient, errors.Is(err, os.ErrDeadlineExceeded): // the downstream is gone, or dst is deaf
 		go p.relay.close(CloseGoingAway)
 	default: // the other pump finds what the upstream said last, and its end
-		p.relay.linger(p.relay.opts.times.linger)
+		p.relay.linger(p.relay.times.linger)
 	}
-	return nil
 }
 
-// flush sends final as soon as no other frame is under way, and then nothing more goes to dst. It returns when final is
-// out or can no longer be expected to go out.
-func (p *pump) flush() {
-	t := p.relay.opts.times
-	// A peer that takes nothing must not hold this up.
-	_ = p.dst.SetWriteDeadline(time.Now().Add(t.flush))
+// lockLast locks p.mu for the last write to dst. A peer that reads nothing holds that up no longer than times.flush.
+func (p *pump) lockLast() {
+	t := p.relay.times
+	_ = p.dst.SetWriteDeadline(time.Now().Add(t.flush)) // also of a write under way, which has the lock
 	p.mu.Lock()
-	p.renewAt = clock() + t.write                   // leave it at that
-	if p.over || p.discard || p.frames.boundary() { // what is discarded begins behind a frame
-		p.sendFinalLocked()
-		p.mu.Unlock()
-		return
-	}
-	flushed := make(chan struct{})
-	p.flushed = flushed
-	p.mu.Unlock()
-	select {
-	case <-flushed:
-	case <-time.After(t.flush):
-		p.mu.Lock()
-		p.over = true
-		p.mu.Unlock()
-		p.breakOff()
-	}
+	p.renewAt = clock() + t.write // so that nothing moves that deadline
 }
 
-// sendFinalLocked is the last that goes to dst. It is not half-closed yet: many a client that sees the end of the stream
-// before its own close frame is out reports that the connection broke, whatever our frame said.
-func (p *pump) sendFinalLocked() {
-	final := p.final.Swap(nil)
-	deaf := p.over                               // a write to dst has failed
-	if final != nil && !deaf && !p.told.Load() { // else it would land inside a frame, or behind the peer's own close frame
-		if _, err := p.dst.Write(*final); err == nil {
-			p.tell()
-		} else {
-			deaf = true
-		}
-	}
+// finish half-closes dst: src has ended.
+func (p *pump) finish() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.over = true
-	if deaf && !p.told.Load() {
-		p.breakOff()
-	}
-	if p.flushed != nil {
-		close(p.flushed)
-		p.flushed = nil
-	}
-}
-
-// tell notes that a close frame went to dst, and hear that one of src has come.
-func (p *pump) tell() {
-	p.told.Store(true)
-	p.relay.part()
-}
-
-func (p *pump) hear() {
-	p.heard.Store(true)
-	r := p.relay
-	if !r.ended.Load() {
-		r.linger(r.opts.times.linger) // the other should answer; once both have said goodbye, one should hang up
-	}
-	r.part()
-}
-
-// half is the end of what goes to dst.
-func (p *pump) half() {
-	if !p.halved.Swap(true) {
-		_ = p.dst.CloseWrite()
-	}
-}
-
-// breakOff is half for a dst that takes nothing.
-func (p *pump) breakOff() {
-	if !p.halved.Swap(true) {
-		breakOff(p.dst)
-	}
-}
-
-// finish is what the end of src means for the other side.
-func (p *pump) finish(err error) {
-	r, expired := p.relay, errors.Is(err, os.ErrDeadlineExceeded)
-	back := r.against(p)
-	if p.frames.fromClient {
-		r.gone.Store(true)
-	}
-	if back.told.Load() { // src will not answer any more
-		back.half()
-	}
-	switch {
-	case r.ended.Load():
-		// We are closing; the deadlines see to the rest. A side that has ended has nothing more to say.
-		if expired {
-			r.abort()
-		}
-	case r.raw != nil:
-		p.finishRaw(err)
-	case expired:
-		r.abort()
-	case p.told.Load(): // src said goodbye and went; dst has had its time to answer set by that
-	case errors.Is(err, io.EOF):
-		p.mu.Lock()
-		silent := !r.gone.Load() && p.frames.boundary()
-		if !silent {
-			p.half()
-		}
-		p.mu.Unlock()
-		if silent { // the upstream left without a close frame
-			r.close(CloseGoingAway)
-			return
-		}
-		r.linger(r.opts.times.linger)
-	case p.frames.fromClient:
-		r.abort()
-	default: // the upstream broke; the downstream may be fine
-		r.close(CloseGoingAway)
-	}
+	_ = p.dst.CloseWrite()
 }
 
 // readUntil gives src's reader a last deadline, which nothing moves later on.

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// rawConn returns the descriptor of a plain connection, for which the kernel can be asked to wait without a buffer.
-// Anything that wraps one has a reason to, and is read through its own Read.
+// rawConn returns the descriptor of a plain connection, on which we can wait without holding a buffer; nil for any other.
+// What wraps a connection has a reason to, and is read through its own Read.
 func rawConn(c Conn) syscall.RawConn {
 	var sc syscall.Conn
 	switch c := c.(type) {
@@ -30,20 +30,13 @@ func rawConn(c Conn) syscall.RawConn {
 	return raw
 }
 
-// What bounds how long an end of src that raised no event of its own goes unnoticed. Where there are frames, it is rare and
-// not waited for; the end of any other stream is part of what it says.
-const (
-	checkEvery    = 5 * time.Second
-	checkRawEvery = 50 * time.Millisecond
-)
-
 // runRaw reads when there is something to read, into a pooled buffer that is given back before the next wait.
 //
 // A read that comes back short has emptied the socket, so the usual second read that finds nothing is left out: the
 // poller is edge-triggered and reports what arrives from here on. The one thing that can hide behind a short read is
-// the end of the stream, when it came in the same event as the data. After a close frame, of src or of ours, the end is
-// expected and looked for at once. Else a read deadline makes us look again within checkEvery or checkRawEvery. For what comes
-// less often than that, as most of a chat does, a second read is cheaper than a timer.
+// the end of the stream, when it came in the same event as the data. Once what src sends is discarded, the end is expected
+// and looked for at once. Otherwise a read deadline makes us look again within lookEvery. For what comes less often
+// than that, as most of a chat does, a second read is cheaper than a timer.
 func (p *pump) runRaw(raw syscall.RawConn) error {
 	var result error
 	for {
@@ -85,7 +78,7 @@ func (p *pump) readRaw(fd int) (more bool, err error) {
 	if err := p.pass(buf[:off+n]); err != nil {
 		return false, err
 	}
-	if off+n == largeBuffer || p.frames.closed || p.discard {
+	if off+n == largeBuffer || p.discard {
 		return true, nil
 	}
 	return p.checkLater(), nil
@@ -100,15 +93,13 @@ func ignoringEINTR(fd int, b []byte) (int, error) {
 	}
 }
 
-// checkLater arms the read deadline that makes us look again, unless one is armed. It reports whether to look at once instead.
+// checkLater arms the read deadline that makes us look again, unless one is armed. It returns true if we should look at
+// once instead.
 func (p *pump) checkLater() (now bool) {
 	if p.checking {
 		return false
 	}
-	every := checkEvery
-	if p.relay.raw != nil {
-		every = checkRawEvery
-	}
+	every := p.relay.lookEvery
 	quiet := clock() - p.checkedAt
 	if p.checkedAt += quiet; quiet > every {
 		return true
@@ -122,7 +113,7 @@ func (p *pump) checkLater() (now bool) {
 	return false
 }
 
-// resume takes away a deadline that was only there to look again, and reports whether it was that.
+// resume removes a deadline that was only there to make us look again. It returns false if the deadline was a last one.
 func (p *pump) resume() bool {
 	p.dl.Lock()
 	defer p.dl.Unlock()

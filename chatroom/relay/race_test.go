@@ -52,7 +52,7 @@ func TestEverythingAtOnce(t *testing.T) {
 			var all sync.WaitGroup
 			var rigs []*rig
 			for round := range rounds[kind] {
-				r := newRig(t, kind, kind, Options{ReadOnly: round%3 == 0, MaxMessage: 1000, times: brief}, nil, text(bare, "welcome"))
+				r := newRig(t, kind, kind, Options{ReadOnly: round%3 == 0, Framing: Frames{MaxMessage: 1000}, times: brief}, nil, text(bare, "welcome"))
 				if kind == "wrapped" {
 					r.toUp.src, r.toUp.dst = &watched{Conn: r.toUp.src, t: t}, &watched{Conn: r.toUp.dst, t: t}
 					r.toDn.src, r.toDn.dst = r.toUp.dst, r.toUp.src

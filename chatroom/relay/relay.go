@@ -1,89 +1,74 @@
 package relay
 
 import (
-	"crypto/tls"
-	"io"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/chatgate/chatgate/authcore"
 )
 
-// Conn is one side of a relay: a TCP, TLS or unix connection, or an HTTP/2 or HTTP/3 stream.
-type Conn interface {
-	io.ReadWriteCloser
-	CloseWrite() error
-	SetReadDeadline(time.Time) error
-	SetWriteDeadline(time.Time) error
-}
-
-// Options are the rules that a connection keeps for its life, whatever is configured later.
-type Options struct {
-	ReadOnly   bool   // the downstream may not send data frames
-	Extensions bool   // the peers negotiated some, so the reserved bits are theirs
-	MaxMessage uint64 // bytes of a message in either direction; 0 means any
-	OnClose    func() // called once, when both sides are closed
-	Raw        *Raw   // bytes instead of frames; then MaxMessage and Extensions mean nothing
-
-	times *times // nil: defaultTimes
-}
-
-// times are how long a relay waits for what.
-type times struct {
-	write  time.Duration // a peer that takes nothing for so long is dead
-	flush  time.Duration // for a close frame to go out
-	close  time.Duration // for the peer to answer it
-	linger time.Duration // for one side to finish once the other has, a message included that is under way
-}
-
-var defaultTimes = times{write: 30 * time.Second, flush: time.Second, close: 2 * time.Second, linger: 5 * time.Second}
-
-// Relay is a WebSocket between a downstream and an upstream, or any stream of bytes.
+// Relay carries what a downstream and an upstream say to each other.
 type Relay struct {
-	Lease authcore.Lease // under the session that the connection hangs on
-	toUp  pump
-	toDn  pump
-	opts  Options
+	Lease   authcore.Lease // under the session that the connection hangs on
+	toUp    pump
+	toDn    pump
+	framing framing
+	silence *silence // nil for a WebSocket, which may be silent
+	times   *times
+	onClose func()
+
+	lookEvery time.Duration // see framing
+
 	begun chan struct{} // closed by Run, Start and Abandon
 	done  chan struct{} // closed at the very end; only Run waits for it
-	ended atomic.Bool   // nothing more is decided: a close is under way, or a side broke
-	gone  atomic.Bool   // the downstream has ended
+	ended atomic.Bool   // the outcome is decided: a close is under way, or a side broke
 	left  atomic.Int32  // who still uses the connections: the pumps, and a close under way
-	raw   *rawRelay     // nil for a WebSocket
 }
 
-// New takes the upstream of a connection that is about to be, and the bytes that it sent early. The relay can be
-// registered as live from now on; what ends it before it begins is remembered.
+// New makes a relay of the upstream of a connection that is about to be answered, and the bytes that the upstream sent
+// early. The relay can be registered as live from now on; an End before it starts is remembered.
 func New(up Conn, early []byte, o Options) *Relay {
 	if o.times == nil {
 		o.times = &defaultTimes
 	}
-	r := &Relay{opts: o, begun: make(chan struct{})}
-	r.toUp = pump{relay: r, dst: up, frames: frames{fromClient: true, readOnly: o.ReadOnly, extensions: o.Extensions, maxMessage: o.MaxMessage}}
-	r.toDn = pump{relay: r, src: up, early: early, frames: frames{extensions: o.Extensions, maxMessage: o.MaxMessage}}
-	r.left.Store(2)
-	if o.Raw != nil {
-		r.raw = newRawRelay(*o.Raw)
+	if o.Framing == nil {
+		o.Framing = Frames{}
 	}
+	r := &Relay{times: o.times, onClose: o.OnClose, begun: make(chan struct{})}
+	r.toUp = pump{relay: r, dst: up, fromClient: true}
+	r.toDn = pump{relay: r, src: up, early: early}
+	r.left.Store(2)
+	r.framing = o.Framing.open(r, o.ReadOnly)
+	r.lookEvery = r.framing.lookEvery()
 	return r
 }
 
-// SetDownstream completes a relay with a client that was answered, and the bytes that it sent early. Start or Run is
-// next, or else Abandon.
+// SetDownstream completes a relay with a client that was answered, and the bytes that the client sent early. Start or Run
+// is next, or else Abandon.
 func (r *Relay) SetDownstream(down Conn, early []byte) {
 	r.toUp.src, r.toDn.dst, r.toUp.early = down, down, early
 }
 
 // Start relays in the background.
 func (r *Relay) Start() {
-	r.watch()
+	r.silence.watch()
 	close(r.begun)
 	go r.toUp.run()
 	go r.toDn.run()
 }
 
-// Abandon closes what there is of a relay that will not start.
+// Run relays and returns when both sides are closed and no goroutine touches them any more. The handler of an HTTP stream
+// must not return earlier.
+func (r *Relay) Run() {
+	r.done = make(chan struct{})
+	r.silence.watch()
+	close(r.begun)
+	go r.toDn.run()
+	r.toUp.run()
+	<-r.done
+}
+
+// Abandon closes the sides of a relay that will not start.
 func (r *Relay) Abandon() {
 	r.ended.Store(true)
 	r.left.Store(1)
@@ -91,19 +76,8 @@ func (r *Relay) Abandon() {
 	r.leave()
 }
 
-// Run relays and returns when both sides are closed and nobody touches them any more: of a stream, nothing is left
-// then.
-func (r *Relay) Run() {
-	r.done = make(chan struct{})
-	r.watch()
-	close(r.begun)
-	go r.toDn.run()
-	r.toUp.run()
-	<-r.done
-}
-
-// End implements [authcore.LiveConn]: both peers get a close frame, between two frames, and a moment to answer. Where
-// there are no frames there is nothing to be said, and both sides are closed at once; of lines, a filter has the last one.
+// End implements [authcore.LiveConn]. WebSocket peers get a close frame, between two frames, and a moment to answer it.
+// [Bytes] are closed at once, and of [Lines] the filter says the last.
 func (r *Relay) End(cause authcore.EndCause) {
 	go func() {
 		<-r.begun
@@ -112,43 +86,15 @@ func (r *Relay) End(cause authcore.EndCause) {
 }
 
 // close ends the connection from our side.
-func (r *Relay) close(code CloseCode) {
-	r.closeBoth(code, code.ToUpstream())
-}
+func (r *Relay) close(code CloseCode) { r.closeBoth(code, code.ToUpstream()) }
 
-// fault ends the connection because of what src of p sent. It is told what was wrong; the other one has done nothing.
-func (r *Relay) fault(p *pump, code CloseCode) {
-	if p.frames.fromClient {
-		r.closeBoth(code, code.ToUpstream())
-	} else {
-		r.closeBoth(CloseUpstream, code)
-	}
-}
-
-// closeBoth has a close frame for either side. Only the first call counts.
-func (r *Relay) closeBoth(code, up CloseCode) {
+// closeBoth ends the connection with a code for either side. Only the first call counts.
+func (r *Relay) closeBoth(down, up CloseCode) {
 	if !r.ended.CompareAndSwap(false, true) || !r.enter() {
 		return
 	}
 	defer r.leave()
-	switch {
-	case r.raw != nil && r.raw.Filter != nil:
-		r.farewell(code)
-		return
-	case r.raw != nil:
-		r.abort()
-		return
-	}
-	// Both are decided before either is sent: the upstream's answer to our close frame must not overtake ours on its way
-	// to the client.
-	toDn, toUp := CloseFrame(code, false), CloseFrame(up, true)
-	r.toDn.final.Store(&toDn)
-	r.toUp.final.Store(&toUp)
-	var both sync.WaitGroup
-	both.Go(r.toDn.flush)
-	both.Go(r.toUp.flush)
-	both.Wait()
-	r.linger(r.opts.times.close)
+	r.framing.farewell(down, up)
 }
 
 // against returns the pump of the other direction.
@@ -159,15 +105,7 @@ func (r *Relay) against(p *pump) *pump {
 	return &r.toUp
 }
 
-// part half-closes the downstream as soon as both close frames are exchanged with it, since the server is to close first
-// (RFC 6455, section 7.1.1). Of the upstream, which is a server to us, the same is expected.
-func (r *Relay) part() {
-	if r.toDn.told.Load() && r.toUp.heard.Load() {
-		r.toDn.half()
-	}
-}
-
-// linger gives both pumps a last while to read what ends their side.
+// linger bounds how long both pumps still read.
 func (r *Relay) linger(d time.Duration) {
 	until := time.Now().Add(d)
 	r.toUp.readUntil(until)
@@ -176,7 +114,7 @@ func (r *Relay) linger(d time.Duration) {
 
 var longAgo = time.Unix(1, 0)
 
-// abort wakes both pumps for good: a side broke.
+// abort wakes both pumps for good, because a side broke.
 func (r *Relay) abort() {
 	r.ended.Store(true)
 	r.toUp.readUntil(longAgo)
@@ -185,7 +123,7 @@ func (r *Relay) abort() {
 	_ = r.toDn.dst.SetWriteDeadline(longAgo)
 }
 
-// enter keeps both sides open until the next leave, or reports that they are closed.
+// enter keeps both sides open until the next leave. It returns false if they are closed.
 func (r *Relay) enter() bool {
 	for {
 		n := r.left.Load()
@@ -198,8 +136,8 @@ func (r *Relay) enter() bool {
 	}
 }
 
-// leave is the end of a pump, or of a close under way. The last one closes both sides; not earlier, since closing a
-// descriptor waits for its readers.
+// leave is the end of a pump, or of a close under way. The last one closes both sides; it cannot happen earlier, since
+// closing a descriptor waits for its readers.
 func (r *Relay) leave() {
 	if r.left.Add(-1) > 0 {
 		return
@@ -208,32 +146,11 @@ func (r *Relay) leave() {
 		hangUp(down)
 	}
 	hangUp(r.toUp.dst)
-	r.unwatch()
-	if r.opts.OnClose != nil {
-		r.opts.OnClose()
+	r.silence.stop()
+	if r.onClose != nil {
+		r.onClose()
 	}
 	if r.done != nil {
 		close(r.done)
 	}
-}
-
-// breakOff half-closes c, whose peer takes nothing, without another word. Over TLS, CloseWrite would send an alert, for
-// which crypto/tls takes five seconds whatever deadline was set.
-func breakOff(c Conn) {
-	if t, ok := c.(*tls.Conn); ok {
-		if half, ok := t.NetConn().(interface{ CloseWrite() error }); ok {
-			_ = half.CloseWrite()
-			return
-		}
-	}
-	_ = c.CloseWrite()
-}
-
-// hangUp closes c at once. What TLS has to say at the end was said when c was half-closed, or cannot be said.
-func hangUp(c Conn) {
-	if t, ok := c.(*tls.Conn); ok {
-		_ = t.NetConn().Close()
-		return
-	}
-	_ = c.Close()
 }

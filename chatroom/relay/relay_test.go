@@ -167,7 +167,7 @@ func TestMessageLimit(t *testing.T) {
 				length uint64
 				code   CloseCode
 			}{{11, CloseTooBig}, {1 << 31, CloseTooBig}, {1<<63 - 1, CloseTooBig}, {1 << 63, CloseProtocol}, {1<<64 - 1, CloseProtocol}} {
-				r := startRig(t, "tcp", Options{MaxMessage: 10})
+				r := startRig(t, "tcp", Options{Framing: Frames{MaxMessage: 10}})
 				a, b, toB := r.client, r.upstream, CloseGoingAway
 				if from == "upstream" { // then it is no fault of the client's
 					a, b, toB = b, a, CloseUpstream

@@ -353,13 +353,16 @@ func eventually(t testing.TB, what string, f func() bool) {
 	}
 }
 
+// flow returns a direction of a WebSocket.
+func (r *rig) flow(p *pump) *frameFlow { return r.framing.(*frameStream).flow(p) }
+
 // awaits waits until a close frame waits behind the frame under way.
 func (r *rig) awaits(p *pump) {
 	r.t.Helper()
 	eventually(r.t, "a close frame that waits", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		return p.flushed != nil
+		return r.flow(p).flushed != nil
 	})
 }
 
@@ -369,6 +372,6 @@ func (r *rig) inside(p *pump) {
 	eventually(r.t, "a frame under way", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		return !p.frames.boundary()
+		return !r.flow(p).boundary()
 	})
 }

@@ -51,7 +51,7 @@ func TestRawEveryByteArrives(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			early, earlyUp := random(1000), []byte("early up")
-			r := newRig(t, kind, kind, Options{Raw: &Raw{}}, early, earlyUp)
+			r := newRig(t, kind, kind, Options{Framing: Bytes{}}, early, earlyUp)
 			r.Start()
 			up, down := random(5<<20), random(3<<20)
 			var all sync.WaitGroup
@@ -72,7 +72,7 @@ func TestRawHalfClose(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			for i, first := range []string{"client", "upstream", "client", "upstream"} {
-				r := startRig(t, kind, Options{Raw: &Raw{}})
+				r := startRig(t, kind, Options{Framing: Bytes{}})
 				a, b := r.client, r.upstream
 				if first == "upstream" {
 					a, b = b, a
@@ -109,7 +109,7 @@ func TestRawEnd(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			for _, cause := range []authcore.EndCause{authcore.EndSession, authcore.EndToken, authcore.EndShutdown} {
-				r := startRig(t, kind, Options{Raw: &Raw{}})
+				r := startRig(t, kind, Options{Framing: Bytes{}})
 				r.client.write([]byte("hello"))
 				r.upstream.takesBytes([]byte("hello"))
 				r.End(cause)
@@ -127,7 +127,7 @@ func TestRawEndOfClogged(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			r := startRig(t, kind, Options{Raw: &Raw{}})
+			r := startRig(t, kind, Options{Framing: Bytes{}})
 			r.upstream.clog(random(1 << 16))
 			start := time.Now()
 			r.End(authcore.EndSession)
@@ -143,7 +143,7 @@ func TestRawReadOnly(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Run("dropped", func(t *testing.T) {
-				r := newRig(t, kind, kind, Options{ReadOnly: true, Raw: &Raw{}}, []byte("early"), nil)
+				r := newRig(t, kind, kind, Options{ReadOnly: true, Framing: Bytes{}}, []byte("early"), nil)
 				r.Start()
 				r.client.write(random(100_000))
 				r.upstream.write([]byte("news"))
@@ -154,7 +154,7 @@ func TestRawReadOnly(t *testing.T) {
 				r.over(patience)
 			})
 			t.Run("cut", func(t *testing.T) {
-				r := startRig(t, kind, Options{ReadOnly: true, Raw: &Raw{CutWriters: true}})
+				r := startRig(t, kind, Options{ReadOnly: true, Framing: Bytes{CutWriters: true}})
 				r.upstream.write([]byte("news"))
 				r.client.takesBytes([]byte("news"))
 				r.client.write([]byte("let me write"))
@@ -166,7 +166,7 @@ func TestRawReadOnly(t *testing.T) {
 				r.over(patience)
 			})
 			t.Run("cut early", func(t *testing.T) {
-				r := newRig(t, kind, kind, Options{ReadOnly: true, Raw: &Raw{CutWriters: true}}, []byte("early"), nil)
+				r := newRig(t, kind, kind, Options{ReadOnly: true, Framing: Bytes{CutWriters: true}}, []byte("early"), nil)
 				r.Start()
 				r.client.cut()
 				r.over(patience)
@@ -179,7 +179,7 @@ func TestRawBrokenSides(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			r := startRig(t, kind, Options{Raw: &Raw{}})
+			r := startRig(t, kind, Options{Framing: Bytes{}})
 			r.client.write([]byte("x"))
 			r.upstream.takesBytes([]byte("x"))
 			r.client.reset()
@@ -187,7 +187,7 @@ func TestRawBrokenSides(t *testing.T) {
 			_ = r.upstream.Close() // of a unix socket, a reset is no more than its end
 			r.over(patience)
 
-			r = startRig(t, kind, Options{Raw: &Raw{}})
+			r = startRig(t, kind, Options{Framing: Bytes{}})
 			r.upstream.write([]byte("last"))
 			r.client.takesBytes([]byte("last"))
 			r.upstream.reset()
@@ -203,7 +203,7 @@ func TestRawSilence(t *testing.T) {
 	t.Run("idle", func(t *testing.T) {
 		t.Parallel()
 		const idle = 2 * time.Second
-		r := startRig(t, "tcp", Options{Raw: &Raw{Idle: idle}})
+		r := startRig(t, "tcp", Options{Framing: Bytes{Idle: idle}})
 		for range 8 { // for longer than that altogether
 			r.client.write([]byte("x"))
 			r.upstream.takesBytes([]byte("x"))
@@ -219,7 +219,7 @@ func TestRawSilence(t *testing.T) {
 	})
 	t.Run("half", func(t *testing.T) {
 		t.Parallel()
-		r := startRig(t, "tls", Options{Raw: &Raw{HalfIdle: 300 * time.Millisecond}})
+		r := startRig(t, "tls", Options{Framing: Bytes{HalfIdle: 300 * time.Millisecond}})
 		_ = r.upstream.CloseWrite()
 		r.client.finished()
 		r.upstream.cut()
@@ -227,7 +227,7 @@ func TestRawSilence(t *testing.T) {
 	})
 	t.Run("dropped bytes are silence", func(t *testing.T) {
 		t.Parallel()
-		r := startRig(t, "tcp", Options{ReadOnly: true, Raw: &Raw{Idle: 300 * time.Millisecond}})
+		r := startRig(t, "tcp", Options{ReadOnly: true, Framing: Bytes{Idle: 300 * time.Millisecond}})
 		stop := make(chan struct{})
 		var writer sync.WaitGroup
 		writer.Go(func() {
@@ -247,7 +247,7 @@ func TestRawSilence(t *testing.T) {
 }
 
 func TestRawAbandoned(t *testing.T) {
-	r := newRig(t, "tcp", "tcp", Options{Raw: &Raw{Idle: time.Hour}}, nil, nil)
+	r := newRig(t, "tcp", "tcp", Options{Framing: Bytes{Idle: time.Hour}}, nil, nil)
 	r.End(authcore.EndSession)
 	r.Abandon()
 	r.client.cut()
@@ -256,7 +256,7 @@ func TestRawAbandoned(t *testing.T) {
 }
 
 func TestRawRun(t *testing.T) {
-	r := newRig(t, "tls", "tcp", Options{Raw: &Raw{Idle: time.Hour}}, nil, nil)
+	r := newRig(t, "tls", "tcp", Options{Framing: Bytes{Idle: time.Hour}}, nil, nil)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -62,7 +62,7 @@ func text(mask bool, s string) []byte { return frame(fin, opText, mask, []byte(s
 func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 
 // feed gives chunks to scan as a pump does and returns what passed, and the verdict.
-func feed(t testing.TB, f *frames, chunks ...[]byte) ([]byte, CloseCode) {
+func feed(t testing.TB, f *scanner, chunks ...[]byte) ([]byte, CloseCode) {
 	t.Helper()
 	var passed, held []byte
 	for _, c := range chunks {
@@ -91,12 +91,12 @@ func bytewise(b []byte) [][]byte { return slices.Collect(slices.Chunk(b, 1)) }
 func TestScan(t *testing.T) {
 	ping := frame(fin, opPing, masked, []byte("are you there"))
 	kib := bytes.Repeat([]byte("x"), 1024)
-	client, visitor, server := frames{fromClient: true}, frames{fromClient: true, readOnly: true}, frames{}
-	small := frames{fromClient: true, maxMessage: 10}
+	client, visitor, server := scanner{fromClient: true}, scanner{fromClient: true, readOnly: true}, scanner{}
+	small := scanner{fromClient: true, maxMessage: 10}
 	ten := []byte("0123456789")
 	for _, tc := range []struct {
 		name string
-		f    frames
+		f    scanner
 		ok   []byte // passes
 		bad  []byte // does not
 		code CloseCode
@@ -110,7 +110,7 @@ func TestScan(t *testing.T) {
 		{"126", client, frame(fin, opText, masked, kib[:126]), nil, 0},
 		{"64 KiB", client, frame(fin, opText, masked, bytes.Repeat(kib, 64)), nil, 0},
 		{"length spelled longer than need be", client, append([]byte{0x81, 0xFE, 0, 1, 0, 0, 0, 0}, 'x'), nil, 0},
-		{"reserved bits, which are the extensions' affair", frames{fromClient: true, extensions: true}, append([]byte{0xF1, 0x81, 0, 0, 0, 0}, 'x'), nil, 0},
+		{"reserved bits, which are the extensions' affair", scanner{fromClient: true, extensions: true}, append([]byte{0xF1, 0x81, 0, 0, 0, 0}, 'x'), nil, 0},
 		{"three frames", client, join(text(masked, "a"), ping, text(masked, "b")), nil, 0},
 		{"fragments", client, join(frame(more, opText, masked, ten), frame(more, opContinuation, masked, nil), frame(fin, opContinuation, masked, ten), text(masked, "a")), nil, 0},
 		{"control frames between fragments", client, join(frame(more, opText, masked, ten), ping, frame(fin, opPong, masked, nil), frame(fin, opContinuation, masked, ten)), nil, 0},
@@ -157,7 +157,7 @@ func TestScan(t *testing.T) {
 		{"message over the limit", small, frame(fin, opText, masked, ten), frame(fin, opText, masked, kib[:11]), CloseTooBig},
 		{"message far over the limit", small, ping, header(fin, opText, masked, 1<<63-1), CloseTooBig},
 		{"message over the limit by its last fragment", small, join(frame(more, opText, masked, ten), frame(more, opContinuation, masked, nil)), frame(fin, opContinuation, masked, ten[:1]), CloseTooBig},
-		{"message from the server over the limit", frames{maxMessage: 10}, frame(fin, opText, bare, ten), frame(fin, opText, bare, kib[:11]), CloseTooBig},
+		{"message from the server over the limit", scanner{maxMessage: 10}, frame(fin, opText, bare, ten), frame(fin, opText, bare, kib[:11]), CloseTooBig},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			input := join(tc.ok, tc.bad)
@@ -191,7 +191,7 @@ func TestScan(t *testing.T) {
 func TestBoundaryAndClose(t *testing.T) {
 	input := join(text(masked, "abc"), frame(fin, opPing, masked, nil), frame(fin, opClose, masked, []byte{3, 232, 'x'}))
 	ends := map[int]bool{0: true, 9: true, 15: true, 24: true}
-	f := frames{fromClient: true}
+	f := scanner{fromClient: true}
 	var held []byte
 	passed := 0
 	for i, b := range input {
@@ -214,7 +214,7 @@ func TestBoundaryAndClose(t *testing.T) {
 }
 
 func TestEmptyFramesAreNotFree(t *testing.T) { // of WSD-02: they pass, at the cost of looking at them
-	f := frames{fromClient: true, maxMessage: 10}
+	f := scanner{fromClient: true, maxMessage: 10}
 	input := join(frame(more, opText, masked, nil), bytes.Repeat(frame(more, opContinuation, masked, nil), 1<<20), frame(fin, opContinuation, masked, []byte("0123456789a")))
 	passed, code := feed(t, &f, input)
 	if code != CloseTooBig || len(passed) != len(input)-17 {
@@ -222,9 +222,9 @@ func TestEmptyFramesAreNotFree(t *testing.T) { // of WSD-02: they pass, at the c
 	}
 }
 
-// reference is frames written once more, for whole input and without state: it returns how much of in may pass, and
+// reference is scanner written once more, for whole input and without state: it returns how much of in may pass, and
 // the first fault.
-func reference(in []byte, rules frames) (pass int, code CloseCode) {
+func reference(in []byte, rules scanner) (pass int, code CloseCode) {
 	var message uint64
 	open, closed := false, false
 	for pass < len(in) && !closed {
@@ -293,7 +293,7 @@ func FuzzFrames(f *testing.F) {
 	f.Add(join(frame(more, opText, masked, make([]byte, 60)), frame(fin, opContinuation, masked, make([]byte, 60))), uint8(5), uint64(4))
 	f.Add(header(fin, opText, masked, 1<<63-1), uint8(1), uint64(5))
 	f.Fuzz(func(t *testing.T, in []byte, kind uint8, seed uint64) {
-		rules := frames{fromClient: kind&1 != 0, readOnly: kind&2 != 0}
+		rules := scanner{fromClient: kind&1 != 0, readOnly: kind&2 != 0}
 		if kind&4 != 0 {
 			rules.maxMessage = 100
 		}
@@ -323,7 +323,7 @@ func TestRandomFrames(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
 		mask := rnd.IntN(2) == 0
-		rules := frames{fromClient: mask, readOnly: rnd.IntN(4) == 0}
+		rules := scanner{fromClient: mask, readOnly: rnd.IntN(4) == 0}
 		if rnd.IntN(2) == 0 {
 			rules.maxMessage = 1000
 		}
@@ -358,7 +358,7 @@ func TestCloseFrame(t *testing.T) {
 		if !bytes.Equal(got[6:], want[2:]) {
 			t.Errorf("%d, masked: % x", code, got)
 		}
-		f := frames{fromClient: true}
+		f := scanner{fromClient: true}
 		if n, fault := f.scan(CloseFrame(code, masked)); n != len(want)+4 || fault != 0 || !f.closed {
 			t.Errorf("%d: our own scanner does not take it", code)
 		}

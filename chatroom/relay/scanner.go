@@ -2,7 +2,7 @@ package relay
 
 import "encoding/binary"
 
-// Of a frame header (RFC 6455, section 5.2).
+// Parts of a frame header (RFC 6455, section 5.2).
 const (
 	finBit  = 0x80
 	rsvBits = 0x70
@@ -17,12 +17,13 @@ const (
 	maxControl = 125
 )
 
-// frames follows one direction of a connection from header to header. It looks at headers only; payloads are counted.
-type frames struct {
+// scanner follows one direction of a WebSocket from frame header to frame header. It looks at headers only; payloads are
+// counted.
+type scanner struct {
 	fromClient bool   // frames must be masked, and not otherwise
 	readOnly   bool   // no data frame may pass
 	extensions bool   // reserved bits may be set
-	maxMessage uint64 // payload bytes of a message, fragments added up; 0 means any
+	maxMessage uint64 // payload bytes of a message over all its fragments; 0 means any
 
 	left    uint64 // payload bytes of the frame that is under way
 	message uint64 // payload bytes of the message so far
@@ -31,11 +32,10 @@ type frames struct {
 	closed  bool   // the close frame has come; nothing behind it counts
 }
 
-// scan judges the bytes of p, which begins where the last scan stopped, and returns how many may be passed on, and a
-// close code where what follows breaks a rule. What it returned neither for is the beginning of a header, and the caller
-// presents it again with more behind it; or else it comes behind the close frame, where a receiver discards whatever
-// there is (RFC 6455, section 1.4).
-func (f *frames) scan(p []byte) (int, CloseCode) {
+// scan judges p, which begins where the last scan stopped. It returns how many bytes may be passed on, and a close code if
+// what follows them breaks a rule. Without a code, the rest is the beginning of a header, which the caller presents again
+// with more behind it; or it comes behind the close frame, where a receiver discards everything (RFC 6455, section 1.4).
+func (f *scanner) scan(p []byte) (int, CloseCode) {
 	i := 0
 	for {
 		if f.left > 0 {
@@ -59,8 +59,8 @@ func (f *frames) scan(p []byte) (int, CloseCode) {
 	}
 }
 
-// header reads one frame header and returns its size, zero if h is too short to tell, or what is wrong with it.
-func (f *frames) header(h []byte) (int, CloseCode) {
+// header reads one frame header. It returns its size, or 0 if h is too short to tell, and a close code if it breaks a rule.
+func (f *scanner) header(h []byte) (int, CloseCode) {
 	op := h[0] & 0x0F
 	control := op >= opClose
 	if f.readOnly && !control {
@@ -104,8 +104,8 @@ func (f *frames) header(h []byte) (int, CloseCode) {
 	return size, 0
 }
 
-// layout returns the size of a frame header, of which there are two bytes at least, and the length of the payload, which
-// is 0 as long as h is too short for it.
+// layout returns the size of a frame header, of which h has at least two bytes, and the length of the payload, which is 0
+// as long as h is too short for it.
 func layout(h []byte) (size int, length uint64) {
 	size, length = 2, uint64(h[1]&^maskBit)
 	switch length {
@@ -124,9 +124,9 @@ func layout(h []byte) (size int, length uint64) {
 	return size, length
 }
 
-// skim follows frames that go nowhere to the close frame, whatever rules they break. It returns how many bytes of p it is
-// done with; the rest is the beginning of a header, as with scan.
-func (f *frames) skim(p []byte) int {
+// skim follows frames that go nowhere up to the close frame, whatever rules they break. It returns how many bytes of p it
+// is done with; the rest is the beginning of a header, as with scan.
+func (f *scanner) skim(p []byte) int {
 	i := 0
 	for !f.closed {
 		n := min(f.left, uint64(len(p)-i))
@@ -147,8 +147,8 @@ func (f *frames) skim(p []byte) int {
 	return len(p)
 }
 
-// anyHeader reads one frame header, whatever rules it breaks, and returns its size, zero if h is too short to tell.
-func (f *frames) anyHeader(h []byte) int {
+// anyHeader reads one frame header, whatever rules it breaks, and returns its size, or 0 if h is too short to tell.
+func (f *scanner) anyHeader(h []byte) int {
 	if len(h) < 2 {
 		return 0
 	}
@@ -161,4 +161,4 @@ func (f *frames) anyHeader(h []byte) int {
 }
 
 // boundary reports whether what was passed on so far ends with a frame.
-func (f *frames) boundary() bool { return f.left == 0 }
+func (f *scanner) boundary() bool { return f.left == 0 }

@@ -14,8 +14,8 @@ import (
 type CredentialRules struct {
 	Cookie  string   // name of a cookie; empty means none. It counts only with an Origin that may use it.
 	Query   string   // name of a query parameter; empty means none
-	Origins []string // that may use the cookie beside the request's own, as scheme://host[:port]
-	// Judge says what a token in the cookie is worth, which nobody chose to send; nil: as much as any.
+	Origins []string // may use the cookie beside the request's own origin, as scheme://host[:port]
+	// Judge says what a token in the cookie is worth, since browsers send it unasked. Nil takes every token for living.
 	Judge func(authcore.UnverifiedToken) Standing
 }
 
@@ -24,22 +24,23 @@ type Standing uint8
 
 // The standings.
 const (
-	Living  Standing = iota // it counts, or what it is worth cannot be told now
-	Over                    // it was good once
-	Foreign                 // it never was one of ours
+	Living  Standing = iota // it counts, or cannot be judged now
+	Over                    // it was valid once
+	Foreign                 // it is none of ours
 )
 
-// Credential is the token that came with a request, unverified, and what to do about where it was.
+// Credential is the unverified token of a request, and what its place means for the answer.
 type Credential struct {
-	Token  authcore.UnverifiedToken // empty: a visitor
-	Answer string                   // subprotocol to answer with when the upstream chooses none
-	Stale  bool                     // there is no token, but a cookie that holds nothing good, to be taken away
-	Over   bool                     // and it is a WebSocket whose page is to learn that its session has ended
+	Token   authcore.UnverifiedToken // empty for a visitor
+	Offered []string                 // the subprotocols that a handshake offers beside the token
+	Answer  string                   // the subprotocol to answer with if the upstream chooses none
+	Stale   bool                     // there is no token, but a cookie without a valid one, which should be deleted
+	Over    bool                     // likewise, on a WebSocket whose page should learn that its session is over
 }
 
-// Take finds the token of a request and removes it, so that it goes no further. Where a token is offered in several
-// places they must agree; a cookie is looked at only where nothing else is offered, counts only if it is worth something,
-// and for a WebSocket or unsafe method only with an Origin that may use it.
+// Take finds the token of a request and removes it, so that it goes no further. Tokens in several places must agree. A
+// cookie is looked at only if there is no token elsewhere, counts only if it is living, and for a WebSocket or an unsafe
+// method only with an Origin that may use it.
 func (c CredentialRules) Take(r *http.Request, class Class) (Credential, *Refusal) {
 	var cred Credential
 	found := func(token string) *Refusal {
@@ -49,14 +50,15 @@ func (c CredentialRules) Take(r *http.Request, class Class) (Credential, *Refusa
 		cred.Token = authcore.UnverifiedToken(token)
 		return nil
 	}
-	if class == WebSocket {
-		token, ref := takeSubprotocol(r.Header)
+	if class.WebSocket {
+		token, others, ref := takeSubprotocol(r.Header, class.Offered)
 		if ref != nil {
 			return cred, ref
 		}
+		cred.Offered = others
 		if token != "" {
 			cred.Token = authcore.UnverifiedToken(token)
-			if r.Header.Get("Sec-Websocket-Protocol") == "" {
+			if len(others) == 0 {
 				cred.Answer = token
 			}
 		}
@@ -67,9 +69,9 @@ func (c CredentialRules) Take(r *http.Request, class Class) (Credential, *Refusa
 			return cred, refuse(http.StatusBadRequest, "more than one Authorization header")
 		}
 		if odd, _, tab := strings.Cut(scheme, "\t"); tab && strings.EqualFold(odd, "Bearer") {
-			return cred, refuse(http.StatusBadRequest, "a space goes between Bearer and the token")
+			return cred, refuse(http.StatusBadRequest, "put a space between Bearer and the token")
 		}
-		// Another scheme is the upstream's own affair.
+		// Any other scheme is between the client and the upstream.
 		if strings.EqualFold(scheme, "Bearer") {
 			r.Header.Del("Authorization")
 			if ref := found(token); ref != nil {
@@ -81,7 +83,7 @@ func (c CredentialRules) Take(r *http.Request, class Class) (Credential, *Refusa
 		}
 	}
 	if c.Query != "" {
-		// A page that was asked for with a token names that URL in its own requests.
+		// A page that was requested with a token in its URL sends that URL as the Referer of its own requests.
 		if strings.Contains(r.Header.Get("Referer"), c.Query+"=") {
 			r.Header.Del("Referer")
 		}
@@ -106,16 +108,16 @@ func (c CredentialRules) Take(r *http.Request, class Class) (Credential, *Refusa
 	return cred, nil
 }
 
-// weigh finds the token among the cookies. What holds nothing good stands in nobody's way.
+// weigh finds the token among the cookies. Cookies without a living token do not stand in the way.
 func (c CredentialRules) weigh(r *http.Request, class Class, found Cookies, cred *Credential) *Refusal {
-	risky := class == WebSocket || !safeMethod(r.Method)
+	risky := class.WebSocket || !safeMethod(r.Method)
 	switch {
 	case len(found.Living) > 1 && risky:
-		return refuse(http.StatusBadRequest, "the session cookie is there twice, with different values")
-	case len(found.Living) > 1: // which of them was planted, nobody can tell, so none counts
+		return refuse(http.StatusBadRequest, "the session cookie was sent twice, with different values")
+	case len(found.Living) > 1: // one may have been planted, and none can be told from it, so none counts
 	case len(found.Living) == 0:
 		cred.Stale = found.Dead
-		cred.Over = found.Over && class == WebSocket && c.originMayUseCookie(r)
+		cred.Over = found.Over && class.WebSocket && c.originMayUseCookie(r)
 	case risky && !c.originMayUseCookie(r):
 		return refuse(http.StatusForbidden, "this origin may not use the cookie")
 	default:
@@ -128,34 +130,33 @@ func safeMethod(m string) bool {
 	return m == http.MethodGet || m == http.MethodHead || m == http.MethodOptions
 }
 
-// looksLikeToken tells a token from the name of an application protocol: every JOSE header begins with `{"` or `{ `,
-// which base64url spells "ey"; and no protocol name is that long.
+// looksLikeToken tells a token from the name of an application protocol. A JOSE header begins with `{"` or `{ `, which is
+// "ey" in base64url, and no protocol name has 64 characters.
 func looksLikeToken(s string) bool { return strings.HasPrefix(s, tokenBegin) || len(s) >= 64 }
 
 const tokenBegin = "ey"
 
-// takeSubprotocol removes the first offered subprotocol if it is a token. One in another place would go on to the
-// upstream, so it is refused.
-func takeSubprotocol(h http.Header) (string, *Refusal) {
-	offered, ref := Subprotocols(h)
-	if ref != nil || len(offered) == 0 {
-		return "", ref
+// takeSubprotocol removes the first offered subprotocol if it is a token, and returns it and the others. A token in another
+// place would go on to the upstream, so it is refused.
+func takeSubprotocol(h http.Header, offered []string) (token string, others []string, ref *Refusal) {
+	switch {
+	case len(offered) == 0:
+		return "", nil, nil
+	case slices.ContainsFunc(offered[1:], looksLikeToken):
+		return "", nil, refuse(http.StatusBadRequest, "a token must come first in Sec-WebSocket-Protocol")
+	case !looksLikeToken(offered[0]):
+		return "", offered, nil
 	}
-	if slices.ContainsFunc(offered[1:], looksLikeToken) {
-		return "", refuse(http.StatusBadRequest, "a token goes first in Sec-WebSocket-Protocol")
-	}
-	if !looksLikeToken(offered[0]) {
-		return "", nil
-	}
-	if len(offered) == 1 {
+	token, others = offered[0], offered[1:]
+	if len(others) == 0 {
 		h.Del("Sec-Websocket-Protocol")
 	} else {
-		h["Sec-Websocket-Protocol"] = []string{strings.Join(offered[1:], ", ")}
+		h["Sec-Websocket-Protocol"] = []string{strings.Join(others, ", ")}
 	}
-	return offered[0], nil
+	return token, others, nil
 }
 
-// takeQuery removes every parameter of that name without touching the order or spelling of the others.
+// takeQuery removes every parameter of that name, and leaves the order and spelling of the others.
 func takeQuery(u *url.URL, name string) (string, *Refusal) {
 	if !strings.Contains(u.RawQuery, name) && !strings.Contains(u.RawQuery, "%") {
 		return "", nil
@@ -170,7 +171,7 @@ func takeQuery(u *url.URL, name string) (string, *Refusal) {
 		}
 		value, err := url.QueryUnescape(v)
 		if err != nil || token != "" && token != value {
-			return "", refuse(http.StatusBadRequest, "the query offers no single token")
+			return "", refuse(http.StatusBadRequest, "the query has more than one token, or a malformed one")
 		}
 		token = value
 	}
@@ -181,17 +182,16 @@ func takeQuery(u *url.URL, name string) (string, *Refusal) {
 // Cookies is what the cookies of one name are worth.
 type Cookies struct {
 	Living []string // the values that count, each once
-	Over   bool     // one of the others was good once
+	Over   bool     // another one was valid once
 	Dead   bool     // there are others
 }
 
-// maxCookies is how many values of a cookie are looked at. There is more than one only where a neighbouring path or domain
-// has its own, or plants one.
+// maxCookies bounds how many values of a cookie are judged. There is more than one only if a neighbouring path or domain
+// has one of its own, or plants one.
 const maxCookies = 8
 
-// JudgeCookies finds out what the values of a cookie are worth. Each that can be a token is judged once, up to a limit.
-// Beyond it there may be one that lives, so then none of the others is said to be dead: whoever plants many must not have
-// the right one taken away. Without a judge, every one lives.
+// JudgeCookies judges every value that can be a token once, up to maxCookies. Beyond that a living one may follow, so then
+// none is reported dead: planting many cookies must not make us delete the right one. Without a judge, every value lives.
 func JudgeCookies(values []string, judge func(authcore.UnverifiedToken) Standing) (found Cookies) {
 	seen := make([]string, 0, maxCookies)
 	for _, value := range values {
@@ -221,7 +221,7 @@ func JudgeCookies(values []string, judge func(authcore.UnverifiedToken) Standing
 	return found
 }
 
-// FilterCookies removes the cookies of a name whose value is not to be kept, and leaves the others as they were sent.
+// FilterCookies removes the cookies of that name whose value keep rejects, and leaves the others as they were sent.
 func FilterCookies(h http.Header, name string, keep func(value string) bool) {
 	lines := h["Cookie"]
 	if len(lines) == 0 {
@@ -245,7 +245,7 @@ func FilterCookies(h http.Header, name string, keep func(value string) bool) {
 	}
 }
 
-// originMayUseCookie compares the one Origin with the request's own and the configured ones, exactly.
+// originMayUseCookie reports whether the request has one Origin, and that is the request's own or a configured one.
 func (c CredentialRules) originMayUseCookie(r *http.Request) bool {
 	origins := r.Header["Origin"]
 	if len(origins) != 1 {
@@ -265,7 +265,7 @@ func (c CredentialRules) originMayUseCookie(r *http.Request) bool {
 	return slices.Contains(c.Origins, o)
 }
 
-// ParseOrigin returns an origin as browsers serialise it (RFC 6454, section 6.2), or false for anything else.
+// ParseOrigin returns an origin as browsers serialise it (RFC 6454, section 6.2), and false for anything else.
 func ParseOrigin(s string) (string, bool) { return canonicalOrigin(s) }
 
 func canonicalOrigin(s string) (string, bool) {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -92,11 +93,11 @@ func TestTakeCredential(t *testing.T) {
 			if r.Header == nil {
 				r.Header = http.Header{}
 			}
-			class := WebSocket
-			if tc.plain {
-				class = Plain
+			var cred Credential
+			class, ref := classOf(r, !tc.plain)
+			if ref == nil {
+				cred, ref = rules.Take(r, class)
 			}
-			cred, ref := rules.Take(r, class)
 			if ref != nil || tc.want.status != 0 {
 				if ref == nil || ref.Status != tc.want.status {
 					t.Fatalf("%+v, %v, want %d", cred, ref, tc.want.status)
@@ -105,6 +106,9 @@ func TestTakeCredential(t *testing.T) {
 			}
 			if string(cred.Token) != tc.want.token || cred.Answer != tc.want.answer || r.URL.RawQuery != tc.want.query {
 				t.Errorf("%+v, query %q", cred, r.URL.RawQuery)
+			}
+			if offered, _ := subprotocols(r.Header["Sec-Websocket-Protocol"]); !tc.plain && !slices.Equal(cred.Offered, offered) {
+				t.Errorf("still offered: %q, want %q", cred.Offered, offered)
 			}
 			r.Header.Del("Origin")
 			if tc.want.header == nil {
@@ -118,11 +122,20 @@ func TestTakeCredential(t *testing.T) {
 	t.Run("what is not configured is left alone", func(t *testing.T) {
 		r := httptest.NewRequest(http.MethodGet, "/ws?token="+a, nil)
 		r.Header.Set("Cookie", "session="+a)
-		cred, ref := CredentialRules{}.Take(r, WebSocket)
-		if ref != nil || cred != (Credential{}) || r.URL.RawQuery != "token="+a || r.Header.Get("Cookie") == "" {
+		cred, ref := CredentialRules{}.Take(r, Class{WebSocket: true})
+		if ref != nil || !reflect.DeepEqual(cred, Credential{}) || r.URL.RawQuery != "token="+a || r.Header.Get("Cookie") == "" {
 			t.Error(cred, ref, r.URL, r.Header)
 		}
 	})
+}
+
+// classOf is what Classify makes of the subprotocols alone.
+func classOf(r *http.Request, websocket bool) (Class, *Refusal) {
+	if !websocket {
+		return Class{}, nil
+	}
+	offered, ref := subprotocols(r.Header["Sec-Websocket-Protocol"])
+	return Class{WebSocket: true, Offered: offered}, ref
 }
 
 func TestParseOrigin(t *testing.T) {

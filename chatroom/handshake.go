@@ -1,26 +1,24 @@
 package chatroom
 
 import (
-	"crypto/sha1" //nolint:gosec // RFC 6455 says SHA-1; nothing depends on its strength
+	"crypto/sha1" //nolint:gosec // RFC 6455 demands SHA-1; nothing depends on its strength
 	"encoding/base64"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
 )
 
-// Class is what a request is to the gate.
-type Class uint8
+// Class is what a request is to the gate: an ordinary one, unless WebSocket is set.
+type Class struct {
+	WebSocket bool     // a clean opening handshake, over HTTP/1.1 or as an extended CONNECT
+	Offered   []string // the subprotocols of a handshake, in order
+}
 
-// The classes.
-const (
-	Plain     Class = iota // an ordinary request
-	WebSocket              // a clean opening handshake, over HTTP/1.1 or as an extended CONNECT
-)
-
-// Refusal is why a request is not let in, or goes no further, as an HTTP status and a text that may be shown. It is never
-// the upstream's doing.
+// Refusal is why a request is not let in or not forwarded: an HTTP status and a text that may be shown. The upstream is
+// never to blame for it.
 type Refusal struct {
 	Status int
 	Msg    string
@@ -30,28 +28,28 @@ func (r *Refusal) Error() string { return r.Msg }
 
 func refuse(status int, msg string) *Refusal { return &Refusal{status, msg} }
 
-// Classify canonicalises r in place and says what it is, or refuses it. What claims to be a WebSocket is one in every
-// respect or is refused; every other kind of upgrade loses its Upgrade header and goes on as an ordinary request, so
-// that nothing can be tunnelled. Neither request trailers nor connection options survive.
+// Classify canonicalises r in place and returns its class, or refuses it. What claims to be a WebSocket handshake must be a
+// clean one. Any other upgrade loses its Upgrade header and goes on as an ordinary request, so that nothing can be tunnelled.
+// Trailers are dropped, and a Connection header that names a field of its own is refused.
 func Classify(r *http.Request) (Class, *Refusal) {
 	if ref := TooEarly(r); ref != nil {
-		return Plain, ref
+		return Class{}, ref
 	}
 	if ref := checkTarget(r); ref != nil {
-		return Plain, ref
+		return Class{}, ref
 	}
 	if _, ok := r.Header[":protocol"]; ok && r.Method != http.MethodConnect { // RFC 8441, section 4
-		return Plain, refuse(http.StatusBadRequest, ":protocol is for CONNECT")
+		return Class{}, refuse(http.StatusBadRequest, ":protocol is for CONNECT")
 	}
 	for name := range r.Header {
-		// RFC 9110, section 7.6.1: a connection option names a header to drop. Ours could be among them.
+		// A connection option names a field to drop (RFC 9110, section 7.6.1), which could be one of ours.
 		if strings.EqualFold(name, "Connection") {
 			for _, v := range r.Header[name] {
 				for opt := range strings.SplitSeq(v, ",") {
 					switch strings.ToLower(textTrim(opt)) {
 					case "", "close", "keep-alive", "upgrade", "te", "http2-settings":
 					default:
-						return Plain, refuse(http.StatusBadRequest, "the Connection header names a field that may not be dropped")
+						return Class{}, refuse(http.StatusBadRequest, "the Connection header names a field that may not be dropped")
 					}
 				}
 			}
@@ -63,26 +61,26 @@ func Classify(r *http.Request) (Class, *Refusal) {
 		return classifyConnect(r)
 	}
 	if r.Method == http.MethodTrace {
-		return Plain, refuse(http.StatusMethodNotAllowed, "TRACE is not allowed")
+		return Class{}, refuse(http.StatusMethodNotAllowed, "TRACE is not allowed")
 	}
 	upgrades := r.Header["Upgrade"]
 	if !mentionsWebSocket(upgrades) {
 		dropUpgrade(r)
-		delete(r.Header, "Sec-Websocket-Protocol") // means nothing here, and there may be a token in it
-		return Plain, nil
+		delete(r.Header, "Sec-Websocket-Protocol") // meaningless here, and may hold a token
+		return Class{}, nil
 	}
 	switch {
 	case len(upgrades) != 1 || !strings.EqualFold(upgrades[0], "websocket"):
-		return Plain, refuse(http.StatusBadRequest, "one Upgrade header with the value websocket, or none")
+		return Class{}, refuse(http.StatusBadRequest, "send one Upgrade header with the value websocket, or none")
 	case r.ProtoMajor != 1 || r.ProtoMinor < 1 || r.Method != http.MethodGet:
-		return Plain, refuse(http.StatusBadRequest, "a WebSocket begins with a GET of HTTP/1.1")
+		return Class{}, refuse(http.StatusBadRequest, "a WebSocket handshake is a GET of HTTP/1.1")
 	case !httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade"):
-		return Plain, refuse(http.StatusBadRequest, "Upgrade without Connection: Upgrade")
+		return Class{}, refuse(http.StatusBadRequest, "Upgrade without Connection: Upgrade")
 	case r.ContentLength != 0 || len(r.TransferEncoding) > 0:
-		return Plain, refuse(http.StatusBadRequest, "a WebSocket handshake has no body")
+		return Class{}, refuse(http.StatusBadRequest, "a WebSocket handshake has no body")
 	}
 	if keys := r.Header["Sec-Websocket-Key"]; len(keys) != 1 || !validKey(keys[0]) {
-		return Plain, refuse(http.StatusBadRequest, "a WebSocket handshake has one Sec-WebSocket-Key of 16 bytes")
+		return Class{}, refuse(http.StatusBadRequest, "a WebSocket handshake has one Sec-WebSocket-Key of 16 bytes")
 	}
 	return checkVersion(r)
 }
@@ -93,39 +91,40 @@ func classifyConnect(r *http.Request) (Class, *Refusal) {
 	case 2:
 		protocol = r.Header.Get(":protocol")
 	case 3:
-		protocol = r.Proto // where quic-go puts it
+		protocol = r.Proto // quic-go puts it there
 	}
-	if protocol != "websocket" { // RFC 8441, section 5: exactly so
-		return Plain, refuse(http.StatusMethodNotAllowed, "CONNECT is for WebSockets only")
+	if protocol != "websocket" { // exactly, RFC 8441, section 5
+		return Class{}, refuse(http.StatusMethodNotAllowed, "CONNECT is for WebSockets only")
 	}
 	if r.ContentLength > 0 {
-		return Plain, refuse(http.StatusBadRequest, "a WebSocket handshake has no body")
+		return Class{}, refuse(http.StatusBadRequest, "a WebSocket handshake has no body")
 	}
 	dropUpgrade(r)
-	delete(r.Header, "Sec-Websocket-Key") // means nothing here (RFC 8441, section 5); the reverse proxy makes one for the upstream
+	delete(r.Header, "Sec-Websocket-Key") // meaningless here (RFC 8441, section 5); the reverse proxy makes one for the upstream
 	return checkVersion(r)
 }
 
 func checkVersion(r *http.Request) (Class, *Refusal) {
 	if v := r.Header["Sec-Websocket-Version"]; len(v) != 1 || v[0] != "13" {
-		return Plain, refuse(http.StatusUpgradeRequired, "this server speaks WebSocket version 13")
+		return Class{}, refuse(http.StatusUpgradeRequired, "this server speaks WebSocket version 13")
 	}
-	if _, ref := Subprotocols(r.Header); ref != nil {
-		return Plain, ref
+	offered, ref := subprotocols(r.Header["Sec-Websocket-Protocol"])
+	if ref != nil {
+		return Class{}, ref
 	}
-	return WebSocket, nil
+	return Class{WebSocket: true, Offered: offered}, nil
 }
 
-// checkTarget judges everything that goes into the head of a request for the upstream, beside the fields. HTTP/2 and
-// HTTP/3 have no syntax that would hold any of it together.
+// checkTarget judges everything but the fields that goes into the head of the upstream's request. HTTP/2 and HTTP/3 have no
+// syntax that would keep a line break or a space out of it.
 func checkTarget(r *http.Request) *Refusal {
 	switch {
 	case !httpguts.ValidHeaderFieldName(r.Method): // both are an RFC 9110 token
 		return refuse(http.StatusBadRequest, "malformed method")
-	case !httpguts.ValidHostHeader(r.Host): // may be empty
+	case !httpguts.ValidHostHeader(r.Host): // which may be empty
 		return refuse(http.StatusBadRequest, "malformed host")
 	case r.Method == http.MethodConnect && r.ProtoMajor == 1:
-		return nil // has an authority instead, and is refused as a CONNECT
+		return nil // its target is an authority; classifyConnect refuses it
 	case ambiguous(r.URL):
 		return refuse(http.StatusBadRequest, "the path is ambiguous")
 	case strings.ContainsFunc(r.URL.RawQuery, func(c rune) bool { return c <= ' ' || c >= 0x7F || c == '#' }):
@@ -134,7 +133,7 @@ func checkTarget(r *http.Request) *Refusal {
 	return nil
 }
 
-// ambiguous reports whether two servers could read a path as two different ones.
+// ambiguous reports whether two servers could understand a path differently.
 func ambiguous(u *url.URL) bool {
 	p := u.EscapedPath()
 	low := strings.ToLower(p)
@@ -146,7 +145,7 @@ func ambiguous(u *url.URL) bool {
 	for i := range len(u.Path) {
 		bad = bad || u.Path[i] < ' ' || u.Path[i] == 0x7F
 	}
-	return bad || strings.ContainsAny(u.RawPath, " #") // as it was sent, where that is no clean encoding
+	return bad || strings.ContainsAny(u.RawPath, " #") // RawPath is set where the path was not sent in its default encoding
 }
 
 func mentionsWebSocket(upgrades []string) bool {
@@ -164,7 +163,8 @@ func dropUpgrade(r *http.Request) {
 	delete(r.Header, "Http2-Settings")
 }
 
-// dropTrailers keeps net/http from filling in what came behind a body.
+// dropTrailers forgets the trailers that a request announces. Trailers that come nonetheless go no further, since net/http
+// forwards only those that the outgoing request announces before its body.
 func dropTrailers(r *http.Request) {
 	r.Trailer = nil
 	delete(r.Header, "Trailer")
@@ -173,25 +173,23 @@ func dropTrailers(r *http.Request) {
 
 func validKey(k string) bool {
 	b, err := base64.StdEncoding.DecodeString(k)      // not Strict: the example of RFC 6455, section 4.1 has loose bits
-	return err == nil && len(b) == 16 && len(k) == 24 // it passes over line breaks
+	return err == nil && len(b) == 16 && len(k) == 24 // the decoder skips line breaks
 }
 
 const maxSubprotocols = 32
 
-// Subprotocols returns what a client offers in Sec-WebSocket-Protocol, in order; a malformed or repeated offer is
-// refused (RFC 6455, section 4.1).
-func Subprotocols(h http.Header) ([]string, *Refusal) {
+// subprotocols returns what the lines of a Sec-WebSocket-Protocol header offer, in order. It refuses a malformed or repeated
+// offer (RFC 6455, section 4.1).
+func subprotocols(lines []string) ([]string, *Refusal) {
 	var out []string
-	for _, line := range h["Sec-Websocket-Protocol"] {
+	for _, line := range lines {
 		for p := range strings.SplitSeq(line, ",") {
 			p = textTrim(p)
 			if !httpguts.ValidHeaderFieldName(p) { // both are an RFC 9110 token
 				return nil, refuse(http.StatusBadRequest, "malformed Sec-WebSocket-Protocol")
 			}
-			for _, q := range out {
-				if p == q {
-					return nil, refuse(http.StatusBadRequest, "Sec-WebSocket-Protocol offers a protocol twice")
-				}
+			if slices.Contains(out, p) {
+				return nil, refuse(http.StatusBadRequest, "Sec-WebSocket-Protocol offers a protocol twice")
 			}
 			if out = append(out, p); len(out) > maxSubprotocols {
 				return nil, refuse(http.StatusBadRequest, "Sec-WebSocket-Protocol offers too many protocols")

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -156,17 +157,20 @@ func TestClassify(t *testing.T) {
 			got := 0
 			if ref != nil {
 				got = ref.Status
-			} else if class == WebSocket {
+			} else if class.WebSocket {
 				got = websocket
 			}
 			if got != tc.want {
 				t.Fatalf("got %d (%v), want %d", got, ref, tc.want)
 			}
 			if ref != nil {
-				if class != Plain || ref.Error() == "" {
+				if class.WebSocket || class.Offered != nil || ref.Error() == "" {
 					t.Error("a refusal without a text, or with a class")
 				}
 				return
+			}
+			if offered, _ := subprotocols(r.Header["Sec-Websocket-Protocol"]); class.WebSocket && !slices.Equal(class.Offered, offered) {
+				t.Errorf("offered: %q, want %q", class.Offered, offered)
 			}
 			if r.Trailer != nil || r.Header["Te"] != nil || r.Header["Trailer"] != nil {
 				t.Error("trailers survive")
@@ -174,7 +178,7 @@ func TestClassify(t *testing.T) {
 			if r.Method == http.MethodConnect && r.Header["Sec-Websocket-Key"] != nil {
 				t.Error("a key of an extended CONNECT survives")
 			}
-			if class == Plain && (r.Header["Upgrade"] != nil || r.Header["Connection"] != nil) {
+			if !class.WebSocket && (r.Header["Upgrade"] != nil || r.Header["Connection"] != nil) {
 				t.Error("an upgrade survives")
 			}
 		})
@@ -203,7 +207,7 @@ func TestSubprotocols(t *testing.T) {
 		{[]string{"a, b, a"}, nil, true},
 		{[]string{"a", "a"}, nil, true},
 	} {
-		got, ref := Subprotocols(http.Header{"Sec-Websocket-Protocol": tc.lines})
+		got, ref := subprotocols(tc.lines)
 		if (ref != nil) != tc.bad || !reflect.DeepEqual(got, tc.want) {
 			t.Errorf("%q: %q, %v", tc.lines, got, ref)
 		}

@@ -19,15 +19,15 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// Answer is what an upstream said to a handshake.
+// Answer is an upstream's answer to a handshake.
 type Answer struct {
-	// Response is what goes back to the client. Where Conn is nil it is an ordinary response, to be read and closed.
+	// Response goes back to the client. If Conn is nil it is an ordinary response, whose body must be closed.
 	Response *http.Response
 	Conn     net.Conn // after a 101
-	Early    []byte   // what came behind the 101
+	Early    []byte   // what followed the 101
 }
 
-// maxUpstreamHeader bounds what an upstream may say before it says 101.
+// maxUpstreamHeader bounds what an upstream may send up to the end of its 101.
 const maxUpstreamHeader = 64 << 10
 
 var (
@@ -35,20 +35,21 @@ var (
 	answerReaders  = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 4<<10) }}
 )
 
-// Opening is a handshake that can be put to an upstream.
+// Opening is a handshake to send to an upstream.
 type Opening struct {
 	r                 *http.Request
 	target, host, key string
 	offered           []string // subprotocols
-	extensions        bool     // are offered
+	extensions        bool     // it offers some
 }
 
-// NewOpening judges a handshake before anything is dialled for it. r carries the headers as they are to be sent,
-// Sec-WebSocket-Key among them. [Classify] has judged what the client sent; what was made of it since may be another thing.
+// NewOpening judges a handshake before anything is dialled for it. r has the headers as they will be sent, including
+// Sec-WebSocket-Key. [Classify] has judged what the client sent, but the configuration may have changed any of it, the
+// offered subprotocols included.
 func NewOpening(r *http.Request) (*Opening, *Refusal) {
 	o := &Opening{r: r, target: r.URL.RequestURI(), host: cmp.Or(r.Host, r.URL.Host), key: headerOf(r.Header, "Sec-Websocket-Key")}
 	var ref *Refusal
-	if o.offered, ref = Subprotocols(http.Header{"Sec-Websocket-Protocol": r.Header[spelled("Sec-Websocket-Protocol", r.Header)]}); ref != nil {
+	if o.offered, ref = subprotocols(r.Header[spelled("Sec-Websocket-Protocol", r.Header)]); ref != nil {
 		return nil, ref
 	}
 	o.extensions = slices.ContainsFunc(r.Header[spelled("Sec-Websocket-Extensions", r.Header)], hasElement)
@@ -61,8 +62,8 @@ func NewOpening(r *http.Request) (*Opening, *Refusal) {
 	return o, nil
 }
 
-// Unsendable returns why the first line and the host of a request cannot be sent to an upstream. [Classify] has judged what
-// the client sent, more strictly; but a host or a path that is configured may have a part of it that was decoded.
+// Unsendable returns why the request line or the host of a request cannot be sent to an upstream, or nil. [Classify] has
+// judged what the client sent, more strictly; but a configured host or path may contain a decoded part of it.
 func Unsendable(r *http.Request) *Refusal {
 	bad := func(what string) *Refusal {
 		return refuse(http.StatusBadRequest, "the request makes "+what+" that cannot be sent")
@@ -78,16 +79,16 @@ func Unsendable(r *http.Request) *Refusal {
 	return nil
 }
 
-// Ask asks an upstream for a WebSocket over conn and checks its answer (RFC 6455, section 4.1). Where an error is
-// returned, conn is closed; where the answer is an ordinary response, its body owns conn. An error that is a [Refusal]
-// says nothing against the upstream: a client that offers something else would have had another answer.
+// Ask asks an upstream for a WebSocket over conn and checks its answer (RFC 6455, section 4.1). With an error, conn is
+// closed; with an ordinary response, its body owns conn. An error that is a [Refusal] is not the upstream's fault: it would
+// have answered a client that offers something else.
 func (o *Opening) Ask(ctx context.Context, conn net.Conn, timeout time.Duration) (Answer, error) {
 	deadline := time.Now().Add(timeout)
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}
 	_ = conn.SetDeadline(deadline)
-	// The client's leaving ends the wait.
+	// A client that leaves ends the wait.
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 
 	resp, br, err := o.exchange(conn) //nolint:bodyclose // whoever gets the answer closes it
@@ -141,7 +142,7 @@ func (o *Opening) exchange(conn net.Conn) (*http.Response, *bufio.Reader, error)
 	for {
 		resp, err := http.ReadResponse(br, o.r)
 		if limited.N == maxUpstreamHeader && errors.Is(err, os.ErrDeadlineExceeded) {
-			// There are paths that a chat answers late, a long poll's say, and it is the client who chose one.
+			// A chat may answer some paths late, such as a long poll's, and it is the client who chose the path.
 			return nil, nil, refuse(http.StatusGatewayTimeout, "the upstream did not answer the handshake in time")
 		}
 		if err != nil {
@@ -154,8 +155,8 @@ func (o *Opening) exchange(conn net.Conn) (*http.Response, *bufio.Reader, error)
 	}
 }
 
-// excluded names what must not be written from the map: Host has its own place, there is no body to be announced, and
-// an empty User-Agent is a note to net/http to send none.
+// excluded names the fields that are not written from the header: Host has its own place, there is no body to announce, and
+// an empty User-Agent tells net/http to send none.
 func excluded(h http.Header) map[string]bool {
 	ex := map[string]bool{"Host": true, "Content-Length": true, "Transfer-Encoding": true}
 	if ua := h["User-Agent"]; len(ua) == 1 && ua[0] == "" {
@@ -164,7 +165,7 @@ func excluded(h http.Header) map[string]bool {
 	return ex
 }
 
-// check judges a 101. What hangs on what the client offers is refused, and the rest is an error.
+// check judges a 101. A fault that depends on what the client offers is a [Refusal]; any other is the upstream's.
 func (o *Opening) check(resp *http.Response) error {
 	h := resp.Header
 	fold(h, "Sec-Websocket-Protocol")
@@ -178,14 +179,14 @@ func (o *Opening) check(resp *http.Response) error {
 	case len(h["Sec-Websocket-Accept"]) != 1 || h["Sec-Websocket-Accept"][0] != AcceptKey(o.key):
 		return errors.New("the upstream's Sec-WebSocket-Accept does not answer the key")
 	case len(chosen) > 0 && !slices.Contains(o.offered, chosen[0]):
-		return refuse(http.StatusBadGateway, "the upstream chose a subprotocol that was not offered; the client has to offer what the chat speaks")
+		return refuse(http.StatusBadGateway, "the upstream chose a subprotocol that was not offered; the client must offer what the chat speaks")
 	case len(h["Sec-Websocket-Extensions"]) > 0 && !o.extensions:
 		return refuse(http.StatusBadGateway, "the upstream chose an extension where none was offered")
 	}
 	return nil
 }
 
-// fold makes one line of a list, or nothing of an empty one (RFC 9110, section 5.6.1).
+// fold joins the lines of a list field, and deletes an empty one (RFC 9110, section 5.6.1).
 func fold(h http.Header, name string) {
 	if lines, ok := h[name]; ok && (len(lines) > 1 || !hasElement(lines[0])) {
 		lines = slices.DeleteFunc(lines, func(s string) bool { return !hasElement(s) })
@@ -197,7 +198,7 @@ func fold(h http.Header, name string) {
 
 func hasElement(line string) bool { return strings.Trim(line, " \t,") != "" }
 
-// spelled returns the key under which h has a field, in the canonical spelling or that of RFC 6455.
+// spelled returns the key under which h has a field: the canonical spelling, or that of RFC 6455.
 func spelled(canonical string, h http.Header) string {
 	if _, ok := h[canonical]; ok {
 		return canonical
@@ -212,11 +213,11 @@ func headerOf(h http.Header, canonical string) string {
 	return ""
 }
 
-// ownedBody closes the connection with the body: a connection that a handshake went over is not used again.
+// ownedBody closes the connection with the body: a connection that carried a handshake is not used again.
 type ownedBody struct {
 	io.ReadCloser
 	conn net.Conn
-	stop func() bool // of the wait for the context
+	stop func() bool // stops watching the context
 }
 
 func (b *ownedBody) Close() error {

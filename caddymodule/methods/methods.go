@@ -274,7 +274,7 @@ func (m *Methods) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}
 		fail(w, ref.Status, code)
 		return nil
-	case class != chatroom.WebSocket:
+	case !class.WebSocket:
 		if r.ProtoMajor == 1 {
 			h.Set("Connection", "Upgrade")
 			h.Set("Upgrade", "websocket")

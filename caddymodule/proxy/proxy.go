@@ -233,7 +233,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 	if cred.Over {
 		return p.acceptAndClose(w, r, cred)
 	}
-	hs := &handshake{websocket: class == chatroom.WebSocket}
+	hs := &handshake{websocket: class.WebSocket}
 	if err := p.admit(r, asked, cred, hs); err != nil {
 		if kind := authcore.KindOf(err); hs.websocket && p.BadToken == badTokenClose && (kind == authcore.KindBadToken || kind == authcore.KindSessionOver) {
 			return p.acceptAndClose(w, r, cred)

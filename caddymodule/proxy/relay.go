@@ -28,10 +28,9 @@ func (p *Proxy) relay(w http.ResponseWriter, r *http.Request, service *authcore.
 		upstream.done()
 		release()
 	}}
-	if p.MaxMessage > 0 {
-		opts.MaxMessage = uint64(p.MaxMessage)
+	opts.Framing = relay.Frames{
+		Extensions: hs.answer.Response.Header.Get("Sec-Websocket-Extensions") != "", MaxMessage: uint64(max(p.MaxMessage, 0)),
 	}
-	opts.Extensions = hs.answer.Response.Header.Get("Sec-Websocket-Extensions") != ""
 	socket = relay.New(up, hs.answer.Early, opts)
 	hs.answer.Conn, hs.upstream = nil, nil // the relay's from here on
 
@@ -80,8 +79,8 @@ func (p *Proxy) switchProtocols(w http.ResponseWriter, r *http.Request, socket *
 func (p *Proxy) acceptAndClose(w http.ResponseWriter, r *http.Request, cred chatroom.Credential) error {
 	upgrade.PrepareAnswer(w.Header(), r, cred, nil)
 	if w.Header().Get("Sec-Websocket-Protocol") == "" {
-		if offered, _ := chatroom.Subprotocols(r.Header); len(offered) > 0 {
-			w.Header()["Sec-WebSocket-Protocol"] = offered[:1] //nolint:canonicalheader // as above
+		if len(cred.Offered) > 0 {
+			w.Header()["Sec-WebSocket-Protocol"] = cred.Offered[:1] //nolint:canonicalheader // as above
 		}
 	}
 	if r.Method == http.MethodConnect {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
-	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -160,35 +159,12 @@ func (s *Service) resumeRegistration(ctx context.Context, a Account, c phoneClai
 	if a.pending() == nil {
 		return Account{}, errUsernameTaken
 	}
-	wait, err := ask(ctx, "counting a login attempt", func(ctx context.Context) (time.Duration, error) {
-		return s.Limits.Attempt(ctx, LimitAccount, string(a.ID), s.policy.Backoff)
-	})
+	_, err := s.provePassword(ctx, attemptOn(a, r.Client), r.Password)
+	if KindOf(err) == KindWrongPassword { // somebody else wants the same name
+		err = errUsernameTaken
+	}
 	if err != nil {
 		return Account{}, err
-	}
-	if wait > 0 {
-		return Account{}, rateLimited(wait)
-	}
-	right, _, err := s.Hasher.verify(ctx, r.Password, a.PasswordHash)
-	switch {
-	case err != nil:
-		// Never decided, so it counts for nothing.
-		ferr := tell(context.WithoutCancel(ctx), "forgiving", func(ctx context.Context) error {
-			return s.Limits.Forgive(ctx, LimitAccount, string(a.ID), s.policy.Backoff)
-		})
-		if ferr != nil {
-			s.Log.Warn("forgiving an undecided attempt failed", "error", ferr)
-		}
-		return Account{}, err
-	case !right:
-		s.Log.Info("login failed", "reason", "registered again with another password", "account", a.ID, "dialect", r.Client.Dialect, "client_ip", r.Client.Addr)
-		return Account{}, errUsernameTaken
-	}
-	if err := tell(ctx, "clearing attempts", func(ctx context.Context) error { return s.Limits.Clear(ctx, LimitAccount, string(a.ID)) }); err != nil {
-		return Account{}, err
-	}
-	if a.Disabled {
-		return Account{}, Errorf(KindAccountDisabled, "this account is closed")
 	}
 	changed := false
 	if a.EmailPending || a.EmailHash == nil { // one that was validated stays

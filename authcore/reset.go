@@ -49,11 +49,11 @@ func (s *Service) RequestReset(ctx context.Context, r ResetRequest) (PendingRese
 	if err := s.take(ctx, LimitLogin, r.Client, s.policy.LoginRate); err != nil {
 		return PendingReset{}, err
 	}
-	a, class, key, err := s.claimedAccount(ctx, r.ClaimedName)
+	at, err := s.claimedAccount(ctx, r.ClaimedName, r.Client)
 	if err != nil {
 		return PendingReset{}, err
 	}
-	if err := s.takeSend(ctx, class, key); err != nil {
+	if err := s.takeSend(ctx, at.class, at.key); err != nil {
 		return PendingReset{}, err
 	}
 	name, err := CanonicalUsername(r.ClaimedName)
@@ -62,7 +62,7 @@ func (s *Service) RequestReset(ctx context.Context, r ResetRequest) (PendingRese
 	}
 	p := PendingReset{UserHash: s.UserHash(name), Request: RequestID(randomID(16))}
 	send := func(ctx context.Context, deliver func(Notice) error) error {
-		return s.sendReset(ctx, a, p.Request, r.Client, deliver)
+		return s.sendReset(ctx, at.account, p.Request, r.Client, deliver)
 	}
 	if s.policy.Conceal {
 		s.background(ctx, "sending a code", func(ctx context.Context) error {

@@ -267,7 +267,7 @@ func (s *Service) LoginOrJoin(ctx context.Context, c Credentials) (Grant, error)
 			return g, err
 		}
 		// Somebody made it meanwhile, or has a name that looks like it.
-		if _, class, _, found := s.claimedAccount(ctx, c.ClaimedName); found != nil || class != LimitAccount {
+		if at, found := s.claimedAccount(ctx, c.ClaimedName, c.Client); found != nil || at.class != LimitAccount {
 			return g, err
 		}
 	}
@@ -284,81 +284,48 @@ func (s *Service) login(ctx context.Context, c Credentials) (Grant, error) {
 	if c.ClaimedEmail != "" {
 		find, claimed = s.claimedAddress, c.ClaimedEmail
 	}
-	a, class, key, err := find(ctx, claimed)
+	at, err := find(ctx, claimed, c.Client)
 	if err != nil {
 		return Grant{}, err
 	}
-	wait, err := ask(ctx, "counting a login attempt", func(ctx context.Context) (time.Duration, error) {
-		return s.Limits.Attempt(ctx, class, key, s.policy.Backoff)
-	})
-	if err != nil {
-		return Grant{}, err
-	}
-	if wait > 0 {
-		s.Log.Warn("login delayed after failures", "account", a.ID, "dialect", c.Client.Dialect, "client_ip", c.Client.Addr, "wait", wait)
-		return Grant{}, rateLimited(wait)
-	}
-	right, rehash, err := s.Hasher.verify(ctx, c.Password, a.PasswordHash)
-	if err != nil {
-		// Never decided, so it counts for nothing.
-		ferr := tell(context.WithoutCancel(ctx), "forgiving", func(ctx context.Context) error {
-			return s.Limits.Forgive(ctx, class, key, s.policy.Backoff)
-		})
-		if ferr != nil {
-			s.Log.Warn("forgiving an undecided login attempt failed", "error", ferr)
-		}
-		return Grant{}, err
-	}
-	switch {
-	case class == LimitName:
-		err = errNobody
-	case !right:
-		err = errWrongPassword
-	case a.Disabled:
-		err = Errorf(KindAccountDisabled, "this account is closed")
-	}
-	if err != nil {
-		s.Log.Info("login failed", "reason", KindOf(err).String(), "account", a.ID, "dialect", c.Client.Dialect, "client_ip", c.Client.Addr)
-		return Grant{}, err
-	}
-	err = tell(ctx, "clearing login attempts", func(ctx context.Context) error { return s.Limits.Clear(ctx, class, key) })
+	rehash, err := s.provePassword(ctx, at, c.Password)
 	if err == nil {
-		err = a.pending()
+		err = at.account.pending()
 	}
 	if err != nil {
 		return Grant{}, err
 	}
 	if rehash {
-		s.upgradeHash(ctx, a, c.Password)
+		s.upgradeHash(ctx, at.account, c.Password)
 	}
-	g, err := s.begin(ctx, a, c.Client, c.TokenLifetime)
+	g, err := s.begin(ctx, at.account, c.Client, c.TokenLifetime)
 	if err == nil {
 		s.begun(ctx, g, c.Client)
 	}
 	return g, err
 }
 
-// claimedAccount finds whom a claimed name means and what its attempts are counted under. A name of nobody is no
-// error: it has no hash, which no password matches.
-func (s *Service) claimedAccount(ctx context.Context, claimed string) (Account, LimitClass, string, error) {
+// claimedAccount finds the account of a claimed name. An unknown name is not an error: no password matches its empty
+// hash.
+func (s *Service) claimedAccount(ctx context.Context, claimed string, c Client) (attempt, error) {
 	name, err := CanonicalUsername(claimed)
 	if err != nil {
 		sum := sha256.Sum256([]byte(trimClaimed(claimed))) // an impossible name is an unknown one, and may be long
-		return Account{}, LimitName, "?" + string(sum[:]), nil
+		return attempt{class: LimitName, key: "?" + string(sum[:]), client: c}, nil
 	}
 	a, err := s.accountByUsername(ctx, name)
 	switch {
 	case err == nil:
-		return a, LimitAccount, string(a.ID), nil
+		return attemptOn(a, c), nil
 	case KindOf(err) == KindUnknownAccount:
-		return Account{}, LimitName, string(name), nil
+		return attempt{class: LimitName, key: string(name), client: c}, nil
 	default:
-		return Account{}, "", "", err
+		return attempt{}, err
 	}
 }
 
 // claimedAddress is claimedAccount for an e-mail address.
-func (s *Service) claimedAddress(ctx context.Context, claimed string) (Account, LimitClass, string, error) {
+func (s *Service) claimedAddress(ctx context.Context, claimed string, c Client) (attempt, error) {
 	var hash []byte
 	email, err := ParseEmail(claimed)
 	if err != nil {
@@ -369,11 +336,11 @@ func (s *Service) claimedAddress(ctx context.Context, claimed string) (Account, 
 	a, err := ask(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.Accounts.AccountByEmailHash(ctx, hash) })
 	switch {
 	case err == nil:
-		return a, LimitAccount, string(a.ID), nil
+		return attemptOn(a, c), nil
 	case KindOf(err) == KindUnknownAccount:
-		return Account{}, LimitName, "@" + string(hash), nil
+		return attempt{class: LimitName, key: "@" + string(hash), client: c}, nil
 	default:
-		return Account{}, "", "", err
+		return attempt{}, err
 	}
 }
 

@@ -1,0 +1,75 @@
+package authcore
+
+import (
+	"context"
+	"time"
+)
+
+// attempt is a claim to an account that has yet to be proven.
+type attempt struct {
+	account Account    // the zero value if there is no such account
+	class   LimitClass // LimitAccount, or LimitName if there is no such account
+	key     string     // failures are counted under it
+	client  Client
+}
+
+func attemptOn(a Account, c Client) attempt {
+	return attempt{account: a, class: LimitAccount, key: string(a.ID), client: c}
+}
+
+// verifyFunc decides whether an attempt is genuine. An error means that it could not decide.
+type verifyFunc func(ctx context.Context) (right bool, err error)
+
+// proveAttempt is the one way to prove an attempt, whatever it is proven with: it counts the attempt as a failure, lets
+// verify decide, takes the failure back if verify could not, and clears the failures if the proof is right. A disabled
+// account is told to whoever has proven it, and keeps its failures. Kinds: RateLimited, UnknownAccount, WrongPassword,
+// AccountDisabled, Unavailable.
+func (s *Service) proveAttempt(ctx context.Context, at attempt, verify verifyFunc) error {
+	wait, err := ask(ctx, "counting a login attempt", func(ctx context.Context) (time.Duration, error) {
+		return s.Limits.Attempt(ctx, at.class, at.key, s.policy.Backoff)
+	})
+	if err != nil {
+		return err
+	}
+	if wait > 0 {
+		s.Log.Warn("login delayed after failures", "account", at.account.ID, "dialect", at.client.Dialect, "client_ip", at.client.Addr, "wait", wait)
+		return rateLimited(wait)
+	}
+	right, err := verify(ctx)
+	if err != nil {
+		s.forgive(context.WithoutCancel(ctx), at)
+		return err
+	}
+	switch {
+	case at.class == LimitName:
+		err = errNobody
+	case !right:
+		err = errWrongPassword
+	case at.account.Disabled:
+		err = Errorf(KindAccountDisabled, "this account is closed")
+	}
+	if err != nil {
+		s.Log.Info("login failed", "reason", KindOf(err).String(), "account", at.account.ID, "dialect", at.client.Dialect, "client_ip", at.client.Addr)
+		return err
+	}
+	return tell(ctx, "clearing login attempts", func(ctx context.Context) error { return s.Limits.Clear(ctx, at.class, at.key) })
+}
+
+// forgive takes an attempt back that was never decided.
+func (s *Service) forgive(ctx context.Context, at attempt) {
+	err := tell(ctx, "forgiving", func(ctx context.Context) error {
+		return s.Limits.Forgive(ctx, at.class, at.key, s.policy.Backoff)
+	})
+	if err != nil {
+		s.Log.Warn("forgiving an undecided login attempt failed", "error", err)
+	}
+}
+
+// provePassword proves an attempt by a password. rehash reports that the stored hash should be replaced.
+func (s *Service) provePassword(ctx context.Context, at attempt, p Password) (rehash bool, err error) {
+	err = s.proveAttempt(ctx, at, func(ctx context.Context) (right bool, err error) {
+		right, rehash, err = s.Hasher.verify(ctx, p, at.account.PasswordHash)
+		return right, err
+	})
+	return rehash && err == nil, err
+}

@@ -16,14 +16,6 @@ var (
 	sendsAnHour = Rate{Burst: 5, Per: 5 * time.Hour}
 )
 
-// How wrong codes slow down the account that they were tried for, whichever code it was: a new one does not make up for
-// it. A code that was right does.
-var codeBackoff = Backoff{Free: CodeTries, Base: CodeLifetime, Max: 24 * time.Hour}
-
-// resetFloor is the least time that it takes to say that a code is wrong, and to answer a request for one where accounts
-// are not concealed: more than finding out whom it is about, and more than most mail servers take.
-const resetFloor = 300 * time.Millisecond
-
 // ResetRequest asks for a code to choose a new password with.
 type ResetRequest struct {
 	ClaimedName string
@@ -45,7 +37,7 @@ func (st *State) UserHash(name Username) string {
 // UnknownAccount, AccountDisabled, NoEmail, MailFailed, Unavailable. Where accounts are concealed, the last but
 // Unavailable are no errors, and nothing is waited for that only happens for an account.
 func (s *Service) RequestReset(ctx context.Context, r ResetRequest) (PendingReset, error) {
-	floor := time.Now().Add(resetFloor)
+	floor := time.Now().Add(trialFloor)
 	if err := s.take(ctx, LimitLogin, r.Client, s.policy.LoginRate); err != nil {
 		return PendingReset{}, err
 	}
@@ -156,7 +148,7 @@ var errBadCode = &Error{Kind: KindBadCode, Msg: "the code is not valid, or not a
 // it was set. A password that is too weak costs no code. Whether there is an account makes no difference to what a wrong
 // code costs and is answered with.
 func (s *Service) ResetPassword(ctx context.Context, r PasswordReset) error {
-	start, floor := s.Now(), time.Now().Add(resetFloor)
+	start, floor := s.Now(), time.Now().Add(trialFloor)
 	// A user hash is hex, which may come in capitals; a request is base64, whose case counts.
 	r.Request, r.UserHash = RequestID(trimClaimed(string(r.Request))), strings.ToLower(trimClaimed(r.UserHash))
 	if err := s.take(ctx, LimitLogin, r.Client, s.policy.LoginRate); err != nil {
@@ -165,24 +157,47 @@ func (s *Service) ResetPassword(ctx context.Context, r PasswordReset) error {
 	if err := r.Password.check(s.policy.MinPassword, ""); err != nil {
 		return err
 	}
-	c, a, err := s.claimedCode(ctx, r)
-	if err == nil {
-		a, err = s.setPassword(ctx, c, a, r.Password)
-		if err != nil {
-			s.forgiveCode(context.WithoutCancel(ctx), c.Account)
-		}
-	}
-	if KindOf(err) == KindBadCode {
-		pause(ctx, time.Until(floor))
-	}
+	a, err := s.redeemReset(ctx, r)
 	if err != nil {
-		return err
+		return s.answerTrial(ctx, floor, err)
 	}
 	s.Log.Info("password reset", "account", a.ID, "dialect", r.Client.Dialect, "client_ip", r.Client.Addr)
 	s.tellOwner(a, NoticePasswordChanged, r.Client)
-	s.liftDelays(context.WithoutCancel(ctx), a.ID)
+	s.clearLogins(context.WithoutCancel(ctx), a.ID)
 	_, err = s.revoke(ctx, Event{Account: a.ID, Epoch: a.Epoch}, start)
 	return err
+}
+
+// redeemReset sets the password of the account that the code was sent to, and returns the account as it is then.
+func (s *Service) redeemReset(ctx context.Context, r PasswordReset) (Account, error) {
+	if !isRandomID(string(r.Request)) {
+		return Account{}, errBadCode
+	}
+	c, err := ask(ctx, "looking up a code", func(ctx context.Context) (Code, error) {
+		return s.Codes.TryCode(ctx, CodeReset, r.Request, s.wholeNow())
+	})
+	if err != nil {
+		return Account{}, err
+	}
+	a, err := ask(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.Accounts.AccountByID(ctx, c.Account) })
+	if KindOf(err) == KindUnknownAccount {
+		return Account{}, errBadCode
+	}
+	if err != nil {
+		return Account{}, err
+	}
+	err = s.tryCode(ctx, trial{
+		class: LimitAccount, key: codeTries(a.ID), account: a.ID, client: r.Client,
+		right: func() bool {
+			right := hmac.Equal(c.Hash, s.codeHash(&c, parseCode(r.Code)))
+			return hmac.Equal([]byte(r.UserHash), []byte(s.UserHash(a.Username))) && right
+		},
+		use: func(ctx context.Context) (err error) {
+			a, err = s.setPassword(ctx, c, a, r.Password)
+			return err
+		},
+	})
+	return a, err
 }
 
 // setPassword sets the password of a by a code that was right.
@@ -203,66 +218,10 @@ func (s *Service) setPassword(ctx context.Context, c Code, a Account, p Password
 	return a, err
 }
 
-// codeTries is what tries of the codes of an account are counted under, apart from logins.
-func codeTries(account AccountID) string { return "code:" + string(account) }
-
-// claimedCode returns the code that r names, and its account, if r has that code. Every try is counted before it is
-// judged: with the code, and with the account over all of its codes. Where accounts are concealed, a delay is not told:
-// there is none for nobody.
-func (s *Service) claimedCode(ctx context.Context, r PasswordReset) (Code, Account, error) {
-	if !isRandomID(string(r.Request)) {
-		return Code{}, Account{}, errBadCode
-	}
-	c, err := ask(ctx, "looking up a code", func(ctx context.Context) (Code, error) {
-		return s.Codes.TryCode(ctx, CodeReset, r.Request, s.wholeNow())
-	})
+// clearLogins forgets the failed logins of an account whose password is new. If it fails, the delays lapse by themselves.
+func (s *Service) clearLogins(ctx context.Context, account AccountID) {
+	err := tell(ctx, "clearing attempts", func(ctx context.Context) error { return s.Limits.Clear(ctx, LimitAccount, string(account)) })
 	if err != nil {
-		return Code{}, Account{}, err
-	}
-	a, err := ask(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.Accounts.AccountByID(ctx, c.Account) })
-	if KindOf(err) == KindUnknownAccount {
-		return Code{}, Account{}, errBadCode
-	}
-	if err != nil {
-		return Code{}, Account{}, err
-	}
-	wait, err := ask(ctx, "counting a code", func(ctx context.Context) (time.Duration, error) {
-		return s.Limits.Attempt(ctx, LimitAccount, codeTries(a.ID), codeBackoff)
-	})
-	if err != nil {
-		return Code{}, Account{}, err
-	}
-	right := hmac.Equal(c.Hash, s.codeHash(&c, parseCode(r.Code)))
-	switch {
-	case wait > 0:
-		s.Log.Warn("a code was delayed after failures", "account", a.ID, "dialect", r.Client.Dialect, "client_ip", r.Client.Addr, "wait", wait)
-		if s.policy.Conceal {
-			return Code{}, Account{}, errBadCode
-		}
-		return Code{}, Account{}, rateLimited(wait)
-	case !hmac.Equal([]byte(r.UserHash), []byte(s.UserHash(a.Username))) || !right:
-		s.Log.Warn("a wrong code was tried", "account", a.ID, "dialect", r.Client.Dialect, "client_ip", r.Client.Addr)
-		return Code{}, Account{}, errBadCode
-	}
-	return c, a, nil
-}
-
-// forgiveCode takes back that a try of a code was counted, since the code was right.
-func (s *Service) forgiveCode(ctx context.Context, account AccountID) {
-	err := tell(ctx, "forgiving", func(ctx context.Context) error {
-		return s.Limits.Forgive(ctx, LimitAccount, codeTries(account), codeBackoff)
-	})
-	if err != nil {
-		s.Log.Warn("forgiving a code that was right failed", "account", account, "error", err)
-	}
-}
-
-// liftDelays forgets the failures of an account. It may fail: the delays lapse by themselves.
-func (s *Service) liftDelays(ctx context.Context, account AccountID) {
-	for _, key := range []string{string(account), codeTries(account)} {
-		err := tell(ctx, "clearing attempts", func(ctx context.Context) error { return s.Limits.Clear(ctx, LimitAccount, key) })
-		if err != nil {
-			s.Log.Warn("clearing the failed attempts of an account failed", "account", account, "error", err)
-		}
+		s.Log.Warn("clearing the failed attempts of an account failed", "account", account, "error", err)
 	}
 }

@@ -133,7 +133,7 @@ func TestOTP03BadCodes(t *testing.T) {
 			}
 			start := time.Now()
 			wantKind(t, what, h.reset(c.p, c.code, newPassword), KindBadCode)
-			want(t, what+": takes", time.Since(start), resetFloor)
+			want(t, what+": takes", time.Since(start), trialFloor)
 		}
 		if tried := h.store.count("TryCode"); tried > 8 {
 			t.Errorf("%d requests were looked up, though some cannot be", tried)
@@ -318,21 +318,21 @@ func TestRequestReset(t *testing.T) {
 		for name, kind := range map[string]Kind{"mallory": KindUnknownAccount, "al ice": KindUnknownAccount, "noaddress": KindNoEmail, "closed": KindAccountDisabled} {
 			d, err := took(name)
 			wantKind(t, name, err, kind)
-			want(t, name+": takes", d, resetFloor)
+			want(t, name+": takes", d, trialFloor)
 		}
 		want(t, "codes", len(h.store.codes), 0)
 		want(t, "messages", h.mail.told(), "")
-		for _, takes := range []time.Duration{0, resetFloor / 2, 2 * time.Second} {
+		for _, takes := range []time.Duration{0, trialFloor / 2, 2 * time.Second} {
 			h.mail.set(func() { h.mail.takes = takes })
 			d, err := took("alice")
 			want(t, "error", err, nil)
-			want(t, "takes", d, max(takes, resetFloor))
+			want(t, "takes", d, max(takes, trialFloor))
 		}
 		time.Sleep(time.Hour)
 		h.mail.set(func() { h.mail.broken, h.mail.takes = errStore, 0 })
 		d, err := took("alice")
 		wantKind(t, "no mail server", err, KindMailFailed)
-		want(t, "takes", d, resetFloor)
+		want(t, "takes", d, trialFloor)
 		h.mail.set(func() { h.mail.broken = nil })
 		for _, op := range []string{"AccountByUsername", "PutCode"} {
 			h.store.onCall(func(_ context.Context, o string) error {

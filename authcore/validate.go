@@ -29,7 +29,7 @@ var (
 // waiting for that. Kinds: RateLimited, InvalidPhone (also if no code waits for the number), BadCode, Unavailable. Where
 // accounts are concealed, a number that no code waits for is a bad code.
 func (s *Service) ValidatePhone(ctx context.Context, v PhoneValidation) error {
-	floor := time.Now().Add(resetFloor)
+	floor := time.Now().Add(trialFloor)
 	if s.Phones == nil {
 		return errNoPhones
 	}
@@ -40,19 +40,7 @@ func (s *Service) ValidatePhone(ctx context.Context, v PhoneValidation) error {
 	if err != nil {
 		return err
 	}
-	return s.judged(ctx, floor, s.validatePhone(ctx, PhoneHash(s.phoneKey, phone), v))
-}
-
-// judged takes as long to say that a code is wrong as that there is nobody it could be for.
-func (s *Service) judged(ctx context.Context, floor time.Time, err error) error {
-	if k := KindOf(err); err == nil || k == KindUnavailable || k == KindInternal {
-		return err
-	}
-	pause(ctx, time.Until(floor))
-	if s.policy.Conceal {
-		return errBadCode
-	}
-	return err
+	return s.answerTrial(ctx, floor, s.validatePhone(ctx, PhoneHash(s.phoneKey, phone), v))
 }
 
 func (s *Service) validatePhone(ctx context.Context, hash []byte, v PhoneValidation) error {
@@ -65,26 +53,25 @@ func (s *Service) validatePhone(ctx context.Context, hash []byte, v PhoneValidat
 	case err != nil:
 		return err
 	}
-	key := "code:" + phoneKey(hash)
-	if err := s.tryCode(ctx, LimitTarget, key, v.Client); err != nil {
-		return err
-	}
-	var right *PhoneCode
-	for i := range codes {
-		if hmac.Equal(codes[i].Hash, s.phoneCodeHash(&codes[i], parseCode(v.Code))) {
-			right = &codes[i]
-		}
-	}
-	if right == nil {
-		s.Log.Warn("a wrong code for a number was tried", "dialect", v.Client.Dialect, "client_ip", v.Client.Addr)
-		return errBadCode
-	}
-	err = tell(ctx, "validating a number", func(ctx context.Context) error { return s.Phones.ValidatePhone(ctx, *right, s.wholeNow()) })
-	s.rightCode(context.WithoutCancel(ctx), LimitTarget, key, err)
+	var match *PhoneCode
+	err = s.tryCode(ctx, trial{
+		class: LimitTarget, key: "code:" + phoneKey(hash), client: v.Client,
+		right: func() bool {
+			for i := range codes {
+				if hmac.Equal(codes[i].Hash, s.phoneCodeHash(&codes[i], parseCode(v.Code))) {
+					match = &codes[i]
+				}
+			}
+			return match != nil
+		},
+		use: func(ctx context.Context) error {
+			return tell(ctx, "validating a number", func(ctx context.Context) error { return s.Phones.ValidatePhone(ctx, *match, s.wholeNow()) })
+		},
+	})
 	if err != nil {
 		return err
 	}
-	s.Log.Info("phone number validated", "account", right.Account, "dialect", v.Client.Dialect, "client_ip", v.Client.Addr)
+	s.Log.Info("phone number validated", "account", match.Account, "dialect", v.Client.Dialect, "client_ip", v.Client.Addr)
 	return nil
 }
 
@@ -105,7 +92,7 @@ func (EmailValidation) MarshalText() ([]byte, error) { return []byte("[e-mail va
 // no account waits for the address), BadCode, Unavailable. Where accounts are concealed, an address that none waits for
 // is a bad code.
 func (s *Service) ValidateEmail(ctx context.Context, v EmailValidation) error {
-	floor := time.Now().Add(resetFloor)
+	floor := time.Now().Add(trialFloor)
 	if err := s.take(ctx, LimitLogin, v.Client, s.policy.LoginRate); err != nil {
 		return err
 	}
@@ -113,7 +100,7 @@ func (s *Service) ValidateEmail(ctx context.Context, v EmailValidation) error {
 	if err != nil {
 		return err
 	}
-	return s.judged(ctx, floor, s.validateEmail(ctx, EmailHash(s.emailKey, email), v))
+	return s.answerTrial(ctx, floor, s.validateEmail(ctx, EmailHash(s.emailKey, email), v))
 }
 
 func (s *Service) validateEmail(ctx context.Context, hash []byte, v EmailValidation) error {
@@ -131,50 +118,18 @@ func (s *Service) validateEmail(ctx context.Context, hash []byte, v EmailValidat
 	if err != nil {
 		return err
 	}
-	key := codeTries(a.ID)
-	if err := s.tryCode(ctx, LimitAccount, key, v.Client); err != nil {
-		return err
-	}
-	if !hmac.Equal(c.Hash, s.codeHash(&c, parseCode(v.Code))) {
-		s.Log.Warn("a wrong code was tried", "account", a.ID, "dialect", v.Client.Dialect, "client_ip", v.Client.Addr)
-		return errBadCode
-	}
-	err = tell(ctx, "validating an address", func(ctx context.Context) error {
-		return s.Codes.ConfirmEmail(ctx, request, c.Hash, hash, s.wholeNow())
+	err = s.tryCode(ctx, trial{
+		class: LimitAccount, key: codeTries(a.ID), account: a.ID, client: v.Client,
+		right: func() bool { return hmac.Equal(c.Hash, s.codeHash(&c, parseCode(v.Code))) },
+		use: func(ctx context.Context) error {
+			return tell(ctx, "validating an address", func(ctx context.Context) error {
+				return s.Codes.ConfirmEmail(ctx, request, c.Hash, hash, s.wholeNow())
+			})
+		},
 	})
-	s.rightCode(context.WithoutCancel(ctx), LimitAccount, key, err)
 	if err != nil {
 		return err
 	}
 	s.Log.Info("e-mail address validated", "account", a.ID, "dialect", v.Client.Dialect, "client_ip", v.Client.Addr)
 	return nil
-}
-
-// tryCode counts a try before it is judged, over all codes of whatever it is counted under: a new code makes up for none.
-func (s *Service) tryCode(ctx context.Context, class LimitClass, key string, c Client) error {
-	wait, err := ask(ctx, "counting a code", func(ctx context.Context) (time.Duration, error) {
-		return s.Limits.Attempt(ctx, class, key, codeBackoff)
-	})
-	if err != nil {
-		return err
-	}
-	if wait > 0 {
-		s.Log.Warn("a code was delayed after failures", "dialect", c.Dialect, "client_ip", c.Addr, "wait", wait)
-		return rateLimited(wait)
-	}
-	return nil
-}
-
-// rightCode takes back that the try of a code was counted, since the code was right; what was wrong before it is forgotten
-// once it was of use. It may fail: the delays lapse by themselves.
-func (s *Service) rightCode(ctx context.Context, class LimitClass, key string, used error) {
-	err := tell(ctx, "forgiving", func(ctx context.Context) error {
-		if used == nil {
-			return s.Limits.Clear(ctx, class, key)
-		}
-		return s.Limits.Forgive(ctx, class, key, codeBackoff)
-	})
-	if err != nil {
-		s.Log.Warn("forgiving a code that was right failed", "error", err)
-	}
 }

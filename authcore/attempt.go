@@ -26,13 +26,13 @@ type verifyFunc func(ctx context.Context) (right bool, err error)
 // AccountDisabled, Unavailable.
 func (s *Service) proveAttempt(ctx context.Context, at attempt, verify verifyFunc) error {
 	wait, err := ask(ctx, "counting a login attempt", func(ctx context.Context) (time.Duration, error) {
-		return s.Limits.Attempt(ctx, at.class, at.key, s.policy.Backoff)
+		return s.state.Limits.Attempt(ctx, at.class, at.key, s.policy.Backoff)
 	})
 	if err != nil {
 		return err
 	}
 	if wait > 0 {
-		s.Log.Warn("login delayed after failures", "account", at.account.ID, "dialect", at.client.Dialect, "client_ip", at.client.Addr, "wait", wait)
+		s.state.Log.Warn("login delayed after failures", "account", at.account.ID, "dialect", at.client.Dialect, "client_ip", at.client.Addr, "wait", wait)
 		return rateLimited(wait)
 	}
 	right, err := verify(ctx)
@@ -49,26 +49,26 @@ func (s *Service) proveAttempt(ctx context.Context, at attempt, verify verifyFun
 		err = Errorf(KindAccountDisabled, "this account is closed")
 	}
 	if err != nil {
-		s.Log.Info("login failed", "reason", KindOf(err).String(), "account", at.account.ID, "dialect", at.client.Dialect, "client_ip", at.client.Addr)
+		s.state.Log.Info("login failed", "reason", KindOf(err).String(), "account", at.account.ID, "dialect", at.client.Dialect, "client_ip", at.client.Addr)
 		return err
 	}
-	return tell(ctx, "clearing login attempts", func(ctx context.Context) error { return s.Limits.Clear(ctx, at.class, at.key) })
+	return tell(ctx, "clearing login attempts", func(ctx context.Context) error { return s.state.Limits.Clear(ctx, at.class, at.key) })
 }
 
 // forgive takes an attempt back that was never decided.
 func (s *Service) forgive(ctx context.Context, at attempt) {
 	err := tell(ctx, "forgiving", func(ctx context.Context) error {
-		return s.Limits.Forgive(ctx, at.class, at.key, s.policy.Backoff)
+		return s.state.Limits.Forgive(ctx, at.class, at.key, s.policy.Backoff)
 	})
 	if err != nil {
-		s.Log.Warn("forgiving an undecided login attempt failed", "error", err)
+		s.state.Log.Warn("forgiving an undecided login attempt failed", "error", err)
 	}
 }
 
 // provePassword proves an attempt by a password. rehash reports that the stored hash should be replaced.
 func (s *Service) provePassword(ctx context.Context, at attempt, p Password) (rehash bool, err error) {
 	err = s.proveAttempt(ctx, at, func(ctx context.Context) (right bool, err error) {
-		right, rehash, err = s.Hasher.verify(ctx, p, at.account.PasswordHash)
+		right, rehash, err = s.hasher.verify(ctx, p, at.account.PasswordHash)
 		return right, err
 	})
 	return rehash && err == nil, err

@@ -29,14 +29,14 @@ func (s *Service) prove(ctx context.Context, token UnverifiedToken) (proven, err
 		return proven{}, err
 	}
 	account, id := AccountID(c.Subject), SessionID(c.Session)
-	e, k, err := s.live.lookup(ctx, account, id, s.load(account, id))
+	e, k, err := s.state.live.lookup(ctx, account, id, s.state.load(account, id))
 	if err != nil {
 		return proven{}, err
 	}
 	if c.Generation > k.session.Generation { // another node refreshed it, or the store went back to an older state
-		s.live.rotated(e, c.Generation)
+		s.state.live.rotated(e, c.Generation)
 	}
-	now := s.Now()
+	now := s.state.Now()
 	switch {
 	case k.session.Account != account:
 		return proven{}, errOthersAccount
@@ -101,12 +101,12 @@ func (s *Service) Hold(ctx context.Context, token UnverifiedToken, conn LiveConn
 		}
 		var till time.Duration
 		if tillExpiry {
-			till = max(p.Expires.Sub(s.Now()), time.Nanosecond)
+			till = max(p.Expires.Sub(s.state.Now()), time.Nanosecond)
 		}
-		if s.live.stopping.Load() {
+		if s.state.live.stopping.Load() {
 			return Identity{}, errStopping
 		}
-		if s.live.hold(p.entry, conn, lease, till) {
+		if s.state.live.hold(p.entry, conn, lease, till) {
 			return p.Identity, nil
 		}
 	}
@@ -115,7 +115,7 @@ func (s *Service) Hold(ctx context.Context, token UnverifiedToken, conn LiveConn
 
 // HoldVisitor registers the connection of an anonymous visitor, which only a shutdown ends. Kinds: Unavailable.
 func (s *Service) HoldVisitor(conn LiveConn, lease *Lease) error {
-	if !s.live.hold(&s.live.anon, conn, lease, 0) {
+	if !s.state.live.hold(&s.state.live.anon, conn, lease, 0) {
 		return errStopping
 	}
 	return nil

@@ -14,7 +14,7 @@ func TestDisconnect(t *testing.T) {
 			t.Helper()
 			passes(2 * time.Second)
 			for i := range n {
-				want(t, what, must[bool](t)(n[i].Online(t.Context(), g.Account.ID)), expected)
+				want(t, what, n[i].online(t, g.Account.ID), expected)
 			}
 		}
 		online("before", false)
@@ -39,8 +39,8 @@ func TestDisconnect(t *testing.T) {
 
 		n[1].hold(t, g, &conns[2], false)
 		online("with a new connection", true)
-		n[1].live.Release(&conns[2].lease)
-		n[1].live.Release(&conns[1].lease)
+		conns[2].lease.Release()
+		conns[1].lease.Release()
 		online("without it", false)
 
 		// It concerns one session.
@@ -64,8 +64,8 @@ func TestDisconnect(t *testing.T) {
 		n[0].feed.cutOff()
 		wantKind(t, "cut off", n[0].Disconnect(t.Context(), must[Identity](t)(n[2].auth(t, other))), KindUnavailable)
 		n[0].feed.reconnect()
-		n[0].live.Release(&conns[0].lease)
-		n[2].live.Release(&c.lease)
+		conns[0].lease.Release()
+		c.lease.Release()
 	})
 }
 
@@ -76,15 +76,15 @@ func TestDisconnectHere(t *testing.T) {
 	id := must[Identity](t)(h.auth(t, g))
 	var a, b conn
 	h.hold(t, g, &a, false)
-	want(t, "online", must[bool](t)(h.Online(t.Context(), id.Account)), true)
+	want(t, "online", h.online(t, id.Account), true)
 	if err := h.Disconnect(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
-	want(t, "online", must[bool](t)(h.Online(t.Context(), id.Account)), false)
-	want(t, "connections", h.live.Connections(), 1)
+	want(t, "online", h.online(t, id.Account), false)
+	want(t, "connections", h.state.live.Connections(), 1)
 	h.hold(t, g, &b, false)
-	want(t, "online", must[bool](t)(h.Online(t.Context(), id.Account)), true)
-	h.live.Release(&a.lease)
-	h.live.Release(&b.lease)
-	want(t, "online", must[bool](t)(h.Online(t.Context(), id.Account)), false)
+	want(t, "online", h.online(t, id.Account), true)
+	a.lease.Release()
+	b.lease.Release()
+	want(t, "online", h.online(t, id.Account), false)
 }

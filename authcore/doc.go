@@ -9,7 +9,7 @@
 //
 // Invariants:
 //   - A username is canonicalised in one place, [ParseUsername]; stores, counters and tokens see only its result.
-//   - No password hash is computed before the limits were asked, outside the [Hasher]'s semaphore, or while a store's
+//   - No password hash is computed before the limits were asked, outside the hasher's semaphore, or while a store's
 //     connection is held.
 //   - Every [Identity] was proven against a live session, and becomes worthless when that session ends: what was
 //     registered as live under it is told so ([LiveConn]).

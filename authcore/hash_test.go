@@ -9,7 +9,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-func newHasher(t testing.TB, o HasherOptions) *Hasher {
+func testHasher(t testing.TB, o HasherOptions) *hasher {
 	t.Helper()
 	if o.Cost == (Argon2{}) {
 		o.Cost = cheap
@@ -20,11 +20,11 @@ func newHasher(t testing.TB, o HasherOptions) *Hasher {
 	if o.Wait == 0 {
 		o.Wait = time.Minute
 	}
-	return must[*Hasher](t)(NewHasher(o))
+	return must[*hasher](t)(newHasher(o))
 }
 
 func TestHash(t *testing.T) {
-	h := newHasher(t, HasherOptions{Queue: 10})
+	h := testHasher(t, HasherOptions{Queue: 10})
 	nfc, nfd := NewPassword("Füße-über-Ähren"), NewPassword("Fu\u0308ße-u\u0308ber-A\u0308hren")
 	stored := must[PasswordHash](t)(h.hash(t.Context(), nfc))
 	if s := string(stored); !strings.HasPrefix(s, "$argon2id$v=19$m=64,t=1,p=1$") || len(s) < 80 {
@@ -60,7 +60,7 @@ func TestHash(t *testing.T) {
 
 // PWD-05: byte 73 matters, and so does the last of 1,024.
 func TestPWD05NeverTruncated(t *testing.T) {
-	h := newHasher(t, HasherOptions{Queue: 10})
+	h := testHasher(t, HasherOptions{Queue: 10})
 	for _, n := range []int{72, 73, 255} {
 		p := strings.Repeat("ab", 128)[:n]
 		stored := must[PasswordHash](t)(h.hash(t.Context(), NewPassword(p+"x")))
@@ -79,7 +79,7 @@ func TestPWD05NeverTruncated(t *testing.T) {
 
 func TestHashUpgrade(t *testing.T) {
 	p := NewPassword("correct horse")
-	h := newHasher(t, HasherOptions{Cost: Argon2{Memory: 128, Time: 2, Threads: 1}})
+	h := testHasher(t, HasherOptions{Cost: Argon2{Memory: 128, Time: 2, Threads: 1}})
 	imported := func(cost int) PasswordHash {
 		return PasswordHash(must[[]byte](t)(bcrypt.GenerateFromPassword([]byte("correct horse"), cost)))
 	}
@@ -110,7 +110,7 @@ func TestHashUpgrade(t *testing.T) {
 // PWD-06: a stored hash that is damaged, or made to cost too much, is refused: it matches nothing, costs what any
 // other costs, and neither panics nor allocates what it asks for.
 func TestPWD06HostileHashes(t *testing.T) {
-	h := newHasher(t, HasherOptions{})
+	h := testHasher(t, HasherOptions{})
 	good := string(h.cost.hash([]byte("x")))
 	tail := good[strings.LastIndex(good[:strings.LastIndex(good, "$")], "$"):] // $salt$key
 	saltless := good[strings.LastIndex(good, "$"):]
@@ -142,13 +142,13 @@ func TestPWD06HostileHashes(t *testing.T) {
 		if _, err := parseHash(PasswordHash(stored)); err == nil && name != "bcrypt garbage" {
 			t.Errorf("%s: parsed", name)
 		}
-		n := h.Hashes()
+		n := h.hashes.Load()
 		ok, rehash, err := h.verify(t.Context(), NewPassword("x"), PasswordHash(stored))
 		if ok || rehash || err != nil {
 			t.Errorf("%s: right %v, rehash %v, %v", name, ok, rehash, err)
 		}
-		if h.Hashes() != n+1 {
-			t.Errorf("%s: %d hashes", name, h.Hashes()-n)
+		if h.hashes.Load() != n+1 {
+			t.Errorf("%s: %d hashes", name, h.hashes.Load()-n)
 		}
 	}
 	runtime.ReadMemStats(&after)
@@ -166,11 +166,11 @@ func TestHasherOptions(t *testing.T) {
 	} {
 		o := good
 		change(&o)
-		if _, err := NewHasher(o); err == nil {
+		if _, err := newHasher(o); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	if _, err := NewHasher(good); err != nil {
+	if _, err := newHasher(good); err != nil {
 		t.Error(err)
 	}
 	if d := DefaultArgon2; d.Memory < 19*1024 || d.Time < 2 || d.Threads < 1 || d.validate() != nil {

@@ -9,19 +9,19 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Hasher computes password hashes, a few at a time. argon2id is the cheapest denial of service there is: what is not
-// computed at once waits in a bounded queue, and what does not fit is refused before anything is allocated.
-type Hasher struct {
+// hasher computes password hashes, a few at a time. argon2id is the cheapest denial of service there is: a hash that
+// cannot start at once waits in a bounded queue, and one that does not fit is refused before anything is allocated.
+type hasher struct {
 	cost    Argon2
 	slots   *semaphore.Weighted
 	queue   int64 // the most that may wait or run
 	waiting atomic.Int64
 	wait    time.Duration
 	decoy   verifier
-	hashes  atomic.Int64
+	hashes  atomic.Int64 // computed so far
 }
 
-// HasherOptions bound a [Hasher].
+// HasherOptions say how passwords are hashed, and how many at a time.
 type HasherOptions struct {
 	Cost     Argon2
 	Parallel int           // hashes at once; the number of cores is right
@@ -29,28 +29,32 @@ type HasherOptions struct {
 	Wait     time.Duration // how long one may wait
 }
 
-// NewHasher checks the options.
-func NewHasher(o HasherOptions) (*Hasher, error) {
+// Validate returns what is wrong with o.
+func (o HasherOptions) Validate() error {
 	if err := o.Cost.validate(); err != nil {
-		return nil, err
+		return err
 	}
 	if o.Parallel < 1 || o.Queue < 0 || o.Wait <= 0 {
-		return nil, errors.New("a hasher needs at least one slot, a queue of zero or more and a positive wait")
+		return errors.New("a hasher needs at least one slot, a queue of zero or more and a positive wait")
+	}
+	return nil
+}
+
+func newHasher(o HasherOptions) (*hasher, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
 	}
 	decoy, err := parseHash(o.Cost.decoy())
 	if err != nil {
 		return nil, err
 	}
-	return &Hasher{cost: o.Cost, slots: semaphore.NewWeighted(int64(o.Parallel)), queue: int64(o.Parallel + o.Queue), wait: o.Wait, decoy: decoy}, nil
+	return &hasher{cost: o.Cost, slots: semaphore.NewWeighted(int64(o.Parallel)), queue: int64(o.Parallel + o.Queue), wait: o.Wait, decoy: decoy}, nil
 }
-
-// Hashes returns how many hashes were computed, for metrics and tests.
-func (h *Hasher) Hashes() int64 { return h.hashes.Load() }
 
 var errBusy = &Error{Kind: KindUnavailable, Msg: "too many logins at once; try again shortly", RetryAfter: 2 * time.Second}
 
 // do runs f in a slot, or returns errBusy or the context's error.
-func (h *Hasher) do(ctx context.Context, f func()) error {
+func (h *hasher) do(ctx context.Context, f func()) error {
 	if h.waiting.Add(1) > h.queue {
 		h.waiting.Add(-1)
 		return errBusy
@@ -67,7 +71,7 @@ func (h *Hasher) do(ctx context.Context, f func()) error {
 	return nil
 }
 
-func (h *Hasher) hash(ctx context.Context, p Password) (out PasswordHash, err error) {
+func (h *hasher) hash(ctx context.Context, p Password) (out PasswordHash, err error) {
 	n, ok := p.normal()
 	if !ok {
 		return "", Errorf(KindWeakPassword, "unusable password")
@@ -78,7 +82,7 @@ func (h *Hasher) hash(ctx context.Context, p Password) (out PasswordHash, err er
 
 // verify checks p against stored. Where stored is empty, damaged or of nobody, it does the same work against a decoy,
 // so that the time tells nothing. rehash is set when p is right and the hash ought to be made anew.
-func (h *Hasher) verify(ctx context.Context, p Password, stored PasswordHash) (ok, rehash bool, err error) {
+func (h *hasher) verify(ctx context.Context, p Password, stored PasswordHash) (ok, rehash bool, err error) {
 	v, perr := parseHash(stored)
 	if perr != nil {
 		v = h.decoy

@@ -9,7 +9,7 @@ import (
 )
 
 // idle checks that a hasher has all of its slots, and an empty queue.
-func (h *Hasher) idle(t *testing.T, parallel int) {
+func (h *hasher) idle(t *testing.T, parallel int) {
 	t.Helper()
 	want(t, "waiting", h.waiting.Load(), 0)
 	if !h.slots.TryAcquire(int64(parallel)) {
@@ -23,7 +23,7 @@ func (h *Hasher) idle(t *testing.T, parallel int) {
 }
 
 func TestHasherParallel(t *testing.T) {
-	h := newHasher(t, HasherOptions{Parallel: 3, Queue: 200})
+	h := testHasher(t, HasherOptions{Parallel: 3, Queue: 200})
 	var running, most, done atomic.Int64
 	parallel(100, func(int) {
 		err := h.do(t.Context(), func() {
@@ -39,7 +39,7 @@ func TestHasherParallel(t *testing.T) {
 		}
 	})
 	want(t, "done", done.Load(), 100)
-	want(t, "counted", h.Hashes(), 100)
+	want(t, "counted", h.hashes.Load(), 100)
 	if most.Load() > 3 || most.Load() < 1 {
 		t.Errorf("%d at once, want no more than 3", most.Load())
 	}
@@ -47,7 +47,7 @@ func TestHasherParallel(t *testing.T) {
 }
 
 // occupy fills all slots of h until release is called.
-func occupy(t *testing.T, h *Hasher, slots int) (release func()) {
+func occupy(t *testing.T, h *hasher, slots int) (release func()) {
 	t.Helper()
 	hold, in := make(chan struct{}), make(chan struct{})
 	for range slots {
@@ -66,7 +66,7 @@ func occupy(t *testing.T, h *Hasher, slots int) (release func()) {
 
 func TestHasherQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHasher(t, HasherOptions{Parallel: 2, Queue: 3, Wait: 5 * time.Second})
+		h := testHasher(t, HasherOptions{Parallel: 2, Queue: 3, Wait: 5 * time.Second})
 		release := occupy(t, h, 2)
 		queued := make(chan error, 10)
 		for range 3 {
@@ -86,7 +86,7 @@ func TestHasherQueue(t *testing.T) {
 			wantKind(t, "the queue is full", err, KindUnavailable)
 		}
 		want(t, "time passed", time.Since(start), 0)
-		want(t, "hashes", h.Hashes(), 2)
+		want(t, "hashes", h.hashes.Load(), 2)
 
 		release()
 		for range 3 {
@@ -101,7 +101,7 @@ func TestHasherQueue(t *testing.T) {
 
 func TestHasherWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHasher(t, HasherOptions{Parallel: 1, Queue: 5, Wait: 3 * time.Second})
+		h := testHasher(t, HasherOptions{Parallel: 1, Queue: 5, Wait: 3 * time.Second})
 		release := occupy(t, h, 1)
 
 		start := time.Now()
@@ -122,7 +122,7 @@ func TestHasherWait(t *testing.T) {
 		_, err = h.hash(ctx, NewPassword("x"))
 		wantKind(t, "a cancelled caller", err, KindUnavailable)
 
-		want(t, "hashes", h.Hashes(), 1)
+		want(t, "hashes", h.hashes.Load(), 1)
 		release()
 		synctest.Wait()
 		h.idle(t, 1)
@@ -134,7 +134,7 @@ func TestHasherWait(t *testing.T) {
 
 // Callers that come, wait, give up and are refused in any order leave all slots behind.
 func TestHasherLosesNoSlot(t *testing.T) {
-	h := newHasher(t, HasherOptions{Parallel: 2, Queue: 8, Wait: 2 * time.Millisecond})
+	h := testHasher(t, HasherOptions{Parallel: 2, Queue: 8, Wait: 2 * time.Millisecond})
 	parallel(32, func(i int) {
 		for k := range 30 {
 			ctx, cancel := context.WithCancel(t.Context())

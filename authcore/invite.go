@@ -108,7 +108,7 @@ func (s *Service) addInvite(ctx context.Context, code InviteCode, n NewInvite) (
 	}
 	now := s.wholeNow()
 	i := Invite{
-		ID: InviteID(randomID(9)), Hash: s.inviteHash(code), Uses: n.Uses, CreatedAt: now,
+		ID: InviteID(randomID(9)), Hash: s.state.inviteHash(code), Uses: n.Uses, CreatedAt: now,
 		ExpiresAt: now.Add(n.Lifetime.Truncate(time.Millisecond)),
 	}
 	if n.ClaimedEmail != "" {
@@ -116,11 +116,11 @@ func (s *Service) addInvite(ctx context.Context, code InviteCode, n NewInvite) (
 		if err != nil {
 			return Invite{}, false, err
 		}
-		i.EmailHash = EmailHash(s.emailKey, email)
+		i.EmailHash = EmailHash(s.state.emailKey, email)
 	}
-	added, err := ask(ctx, "adding an invite", func(ctx context.Context) (bool, error) { return s.Invites.AddInvite(ctx, i) })
+	added, err := ask(ctx, "adding an invite", func(ctx context.Context) (bool, error) { return s.state.Invites.AddInvite(ctx, i) })
 	if err == nil && added {
-		s.Log.Info("invite made", "invite", i.ID, "uses", i.Uses, "expires", i.ExpiresAt)
+		s.state.Log.Info("invite made", "invite", i.ID, "uses", i.Uses, "expires", i.ExpiresAt)
 	}
 	return i, added, err
 }
@@ -137,7 +137,7 @@ func (st *State) inviteHash(code InviteCode) []byte {
 // checkInvite looks whether an account with that address can be made with a code, before the account is paid for. The
 // database decides in the end.
 func (s *Service) checkInvite(ctx context.Context, hash, emailHash []byte, now time.Time) error {
-	i, err := ask(ctx, "looking up an invite", func(ctx context.Context) (Invite, error) { return s.Invites.InviteByHash(ctx, hash) })
+	i, err := ask(ctx, "looking up an invite", func(ctx context.Context) (Invite, error) { return s.state.Invites.InviteByHash(ctx, hash) })
 	if err == nil && !i.usable(now, emailHash) {
 		err = errBadInvite
 	}

@@ -52,11 +52,11 @@ func TestInvites(t *testing.T) {
 		kind Kind
 	}{
 		"none": {"", KindInviteRequired}, "nothing left of it": {" - ", KindBadInvite}, "cut": {code[:22], KindBadInvite}, "altered": {"A" + code[2:], KindBadInvite},
-		"NUL": {code + "\x00", KindBadInvite}, "bad UTF-8": {"\xff", KindBadInvite}, "huge": {strings.Repeat("A", 1<<16), KindBadInvite}, "its hash": {string(h.inviteHash(InviteCode(code))), KindBadInvite},
+		"NUL": {code + "\x00", KindBadInvite}, "bad UTF-8": {"\xff", KindBadInvite}, "huge": {strings.Repeat("A", 1<<16), KindBadInvite}, "its hash": {string(h.state.inviteHash(InviteCode(code))), KindBadInvite},
 	} {
-		before := h.Hasher.Hashes()
+		before := h.hasher.hashes.Load()
 		wantKind(t, what, h.registerBy("user7", InviteCode(c.code), ""), c.kind)
-		want(t, what+": hashes", h.Hasher.Hashes()-before, 0)
+		want(t, what+": hashes", h.hasher.hashes.Load()-before, 0)
 	}
 
 	// Expired, to the millisecond; revoked; made by one who has another key.
@@ -71,7 +71,7 @@ func TestInvites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Invites.RevokeInvite(t.Context(), i.ID, h.clock.Now()); err != nil {
+	if err := h.state.Invites.RevokeInvite(t.Context(), i.ID, h.clock.Now()); err != nil {
 		t.Fatal(err)
 	}
 	wantKind(t, "revoked", h.registerBy("too-late", InviteCode(code), ""), KindBadInvite)

@@ -246,17 +246,17 @@ func TestENU01SameWorkByEmail(t *testing.T) {
 	h.store.accounts[1].PasswordHash, h.store.accounts[2].Disabled = "", true
 	for _, email := range []string{"alice@example.com", "nohash@example.com", "disabled@example.com", "mallory@example.com", "no address", "a@b", "\xff@x.y", strings.Repeat("x", 1<<20)} {
 		for _, password := range []string{"wrong password", "x\x00", strings.Repeat("x", 1<<20)} {
-			hashes, looks := h.Hasher.Hashes(), h.store.count("AccountByEmailHash")
+			hashes, looks := h.hasher.hashes.Load(), h.store.count("AccountByEmailHash")
 			_, err := h.Login(t.Context(), Credentials{ClaimedEmail: email, Password: NewPassword(password), Client: client})
 			wantKind(t, email, err, KindWrongPassword, KindUnknownAccount)
-			want(t, fmt.Sprintf("hashes for %.20q", email), h.Hasher.Hashes()-hashes, 1)
+			want(t, fmt.Sprintf("hashes for %.20q", email), h.hasher.hashes.Load()-hashes, 1)
 			want(t, fmt.Sprintf("look-ups for %.20q", email), h.store.count("AccountByEmailHash")-looks, 1)
 		}
 	}
 
 	h = newHouse(t)
 	h.join(t, "alice")
-	before := h.Hasher.Hashes()
+	before := h.hasher.hashes.Load()
 	for i := range 30 {
 		c := Credentials{ClaimedName: "Alice", Password: NewPassword("wrong password"), Client: client}
 		if i%2 == 0 {
@@ -264,10 +264,10 @@ func TestENU01SameWorkByEmail(t *testing.T) {
 		}
 		_, _ = h.Login(t.Context(), c)
 	}
-	want(t, "tries by name and address that reached the hash", h.Hasher.Hashes()-before, 5)
-	before = h.Hasher.Hashes()
+	want(t, "tries by name and address that reached the hash", h.hasher.hashes.Load()-before, 5)
+	before = h.hasher.hashes.Load()
 	for range 20 {
 		_, _ = h.Login(t.Context(), Credentials{ClaimedEmail: "mallory@example.com", Password: NewPassword("wrong password"), Client: client})
 	}
-	want(t, "tries for nobody's address", h.Hasher.Hashes()-before, 5)
+	want(t, "tries for nobody's address", h.hasher.hashes.Load()-before, 5)
 }

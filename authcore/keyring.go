@@ -16,9 +16,9 @@ import (
 // moment ago, but anybody can invent key IDs.
 const reloadPause = 2 * time.Second
 
-// Keyring holds the signing keys and rotates them. The newest signs; retired ones verify until nothing that they
-// signed can be valid any more.
-type Keyring struct {
+// keyring holds the signing keys and rotates them. The newest signs; retired ones verify until no token that they signed
+// can be valid.
+type keyring struct {
 	store  KeyStore
 	rotate atomic.Int64 // nanoseconds
 	now    func() time.Time
@@ -35,22 +35,16 @@ type signingKey struct {
 	born    time.Time
 }
 
-// NewKeyring makes a keyring that rotates the signing key when it is older than rotate. It is empty until Refresh.
-func NewKeyring(store KeyStore, rotate time.Duration, now func() time.Time) *Keyring {
-	k := &Keyring{store: store, now: now}
+// newKeyring makes a keyring that rotates the signing key when it is older than rotate. It is empty until refresh.
+func newKeyring(store KeyStore, rotate time.Duration, now func() time.Time) *keyring {
+	k := &keyring{store: store, now: now}
 	k.rotate.Store(int64(rotate))
 	return k
 }
 
-// Refresh reads the keys, makes a new signing key if there is none or the newest is due, and forgets dead ones.
-// lifetime is the longest that a token signed from now on can be valid.
-func (k *Keyring) Refresh(ctx context.Context, lifetime time.Duration) error {
-	_, err := k.refresh(ctx, lifetime)
-	return err
-}
-
-// refresh is Refresh, and reports whether it made a key.
-func (k *Keyring) refresh(ctx context.Context, lifetime time.Duration) (made bool, err error) {
+// refresh reads the keys, makes a new signing key if there is none or the newest is due, and deletes dead ones. lifetime
+// is the longest that a token signed from now on can be valid. It reports whether it made a key.
+func (k *keyring) refresh(ctx context.Context, lifetime time.Duration) (made bool, err error) {
 	for range 5 { // each round either is done or lost a race that another node won
 		keys, err := k.store.Keys(ctx, KeySigning)
 		if err != nil {
@@ -79,7 +73,7 @@ func (k *Keyring) refresh(ctx context.Context, lifetime time.Duration) (made boo
 	return made, errors.New("signing keys change faster than they can be read")
 }
 
-func (k *Keyring) install(keys []Key) error {
+func (k *keyring) install(keys []Key) error {
 	verify := make(map[string]ed25519.PublicKey, len(keys))
 	var signing signingKey
 	for i, key := range keys {
@@ -100,7 +94,7 @@ func (k *Keyring) install(keys []Key) error {
 	return nil
 }
 
-func (k *Keyring) signer() (signingKey, error) {
+func (k *keyring) signer() (signingKey, error) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	if k.signing.private == nil {
@@ -110,7 +104,7 @@ func (k *Keyring) signer() (signingKey, error) {
 }
 
 // public returns the key with that ID. One that is unknown may have been made by another node since the last look.
-func (k *Keyring) public(ctx context.Context, id string) (ed25519.PublicKey, error) {
+func (k *keyring) public(ctx context.Context, id string) (ed25519.PublicKey, error) {
 	k.mu.Lock()
 	key, ok := k.verify[id]
 	stale := !ok && k.now().Sub(k.loadedAt) >= reloadPause
@@ -140,7 +134,7 @@ func (k *Keyring) public(ctx context.Context, id string) (ed25519.PublicKey, err
 }
 
 // expire has the keys read again as soon as one is unknown: another node says that there is one.
-func (k *Keyring) expire() {
+func (k *keyring) expire() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.loadedAt = time.Time{}
@@ -149,7 +143,7 @@ func (k *Keyring) expire() {
 var errUnknownKey = errors.New("signed by no key of ours")
 
 // knows reports whether a key still verifies, as far as was read.
-func (k *Keyring) knows(id string) bool {
+func (k *keyring) knows(id string) bool {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	_, ok := k.verify[id]

@@ -77,3 +77,17 @@ func AddrKey(a netip.Addr) string {
 func rateLimited(wait time.Duration) *Error {
 	return &Error{Kind: KindRateLimited, Msg: "too many attempts; try again later", RetryAfter: wait}
 }
+
+// take counts a request against the budget of its client address. Kinds: RateLimited, Unavailable.
+func (s *Service) take(ctx context.Context, class LimitClass, c Client, r Rate) error {
+	wait, err := ask(ctx, "counting a request", func(ctx context.Context) (time.Duration, error) {
+		return s.state.Limits.Take(ctx, class, AddrKey(c.Addr), r)
+	})
+	if err != nil {
+		return err
+	}
+	if wait > 0 {
+		return rateLimited(wait)
+	}
+	return nil
+}

@@ -57,12 +57,12 @@ func TestAddrKey(t *testing.T) {
 // counted tries n wrong passwords on names in turn and says how many reached the hash.
 func (h *house) counted(t *testing.T, n int, names ...string) int64 {
 	t.Helper()
-	before := h.Hasher.Hashes()
+	before := h.hasher.hashes.Load()
 	for i := range n {
 		_, err := h.try(t, names[i%len(names)], "wrong password")
 		wantKind(t, "a bad login", err, KindWrongPassword, KindUnknownAccount, KindRateLimited)
 	}
-	return h.Hasher.Hashes() - before
+	return h.hasher.hashes.Load() - before
 }
 
 // PWD-01: the delay grows, is never a lock, and the right password gets in as soon as it is over.
@@ -116,12 +116,12 @@ func TestPWD02OneCounter(t *testing.T) {
 
 	// And from everywhere: the limit of an account does not look at the address.
 	h.register(t, "carol")
-	before := h.Hasher.Hashes()
+	before := h.hasher.hashes.Load()
 	for i := range 100 {
 		c := Client{Dialect: fmt.Sprint(i), Addr: netip.AddrFrom4([4]byte{198, 51, 100, byte(i)})}
 		_, _ = h.Login(t.Context(), Credentials{ClaimedName: "carol", Password: NewPassword("wrong password"), Client: c})
 	}
-	want(t, "from 100 addresses", h.Hasher.Hashes()-before, 5)
+	want(t, "from 100 addresses", h.hasher.hashes.Load()-before, 5)
 }
 
 // ENU-02: what an unknown name is told differs from what a known one is told by its kind alone, the sixth time too.
@@ -162,7 +162,7 @@ func TestPWD02Addresses(t *testing.T) {
 		}
 		return passed
 	}
-	before := h.Hasher.Hashes()
+	before := h.hasher.hashes.Load()
 	want(t, "one address", tries(func(int) netip.Addr { return netip.MustParseAddr("192.0.2.9") }, 50), 10)
 	want(t, "the same, mapped", tries(func(int) netip.Addr { return netip.MustParseAddr("::ffff:192.0.2.9") }, 50), 0)
 	want(t, "one /64", tries(func(i int) netip.Addr {
@@ -172,7 +172,7 @@ func TestPWD02Addresses(t *testing.T) {
 		return netip.MustParseAddr(fmt.Sprintf("2001:db8:0:1::%x", i+1))
 	}, 50), 10)
 	want(t, "no address", tries(func(int) netip.Addr { return netip.Addr{} }, 50), 10)
-	want(t, "hashes", h.Hasher.Hashes()-before, 40)
+	want(t, "hashes", h.hasher.hashes.Load()-before, 40)
 	h.clock.Advance(30 * time.Second)
 	want(t, "half a minute later", tries(func(int) netip.Addr { return netip.MustParseAddr("192.0.2.9") }, 50), 5)
 
@@ -193,14 +193,14 @@ func TestPWD03AtOnce(t *testing.T) {
 	for _, name := range []string{"alice", "mallory", "<b>"} {
 		h := newHouse(t)
 		h.register(t, "alice")
-		before := h.Hasher.Hashes()
+		before := h.hasher.hashes.Load()
 		var limited atomic.Int64
 		parallel(50, func(int) {
 			if _, err := h.try(t, name, "wrong password"); KindOf(err) == KindRateLimited {
 				limited.Add(1)
 			}
 		})
-		if n := h.Hasher.Hashes() - before; n != 5 || limited.Load() != 45 {
+		if n := h.hasher.hashes.Load() - before; n != 5 || limited.Load() != 45 {
 			t.Errorf("%s: %d reached the hash, %d were limited", name, n, limited.Load())
 		}
 	}
@@ -239,7 +239,7 @@ func TestUndecidedAttemptsAreForgiven(t *testing.T) {
 		p.Hash = HasherOptions{Cost: cheap, Parallel: 1, Queue: 0, Wait: time.Minute}
 	})
 	h.register(t, "alice")
-	release := occupy(t, h.Hasher, 1)
+	release := occupy(t, h.hasher, 1)
 	for _, name := range []string{"alice", "mallory"} {
 		for range 20 {
 			_, err := h.try(t, name, "wrong password")
@@ -247,7 +247,7 @@ func TestUndecidedAttemptsAreForgiven(t *testing.T) {
 		}
 	}
 	release()
-	for h.Hasher.waiting.Load() != 0 {
+	for h.hasher.waiting.Load() != 0 {
 		runtime.Gosched() // the occupant leaves
 	}
 	want(t, "tries that reached the hash, afterwards", h.counted(t, 20, "alice"), 5)
@@ -298,10 +298,10 @@ func TestDEP01LimitsFailClosed(t *testing.T) {
 	h.register(t, "alice")
 	for _, op := range []string{"Take", "Attempt", "Clear"} {
 		broken.broken.Store(op, true)
-		before := h.Hasher.Hashes()
+		before := h.hasher.hashes.Load()
 		_, err := h.try(t, "alice", rightPassword)
 		wantKind(t, op, err, KindUnavailable)
-		if op != "Clear" && h.Hasher.Hashes() != before {
+		if op != "Clear" && h.hasher.hashes.Load() != before {
 			t.Errorf("%s: hashed nonetheless", op)
 		}
 		broken.broken.Delete(op)

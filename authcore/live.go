@@ -63,6 +63,7 @@ const (
 
 // liveShard has all sessions of an account, for a 64th of the accounts.
 type liveShard struct {
+	live     *Live
 	mu       sync.Mutex
 	sessions map[SessionID]*liveSession
 	accounts map[AccountID]*liveSession // the first of a list through sibling
@@ -106,15 +107,16 @@ type sessionLoad struct {
 	err   error
 }
 
-// NewLive makes an empty table.
-func NewLive(now func() time.Time) *Live {
+// newLive makes an empty table.
+func newLive(now func() time.Time) *Live {
 	l := &Live{seed: maphash.MakeSeed(), now: now, born: now()}
 	for i := range l.shards {
+		l.shards[i].live = l
 		l.shards[i].sessions = make(map[SessionID]*liveSession)
 		l.shards[i].accounts = make(map[AccountID]*liveSession)
 		l.shards[i].changed = make(map[AccountID]struct{})
 	}
-	l.anon.shard = &liveShard{}
+	l.anon.shard = &liveShard{live: l}
 	return l
 }
 
@@ -330,12 +332,14 @@ func (l *Live) hold(e *liveSession, conn LiveConn, lease *Lease, till time.Durat
 	return true
 }
 
-// Release takes a connection off the live ones. It may be called on a lease that holds nothing, and again.
-func (l *Live) Release(lease *Lease) {
+// Release takes the connection off the live ones, once it is gone. It may be called on a lease that holds nothing, and
+// again.
+func (lease *Lease) Release() {
 	e := lease.session
 	if e == nil {
 		return
 	}
+	l := e.shard.live
 	e.shard.mu.Lock()
 	defer e.shard.mu.Unlock()
 	if lease.conn == nil {

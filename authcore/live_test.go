@@ -16,7 +16,7 @@ func (h *house) tok(g Grant) UnverifiedToken { return UnverifiedToken(g.Token) }
 // session begins one without the price of a password.
 func (h *house) session(t testing.TB, a Account) Grant {
 	t.Helper()
-	now := must[Account](t)(h.Accounts.AccountByID(context.Background(), a.ID)) // its epoch may be another
+	now := must[Account](t)(h.state.Accounts.AccountByID(context.Background(), a.ID)) // its epoch may be another
 	return must[Grant](t)(h.begin(context.Background(), now, client, 0))
 }
 
@@ -80,7 +80,7 @@ func TestEndSessionRaces(t *testing.T) {
 							unheard.Add(1)
 						}
 					}
-					h.live.Release(&conns[i].lease)
+					conns[i].lease.Release()
 				}
 				if late.Load() > 0 || unheard.Load() > 0 {
 					t.Fatalf("round %d: %d proven after the end, %d held and not told", round, late.Load(), unheard.Load())
@@ -94,8 +94,8 @@ func TestEndSessionRaces(t *testing.T) {
 			}
 		})
 	}
-	want(t, "connections", h.live.Connections(), 0)
-	want(t, "sessions known", h.live.Sessions(), 0)
+	want(t, "connections", h.state.live.Connections(), 0)
+	want(t, "sessions known", h.state.live.Sessions(), 0)
 }
 
 // An end that comes while the session is being looked up is not overtaken by what the look-up read before.
@@ -138,7 +138,7 @@ func TestEndDuringLookup(t *testing.T) {
 			for range cap(answers) {
 				wantKind(t, "the look-up that was overtaken", <-answers, KindSessionOver)
 			}
-			want(t, "connections", h.live.Connections(), 0)
+			want(t, "connections", h.state.live.Connections(), 0)
 		})
 	}
 }
@@ -247,10 +247,10 @@ func TestLogout(t *testing.T) {
 	check("disabled", false, false, false, false)
 	for i := range conns {
 		for k := range conns[i] {
-			h.live.Release(&conns[i][k].lease)
+			conns[i][k].lease.Release()
 		}
 	}
-	want(t, "connections", h.live.Connections(), 0)
+	want(t, "connections", h.state.live.Connections(), 0)
 	_, err := h.Disable(t.Context(), "nobody")
 	wantKind(t, "disabling nobody", err, KindUnknownAccount)
 }
@@ -275,29 +275,29 @@ func TestLeases(t *testing.T) {
 	h := newHouse(t)
 	g := h.person(t, "alice")
 	var none Lease
-	h.live.Release(&none)
+	none.Release()
 	conns := make([]conn, 5)
 	for i := range conns {
 		h.hold(t, g, &conns[i], false)
 	}
 	for _, i := range []int{2, 2, 0, 4, 0, 1, 2} { // from the middle and both ends, some twice
-		h.live.Release(&conns[i].lease)
+		conns[i].lease.Release()
 	}
-	want(t, "connections", h.live.Connections(), 1)
+	want(t, "connections", h.state.live.Connections(), 1)
 	h.hold(t, g, &conns[2], false) // again
-	parallel(8, func(int) { h.live.Release(&conns[2].lease) })
-	want(t, "connections", h.live.Connections(), 1)
+	parallel(8, func(int) { conns[2].lease.Release() })
+	want(t, "connections", h.state.live.Connections(), 1)
 	want(t, "closed", must[Receipt](t)(h.Logout(t.Context(), Identity{Account: g.Account.ID, Session: g.Session.ID})).Closed, 1)
 	want(t, "the one that was left", conns[3].ended(), "session:1 token:0 shutdown:0")
 	want(t, "one that was released", conns[2].ended(), "session:0 token:0 shutdown:0")
-	h.live.Release(&conns[3].lease)
-	h.live.Release(&conns[3].lease)
-	want(t, "connections", h.live.Connections(), 0)
+	conns[3].lease.Release()
+	conns[3].lease.Release()
+	want(t, "connections", h.state.live.Connections(), 0)
 }
 
 // Room is made by dropping sessions that nothing hangs on and whose uses are stored, and no others.
 func TestEviction(t *testing.T) {
-	l := NewLive(newClock().Now)
+	l := newLive(newClock().Now)
 	expires := time.Now().Add(time.Hour)
 	target := l.shard("a")
 	next := 0
@@ -343,7 +343,7 @@ func TestEviction(t *testing.T) {
 		}
 	}
 	for i := range conns {
-		l.Release(&conns[i].lease)
+		conns[i].lease.Release()
 	}
 }
 
@@ -353,10 +353,10 @@ func TestHoldEvicted(t *testing.T) {
 	h := newHouse(t)
 	g := h.person(t, "alice")
 	var drop atomic.Int32
-	now := h.Now
-	h.State.Now = func() time.Time {
+	now := h.state.Now
+	h.state.Now = func() time.Time {
 		if drop.Add(-1) >= 0 {
-			h.live.forget()
+			h.state.live.forget()
 		}
 		return now()
 	}
@@ -364,7 +364,7 @@ func TestHoldEvicted(t *testing.T) {
 	drop.Store(1)
 	h.hold(t, g, &c, false)
 	want(t, "closed", must[Receipt](t)(h.EndSession(t.Context(), g.Account.ID, g.Session.ID)).Closed, 1)
-	h.live.Release(&c.lease)
+	c.lease.Release()
 
 	g = h.login(t, "alice")
 	drop.Store(100)
@@ -383,7 +383,7 @@ func TestIdle(t *testing.T) {
 	for range 7 {
 		h.clock.Advance(30 * time.Minute)
 		must[Identity](t)(h.auth(t, busy))
-		h.flush(t.Context())
+		h.state.flush(t.Context())
 		must[int](t)(h.store.DeleteExpired(t.Context(), h.clock.Now()))
 	}
 	_, err := h.auth(t, quiet)
@@ -431,7 +431,7 @@ func TestExpiryEndsConnections(t *testing.T) {
 				t.Fatal(id, err)
 			}
 		}
-		h.live.Release(&released.lease)
+		released.lease.Release()
 		time.Sleep(time.Until(expires) - 1)
 		synctest.Wait()
 		want(t, "before the token's end", bound.ended(), "session:0 token:0 shutdown:0")
@@ -450,9 +450,9 @@ func TestExpiryEndsConnections(t *testing.T) {
 		want(t, "at the session's end", free.ended(), "session:1 token:0 shutdown:0")
 		want(t, "the other, at the session's end", bound.ended(), "session:1 token:1 shutdown:0")
 		want(t, "what was released", released.ended(), "session:0 token:0 shutdown:0")
-		h.live.Release(&free.lease)
-		h.live.Release(&bound.lease)
-		want(t, "connections", h.live.Connections(), 0)
+		free.lease.Release()
+		bound.lease.Release()
+		want(t, "connections", h.state.live.Connections(), 0)
 	})
 }
 
@@ -470,10 +470,10 @@ func TestEndAll(t *testing.T) {
 			}
 			h.hold(t, h.session(t, a), &conns[i], false)
 		}
-		want(t, "connections", h.live.Connections(), 50)
+		want(t, "connections", h.state.live.Connections(), 50)
 		g := h.session(t, a)
 		start := time.Now()
-		want(t, "told", h.live.EndAll(t.Context(), 10*time.Second), 50)
+		want(t, "told", h.state.live.EndAll(t.Context(), 10*time.Second), 50)
 		if took := time.Since(start); took < 9*time.Second || took > 10*time.Second {
 			t.Errorf("took %v, want nearly 10s", took)
 		}
@@ -484,19 +484,19 @@ func TestEndAll(t *testing.T) {
 		_, err := h.Hold(t.Context(), h.tok(g), &late, &late.lease, false)
 		wantKind(t, "held after the end", err, KindUnavailable)
 		wantKind(t, "a visitor held after the end", h.HoldVisitor(&late, &late.lease), KindUnavailable)
-		want(t, "connections", h.live.Connections(), 50)
+		want(t, "connections", h.state.live.Connections(), 50)
 
 		// Told when there is no time left: at once.
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		start = time.Now()
-		want(t, "told again", h.live.EndAll(ctx, time.Hour), 50)
+		want(t, "told again", h.state.live.EndAll(ctx, time.Hour), 50)
 		want(t, "took", time.Since(start), 0)
 		for i := range conns {
-			h.live.Release(&conns[i].lease)
+			conns[i].lease.Release()
 		}
-		want(t, "connections", h.live.Connections(), 0)
-		want(t, "nobody left", h.live.EndAll(t.Context(), time.Hour), 0)
+		want(t, "connections", h.state.live.Connections(), 0)
+		want(t, "nobody left", h.state.live.EndAll(t.Context(), time.Hour), 0)
 	})
 }
 
@@ -504,7 +504,7 @@ func TestEndAll(t *testing.T) {
 func TestEndAllRaces(t *testing.T) {
 	for range 200 {
 		h := &house{clock: newClock()}
-		l := NewLive(h.clock.Now)
+		l := newLive(h.clock.Now)
 		conns := make([]conn, 16)
 		var held [16]bool
 		parallel(len(conns)+1, func(i int) {
@@ -547,10 +547,10 @@ func TestJWT12OwnUser(t *testing.T) {
 			if err != nil || id.Account != u.g.Account.ID || id.Session != u.g.Session.ID || string(id.Username) != u.name || id.Number != u.g.Account.Number {
 				t.Errorf("%s got %+v, %v", u.name, id, err)
 			}
-			h.live.Release(&c.lease)
+			c.lease.Release()
 		})
-		for i := range h.live.shards { // forget, so that the next round looks everything up
-			sh := &h.live.shards[i]
+		for i := range h.state.live.shards { // forget, so that the next round looks everything up
+			sh := &h.state.live.shards[i]
 			sh.mu.Lock()
 			clear(sh.sessions)
 			sh.mu.Unlock()
@@ -625,7 +625,7 @@ func TestDEP01StoreFails(t *testing.T) {
 				want(t, "told", AsError(err).Msg, "service temporarily unavailable")
 			}
 			must[Identity](t)(h.auth(t, bob))
-			want(t, "sessions known", h.live.Sessions(), 1)
+			want(t, "sessions known", h.state.live.Sessions(), 1)
 			h.store.onCall(nil)
 		}
 		h.store.onCall(func(ctx context.Context, _ string) error {

@@ -35,13 +35,13 @@ func (s *Service) Logout(ctx context.Context, id Identity) (Receipt, error) {
 // EndSession ends one session of an account. Kinds: Unavailable; then it may still be alive, and ending it again is
 // right.
 func (s *Service) EndSession(ctx context.Context, account AccountID, id SessionID) (Receipt, error) {
-	start := s.Now()
+	start := s.state.Now()
 	forget := start.Add(s.policy.SessionMax)
-	if k := s.live.knownSession(account, id); k != nil {
+	if k := s.state.live.knownSession(account, id); k != nil {
 		forget = k.session.ExpiresAt
 	}
 	err := tell(ctx, "revoking a session", func(ctx context.Context) error {
-		return s.Revocations.RevokeSession(ctx, account, id, forget)
+		return s.state.Revocations.RevokeSession(ctx, account, id, forget)
 	})
 	if err != nil {
 		return Receipt{}, err
@@ -52,12 +52,12 @@ func (s *Service) EndSession(ctx context.Context, account AccountID, id SessionI
 // LogoutAll ends every session of the account but except, which may be empty, and their live connections, on every
 // node. Kinds: UnknownAccount, SessionOver if except is, Unavailable.
 func (s *Service) LogoutAll(ctx context.Context, account AccountID, except SessionID) (Receipt, error) {
-	start := s.Now()
+	start := s.state.Now()
 	var kept Session
 	if except != "" {
 		var err error
 		kept, err = ask(ctx, "looking up a session", func(ctx context.Context) (Session, error) {
-			return s.Sessions.Session(ctx, account, except)
+			return s.state.Sessions.Session(ctx, account, except)
 		})
 		if err != nil {
 			return Receipt{}, err
@@ -65,7 +65,7 @@ func (s *Service) LogoutAll(ctx context.Context, account AccountID, except Sessi
 	}
 	e := Event{Account: account}
 	err := tell(ctx, "revoking sessions", func(ctx context.Context) (err error) {
-		e.Epoch, e.Kept, err = s.Revocations.RevokeSessions(ctx, account, kept)
+		e.Epoch, e.Kept, err = s.state.Revocations.RevokeSessions(ctx, account, kept)
 		return err
 	})
 	if err != nil {
@@ -80,7 +80,7 @@ func (s *Service) LogoutAll(ctx context.Context, account AccountID, except Sessi
 
 // Disable closes an account to logins and ends all of its sessions. Kinds: UnknownAccount, Unavailable.
 func (s *Service) Disable(ctx context.Context, account AccountID) (Receipt, error) {
-	err := tell(ctx, "disabling an account", func(ctx context.Context) error { return s.Accounts.SetDisabled(ctx, account, true) })
+	err := tell(ctx, "disabling an account", func(ctx context.Context) error { return s.state.Accounts.SetDisabled(ctx, account, true) })
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -91,22 +91,22 @@ func (s *Service) Disable(ctx context.Context, account AccountID) (Receipt, erro
 // here on no look-up finds the sessions alive; what is left is to end what hangs on earlier ones.
 func (s *Service) revoke(ctx context.Context, e Event, start time.Time) (Receipt, error) {
 	ctx = context.WithoutCancel(ctx)
-	closed := s.apply(e)
-	r, err := s.spread(ctx, e)
+	closed := s.state.apply(e)
+	r, err := s.state.spread(ctx, e)
 	if err != nil {
-		s.postpone(e)
-		s.Log.Error("a revocation could not be told to the other nodes; will try again", "account", e.Account, "error", err)
+		s.state.postpone(e)
+		s.state.Log.Error("a revocation could not be told to the other nodes; will try again", "account", e.Account, "error", err)
 		return Receipt{}, err
 	}
 	r.Closed += closed
-	r.Took = s.Now().Sub(start)
+	r.Took = s.state.Now().Sub(start)
 	level := slog.LevelInfo
 	if !r.Complete() {
 		level = slog.LevelWarn
 	}
-	s.Log.Log(ctx, level, "sessions ended", "account", e.Account, "sessions", r.Sessions, "connections", r.Closed, "nodes", r.Nodes, "took", r.Took)
-	if s.Observe != nil {
-		s.Observe(r)
+	s.state.Log.Log(ctx, level, "sessions ended", "account", e.Account, "sessions", r.Sessions, "connections", r.Closed, "nodes", r.Nodes, "took", r.Took)
+	if s.state.Observe != nil {
+		s.state.Observe(r)
 	}
 	return r, nil
 }

@@ -384,13 +384,12 @@ func newHouseOn(t testing.TB, m *memory, c *clock, settings ...setting) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mail := &mailbox{}
-	s, err := NewService(st, p, mail)
+	mail, texts := &mailbox{}, &outbox{}
+	s, err := NewService(ServiceOptions{State: st, Policy: p, Mailer: mail, Texter: texts})
 	if err != nil {
 		t.Fatal(err)
 	}
-	texts := &outbox{}
-	return &house{s.WithTexter(texts), m, c, mail, texts}
+	return &house{s, m, c, mail, texts}
 }
 
 const rightPassword = "Lantern-Quarry-71"
@@ -421,6 +420,16 @@ func (h *house) login(t testing.TB, name string) Grant {
 
 func (h *house) auth(t testing.TB, g Grant) (Identity, error) {
 	return h.Authenticate(t.Context(), UnverifiedToken(g.Token))
+}
+
+// online reports whether any node holds a live connection of an account.
+func (h *house) online(t testing.TB, account AccountID) bool {
+	t.Helper()
+	live, err := h.connections(t.Context(), account)
+	if err != nil {
+		t.Error(err)
+	}
+	return len(live) > 0
 }
 
 // person registers and logs in.

@@ -134,7 +134,7 @@ func nodes(t *testing.T, n int, f func(t *testing.T, nodes []nodeHouse)) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		for _, n := range all {
-			running.Go(func() { n.Run(ctx) })
+			running.Go(func() { n.state.Run(ctx) })
 		}
 		synctest.Wait()
 		f(t, all)
@@ -182,8 +182,8 @@ func TestNodes(t *testing.T) {
 		want(t, "complete", r.Complete(), false)
 		want(t, "closed", r.Closed, 2)
 		for i := range n {
-			n[i].live.Release(&phones[i].lease)
-			n[i].live.Release(&laptops[i].lease)
+			phones[i].lease.Release()
+			laptops[i].lease.Release()
 		}
 	})
 }
@@ -200,13 +200,13 @@ func TestNodesLateEvent(t *testing.T) {
 		var c, kept conn
 		n[1].hold(t, fresh, &c, false)
 		n[1].hold(t, fresh, &kept, false)
-		want(t, "connections that a late event ends", n[1].apply(Event{Account: a.ID, Epoch: 1}), 0)
+		want(t, "connections that a late event ends", n[1].state.apply(Event{Account: a.ID, Epoch: 1}), 0)
 		_, err := n[1].auth(t, old)
 		wantKind(t, "the old session", err, KindSessionOver)
-		want(t, "connections of the next epoch", n[1].apply(Event{Account: a.ID, Epoch: 2, Kept: fresh.Session.ID}), 0)
-		want(t, "connections of the next epoch", n[1].apply(Event{Account: a.ID, Epoch: 2}), 2)
-		n[1].live.Release(&c.lease)
-		n[1].live.Release(&kept.lease)
+		want(t, "connections of the next epoch", n[1].state.apply(Event{Account: a.ID, Epoch: 2, Kept: fresh.Session.ID}), 0)
+		want(t, "connections of the next epoch", n[1].state.apply(Event{Account: a.ID, Epoch: 2}), 2)
+		c.lease.Release()
+		kept.lease.Release()
 	})
 }
 
@@ -218,7 +218,7 @@ func TestEpochEndsWhileLookingUp(t *testing.T) {
 	h.store.onCall(func(_ context.Context, op string) error {
 		if op == "SessionAccount" && first {
 			first = false
-			h.apply(Event{Account: g.Account.ID, Epoch: 5}) // what it was read before, or after, nobody knows
+			h.state.apply(Event{Account: g.Account.ID, Epoch: 5}) // what it was read before, or after, nobody knows
 		}
 		return nil
 	})
@@ -244,7 +244,7 @@ func TestEndOthersAtOnce(t *testing.T) {
 	for range 50 {
 		a, b := h.login(t, "alice"), h.login(t, "alice")
 		ids := [2]Identity{must[Identity](t)(h.auth(t, a)), must[Identity](t)(h.auth(t, b))}
-		parallel(2, func(i int) { _, _ = h.EndOtherSessions(context.Background(), ids[i]) })
+		parallel(2, func(i int) { _, _ = h.LogoutAll(context.Background(), ids[i].Account, ids[i].Session) })
 		_, err1 := h.auth(t, a)
 		_, err2 := h.auth(t, b)
 		if err1 == nil && err2 == nil {
@@ -266,7 +266,7 @@ func TestFeedBroken(t *testing.T) {
 		r := must[Receipt](t)(n[0].EndSession(t.Context(), g.Account.ID, g.Session.ID))
 		want(t, "complete", r.Complete(), false)
 		passes(2500 * time.Millisecond)
-		want(t, "broken", n[1].Stats().FeedBroken, true)
+		want(t, "broken", n[1].state.Stats().FeedBroken, true)
 		want(t, "the connection", c.ended(), open)
 
 		calls := n[1].store.count("Session")
@@ -277,7 +277,7 @@ func TestFeedBroken(t *testing.T) {
 		_, err := n[1].auth(t, g)
 		wantKind(t, "what was ended meanwhile", err, KindSessionOver)
 		want(t, "the connection, now that somebody asked", c.ended(), over)
-		n[1].live.Release(&c.lease)
+		c.lease.Release()
 
 		// With the stores away as well, nothing can be proven, and what hangs on a session stays for a while.
 		var d conn
@@ -291,11 +291,11 @@ func TestFeedBroken(t *testing.T) {
 		if got := d.ended(); !strings.HasPrefix(got, "session:0 token:0") || got == open {
 			t.Errorf("the connection, when it was too long: %s", got)
 		}
-		n[1].live.Release(&d.lease)
+		d.lease.Release()
 		n[1].store.onCall(nil)
 		n[1].feed.reconnect()
 		passes(time.Second)
-		want(t, "broken", n[1].Stats().FeedBroken, false)
+		want(t, "broken", n[1].state.Stats().FeedBroken, false)
 		must[Identity](t)(n[1].auth(t, other))
 	})
 }
@@ -335,7 +335,7 @@ func TestRecheck(t *testing.T) {
 				expected = open
 			}
 			want(t, fmt.Sprint("connection ", i), conns[i].ended(), expected)
-			n[1].live.Release(&conns[i].lease)
+			conns[i].lease.Release()
 		}
 		calls := n[1].store.count("Session")
 		must[Identity](t)(n[1].auth(t, grants[30]))
@@ -351,11 +351,11 @@ func TestHoldAcrossReset(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		follower{n[0].State}.Reset()
+		follower{n[0].state}.Reset()
 		var c conn
-		want(t, "held", n[0].live.hold(p.entry, &c, &c.lease, 0), false)
+		want(t, "held", n[0].state.live.hold(p.entry, &c, &c.lease, 0), false)
 		n[0].hold(t, g, &c, false)
-		n[0].live.Release(&c.lease)
+		c.lease.Release()
 	})
 }
 
@@ -397,8 +397,8 @@ func TestRevocationNotTold(t *testing.T) {
 		passes(2 * time.Second)
 		want(t, "there", there.ended(), over)
 		must[Receipt](t)(n[0].EndSession(t.Context(), g.Account.ID, g.Session.ID))
-		n[0].live.Release(&here.lease)
-		n[1].live.Release(&there.lease)
+		here.lease.Release()
+		there.lease.Release()
 	})
 }
 
@@ -410,7 +410,7 @@ func TestRevocationHalfDone(t *testing.T) {
 		var c, d conn
 		n[1].hold(t, g, &c, false)
 		n[1].hold(t, other, &d, false)
-		if err := n[0].Revocations.RevokeSession(t.Context(), g.Account.ID, g.Session.ID, time.Now().Add(time.Hour)); err != nil {
+		if err := n[0].state.Revocations.RevokeSession(t.Context(), g.Account.ID, g.Session.ID, time.Now().Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 		for range 3 {
@@ -418,16 +418,16 @@ func TestRevocationHalfDone(t *testing.T) {
 			wantKind(t, "where the stores are asked", err, KindSessionOver)
 		}
 		want(t, "where it is known", c.ended(), open)
-		n[2].mu.Lock()
-		want(t, "revocations to be told", len(n[2].unheard), 1)
-		n[2].mu.Unlock()
+		n[2].state.mu.Lock()
+		want(t, "revocations to be told", len(n[2].state.unheard), 1)
+		n[2].state.mu.Unlock()
 		passes(2 * time.Second)
 		want(t, "where it is known", c.ended(), over)
 		want(t, "another session", d.ended(), open)
-		_, err := n[0].Sessions.Session(t.Context(), g.Account.ID, g.Session.ID)
+		_, err := n[0].state.Sessions.Session(t.Context(), g.Account.ID, g.Session.ID)
 		wantKind(t, "the session store", err, KindSessionOver)
-		n[1].live.Release(&c.lease)
-		n[1].live.Release(&d.lease)
+		c.lease.Release()
+		d.lease.Release()
 	})
 }
 
@@ -462,7 +462,7 @@ func TestSessionStoreForgetsLater(t *testing.T) {
 				_, err := n[1].auth(t, g)
 				wantKind(t, "the session", err, KindSessionOver)
 				must[Identity](t)(n[0].auth(t, later))
-				n[1].live.Release(&c.lease)
+				c.lease.Release()
 			})
 		})
 	}
@@ -491,7 +491,7 @@ func TestRevocationNotRecorded(t *testing.T) {
 		want(t, "the connection", c.ended(), open)
 		must[Identity](t)(h.auth(t, g))
 	}
-	h.live.Release(&c.lease)
+	c.lease.Release()
 }
 
 // A session store that went back to an older state does not bring back what was revoked.
@@ -518,14 +518,14 @@ func TestNodesKeys(t *testing.T) {
 	nodes(t, 2, func(t *testing.T, n []nodeHouse) {
 		n[0].register(t, "alice")
 		must[Identity](t)(n[1].auth(t, n[0].login(t, "alice"))) // and so B's keys were read a moment ago
-		n[0].SetKeyRotation(time.Nanosecond)
+		n[0].state.SetKeyRotation(time.Nanosecond)
 		passes(time.Millisecond)
-		made, err := n[0].keyring.refresh(t.Context(), n[0].MaxTokens)
+		made, err := n[0].state.keyring.refresh(t.Context(), n[0].state.MaxTokens)
 		if err != nil || !made {
 			t.Fatal(made, err)
 		}
-		n[0].tellKeys(t.Context())
-		n[0].SetKeyRotation(time.Hour)
+		n[0].state.tellKeys(t.Context())
+		n[0].state.SetKeyRotation(time.Hour)
 		must[Identity](t)(n[1].auth(t, n[0].login(t, "alice")))
 	})
 }
@@ -559,8 +559,8 @@ func TestOwnSessions(t *testing.T) {
 		}
 		want(t, "sessions", fmt.Sprintf("%q", list()), `["Firefox on Linux false 2" "curl/8.1 true 0" "unknown device false 1"]`)
 		for i := range n {
-			want(t, "alice is online", must[bool](t)(n[i].Online(t.Context(), me.Account)), true)
-			want(t, "bob is online", must[bool](t)(n[i].Online(t.Context(), bob.Account.ID)), false)
+			want(t, "alice is online", n[i].online(t, me.Account), true)
+			want(t, "bob is online", n[i].online(t, bob.Account.ID), false)
 		}
 
 		_, err := n[0].EndOwnSession(t.Context(), me, bob.Session.ID)
@@ -575,20 +575,20 @@ func TestOwnSessions(t *testing.T) {
 		want(t, "looks for what is no ID", n[0].store.count("Session")-asked, 0)
 		must[Receipt](t)(n[0].EndOwnSession(t.Context(), me, grants[2].Session.ID))
 		want(t, "its connection", conns[2].ended(), over)
-		n[1].live.Release(&conns[2].lease)
+		conns[2].lease.Release()
 		want(t, "sessions", len(list()), 2)
-		r := must[Receipt](t)(n[1].EndOtherSessions(t.Context(), me))
+		r := must[Receipt](t)(n[1].LogoutAll(t.Context(), me.Account, me.Session))
 		want(t, "closed", r.Closed, 2)
 		want(t, "sessions", fmt.Sprintf("%q", list()), `["curl/8.1 true 0"]`)
-		n[0].live.Release(&conns[0].lease)
-		n[1].live.Release(&conns[1].lease)
+		conns[0].lease.Release()
+		conns[1].lease.Release()
 		passes(2 * time.Second)
-		want(t, "alice is online", must[bool](t)(n[0].Online(t.Context(), me.Account)), false)
+		want(t, "alice is online", n[0].online(t, me.Account), false)
 		must[Identity](t)(n[1].auth(t, grants[1]))
 		must[Identity](t)(n[1].auth(t, bob))
 
 		must[Receipt](t)(n[1].Logout(t.Context(), me))
-		_, err = n[1].EndOtherSessions(t.Context(), me)
+		_, err = n[1].LogoutAll(t.Context(), me.Account, me.Session)
 		wantKind(t, "of a session that is over", err, KindSessionOver)
 	})
 }

@@ -80,7 +80,7 @@ func (s *Service) tellOwner(a Account, kind NoticeKind, c Client) {
 		Kind: kind, To: Email(a.Email), Username: a.Username, Device: DeviceLabel(c.UserAgent), Addr: c.Addr, At: s.wholeNow(),
 	})
 	if err != nil {
-		s.Log.Warn("a notice could not be queued", "notice", kind.String(), "account", a.ID, "error", err)
+		s.state.Log.Warn("a notice could not be queued", "notice", kind.String(), "account", a.ID, "error", err)
 	}
 }
 
@@ -90,9 +90,9 @@ func (s *Service) noteDevice(ctx context.Context, a Account, c Client) {
 	if a.Email == "" || s.mailer == (noMail{}) {
 		return
 	}
-	device := hashFields(s.codeKey, "device", string(a.ID), DeviceLabel(c.UserAgent))
-	s.background(ctx, "noting a device", func(ctx context.Context) error {
-		known, others, err := s.Devices.NoteDevice(ctx, a.ID, device, s.wholeNow())
+	device := hashFields(s.state.codeKey, "device", string(a.ID), DeviceLabel(c.UserAgent))
+	s.state.background(ctx, "noting a device", func(ctx context.Context) error {
+		known, others, err := s.state.Devices.NoteDevice(ctx, a.ID, device, s.wholeNow())
 		if err == nil && !known && others {
 			s.tellOwner(a, NoticeNewDevice, c)
 		}

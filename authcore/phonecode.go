@@ -52,10 +52,10 @@ func (s *Service) sendEmailCode(ctx context.Context, a Account, to Email, c Clie
 	}
 	now := s.wholeNow()
 	stored := Code{
-		Request: s.emailRequest(a.ID, EmailHash(s.emailKey, to)), Account: a.ID, Purpose: CodeEmail, ExpiresAt: now.Add(CodeLifetime),
+		Request: s.state.emailRequest(a.ID, EmailHash(s.state.emailKey, to)), Account: a.ID, Purpose: CodeEmail, ExpiresAt: now.Add(CodeLifetime),
 	}
-	stored.Hash = s.codeHash(&stored, code)
-	if err := tell(ctx, "storing a code", func(ctx context.Context) error { return s.Codes.PutCode(ctx, stored) }); err != nil {
+	stored.Hash = s.state.codeHash(&stored, code)
+	if err := tell(ctx, "storing a code", func(ctx context.Context) error { return s.state.Codes.PutCode(ctx, stored) }); err != nil {
 		return err
 	}
 	err = s.mailer.Queue(Notice{
@@ -75,9 +75,9 @@ func (s *Service) sendPhoneCode(ctx context.Context, a Account, to Phone, c Clie
 	if err != nil {
 		return err
 	}
-	stored := PhoneCode{Account: a.ID, Phone: PhoneHash(s.phoneKey, to), ExpiresAt: s.wholeNow().Add(CodeLifetime)}
-	stored.Hash = s.phoneCodeHash(&stored, code)
-	err = tell(ctx, "storing a code", func(ctx context.Context) error { return s.Phones.PutPhoneCode(ctx, stored) })
+	stored := PhoneCode{Account: a.ID, Phone: PhoneHash(s.state.phoneKey, to), ExpiresAt: s.wholeNow().Add(CodeLifetime)}
+	stored.Hash = s.state.phoneCodeHash(&stored, code)
+	err = tell(ctx, "storing a code", func(ctx context.Context) error { return s.state.Phones.PutPhoneCode(ctx, stored) })
 	template := codeText
 	switch {
 	case s.policy.Conceal && KindOf(err) == KindPhoneTaken:
@@ -94,7 +94,7 @@ func (s *Service) sendPhoneCode(ctx context.Context, a Account, to Phone, c Clie
 	if err := s.sendText(ctx, to, text); err != nil {
 		return err
 	}
-	s.Log.Info("text sent", "account", a.ID, "dialect", c.Dialect, "client_ip", c.Addr)
+	s.state.Log.Info("text sent", "account", a.ID, "dialect", c.Dialect, "client_ip", c.Addr)
 	return nil
 }
 

@@ -25,7 +25,7 @@ type ProfileChange struct {
 
 // Profile returns the account of id as it is now. Kinds: SessionOver if there is none any more, Unavailable.
 func (s *Service) Profile(ctx context.Context, id Identity) (Account, error) {
-	a, err := ask(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.Accounts.AccountByID(ctx, id.Account) })
+	a, err := ask(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByID(ctx, id.Account) })
 	if KindOf(err) == KindUnknownAccount {
 		return Account{}, errSessionOver
 	}
@@ -41,7 +41,7 @@ func (s *Service) PublicProfile(ctx context.Context, id AccountID) (Account, err
 	if u, err := uuid.Parse(string(id)); err != nil || u.String() != string(id) {
 		return Account{}, none // nothing that a database should see
 	}
-	a, err := ask(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.Accounts.AccountByID(ctx, id) })
+	a, err := ask(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByID(ctx, id) })
 	if KindOf(err) == KindUnknownAccount || err == nil && a.Disabled {
 		return Account{}, none
 	}
@@ -73,7 +73,7 @@ func (s *Service) UpdateProfile(ctx context.Context, id Identity, p ProfileChang
 		return s.Profile(ctx, id)
 	}
 	a, err := ask(ctx, "changing a profile", func(ctx context.Context) (Account, error) {
-		return s.Accounts.SetProfile(ctx, id.Account, p.DisplayName, p.AvatarURL)
+		return s.state.Accounts.SetProfile(ctx, id.Account, p.DisplayName, p.AvatarURL)
 	})
 	if KindOf(err) == KindUnknownAccount {
 		return Account{}, errSessionOver
@@ -81,11 +81,11 @@ func (s *Service) UpdateProfile(ctx context.Context, id Identity, p ProfileChang
 	if err != nil {
 		return Account{}, err
 	}
-	s.live.stale(id.Account)
-	if s.Feed != nil {
+	s.state.live.stale(id.Account)
+	if s.state.Feed != nil {
 		// The change is made; what other nodes know of it lapses within minutes if they do not hear.
-		if _, err := s.Feed.Publish(context.WithoutCancel(ctx), Event{Account: id.Account, Changed: true}); err != nil {
-			s.Log.Warn("telling the other nodes of a changed profile failed", "account", id.Account, "error", err)
+		if _, err := s.state.Feed.Publish(context.WithoutCancel(ctx), Event{Account: id.Account, Changed: true}); err != nil {
+			s.state.Log.Warn("telling the other nodes of a changed profile failed", "account", id.Account, "error", err)
 		}
 	}
 	return a, nil

@@ -74,7 +74,7 @@ func TestProfile(t *testing.T) {
 		wantKind(t, "gone", err, KindSessionOver)
 		_, err = n[0].Profile(t.Context(), Identity{Account: "gone"})
 		wantKind(t, "gone", err, KindSessionOver)
-		n[1].live.Release(&c.lease)
+		c.lease.Release()
 	})
 }
 

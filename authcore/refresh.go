@@ -21,14 +21,14 @@ func (s *Service) Refresh(ctx context.Context, r Refreshing) (Grant, error) {
 		return Grant{}, err
 	}
 	account, id := AccountID(c.Subject), SessionID(c.Session)
-	e, k, err := s.live.lookup(ctx, account, id, s.load(account, id))
+	e, k, err := s.state.live.lookup(ctx, account, id, s.state.load(account, id))
 	if err != nil {
 		return Grant{}, err
 	}
 	if k.session.Account != account {
 		return Grant{}, errOthersAccount
 	}
-	now := s.Now()
+	now := s.state.Now()
 	if k.session.over(now, time.UnixMilli(e.lastSeen.Load())) {
 		return Grant{}, errSessionOver
 	}
@@ -36,12 +36,12 @@ func (s *Service) Refresh(ctx context.Context, r Refreshing) (Grant, error) {
 		return Grant{}, s.theft(ctx, k.account, id, r.Client)
 	}
 	sess, err := ask(ctx, "rotating a session", func(ctx context.Context) (Session, error) {
-		return s.Sessions.RotateSession(ctx, account, id, c.Generation)
+		return s.state.Sessions.RotateSession(ctx, account, id, c.Generation)
 	})
 	if err != nil {
 		return Grant{}, err
 	}
-	s.live.rotated(e, sess.Generation)
+	s.state.live.rotated(e, sess.Generation)
 	if sess.Generation > c.Generation+1 {
 		return Grant{}, s.theft(ctx, k.account, id, r.Client)
 	}
@@ -58,12 +58,12 @@ func (s *Service) Refresh(ctx context.Context, r Refreshing) (Grant, error) {
 
 // theft ends a session of which an old token came back. Of several who bear one, the first brings the owner a notice.
 func (s *Service) theft(ctx context.Context, a Account, id SessionID, c Client) error {
-	s.Log.Warn("a superseded token was used for a refresh; ending its session", "account", a.ID, "session", id, "dialect", c.Dialect, "client_ip", c.Addr)
+	s.state.Log.Warn("a superseded token was used for a refresh; ending its session", "account", a.ID, "session", id, "dialect", c.Dialect, "client_ip", c.Addr)
 	r, err := s.EndSession(ctx, a.ID, id)
 	if err != nil { // nobody may come again to make up for it
 		e := Event{Account: a.ID, Sessions: []SessionID{id}}
-		s.apply(e)
-		s.postpone(e)
+		s.state.apply(e)
+		s.state.postpone(e)
 	}
 	if err != nil || r.Sessions > 0 || r.unforgotten {
 		s.tellOwner(a, NoticeTokenTheft, c)

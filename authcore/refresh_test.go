@@ -112,7 +112,7 @@ func TestRefreshExpired(t *testing.T) {
 	h.clock.Advance(14 * 24 * time.Hour)
 	_, err = h.refresh(g, time.Hour)
 	wantKind(t, "idle for too long", err, KindSessionOver)
-	h.live.forget()
+	h.state.live.forget()
 	_, err = h.refresh(g, time.Hour)
 	wantKind(t, "idle for too long, as the store says", err, KindSessionOver)
 }
@@ -136,13 +136,13 @@ func TestRefreshRefused(t *testing.T) {
 	must[Receipt](t)(h.Disable(t.Context(), a.Account.ID))
 	_, err = h.refresh(a, 0)
 	wantKind(t, "disabled", err, KindSessionOver)
-	h.live.forget()
+	h.state.live.forget()
 	_, err = h.refresh(a, 0)
 	wantKind(t, "disabled, as the store says", err, KindSessionOver)
 	want(t, "rotations", h.store.count("RotateSession")-rotations, 1)
 
 	for _, op := range []string{"Session", "SessionAccount", "RotateSession"} {
-		h.live.forget()
+		h.state.live.forget()
 		h.store.onCall(func(_ context.Context, o string) error {
 			if o == op {
 				return errStore
@@ -231,8 +231,8 @@ func testTheft(t *testing.T, at []int) {
 		want(t, "another session", conns[2].ended(), open)
 		must[Grant](t)(n[0].refresh(other, 0))
 		want(t, "notices", n[0].mail.told()+n[1].mail.told(), toldOfTheft)
-		for i, node := range []int{0, 1, 1} {
-			n[node].live.Release(&conns[i].lease)
+		for i := range conns {
+			conns[i].lease.Release()
 		}
 	})
 }
@@ -270,8 +270,8 @@ func TestTheftWhileStoresFail(t *testing.T) {
 					_, err = n[i].auth(t, newest)
 					wantKind(t, "the newest token", err, KindSessionOver)
 				}
-				n[0].live.Release(&here.lease)
-				n[1].live.Release(&there.lease)
+				here.lease.Release()
+				there.lease.Release()
 			})
 		})
 	}
@@ -339,14 +339,14 @@ func TestRefreshAfterStoreWentBack(t *testing.T) {
 		}
 		want(t, "generation", g.Session.Generation, 5)
 		backTo(1)
-		n[1].live.forget()
+		n[1].state.live.forget()
 		for range 3 {
 			must[Identity](t)(n[1].auth(t, g)) // which knows no better than the store
 		}
 		calls := n[1].store.count("Session")
 		must[Identity](t)(n[1].auth(t, g))
 		want(t, "look-ups of a token that is newer than the store", n[1].store.count("Session")-calls, 0)
-		n[0].live.stale(g.Account.ID)
+		n[0].state.live.stale(g.Account.ID)
 		g = must[Grant](t)(n[0].refresh(g, 0))
 		want(t, "generation", g.Session.Generation, 6)
 		backTo(2)
@@ -364,7 +364,7 @@ func TestLookupAcrossRefresh(t *testing.T) {
 		h := newHouse(t)
 		first := h.join(t, "alice")
 		second := must[Grant](t)(h.refresh(first, 0))
-		h.live.stale(first.Account.ID)
+		h.state.live.stale(first.Account.ID)
 		read, rotated := make(chan struct{}), make(chan struct{})
 		var once atomic.Bool
 		h.store.onCall(func(_ context.Context, op string) error {
@@ -380,12 +380,12 @@ func TestLookupAcrossRefresh(t *testing.T) {
 			must[Identity](t)(h.auth(t, second))
 		}()
 		<-read
-		e := h.live.shard(first.Account.ID).sessions[first.Session.ID]
+		e := h.state.live.shard(first.Account.ID).sessions[first.Session.ID]
 		sess, err := h.store.RotateSession(t.Context(), first.Account.ID, first.Session.ID, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.live.rotated(e, sess.Generation)
+		h.state.live.rotated(e, sess.Generation)
 		close(rotated)
 		<-done
 		_, err = h.auth(t, first)

@@ -48,7 +48,7 @@ func (s *Service) RegisterByPhone(ctx context.Context, r PhoneRegistration) erro
 		return Errorf(KindRegistrationClosed, "new accounts are not accepted here")
 	}
 	switch {
-	case s.Phones == nil || s.texter == (noTexts{}):
+	case s.state.Phones == nil || s.texter == (noTexts{}):
 		return errNoPhones
 	case r.ClaimedEmail != "" && s.mailer == (noMail{}):
 		return errNoAddresses
@@ -69,7 +69,7 @@ func (s *Service) RegisterByPhone(ctx context.Context, r PhoneRegistration) erro
 		if err := s.takeMessages(ctx, a, c, r.Client); err != nil {
 			return err
 		}
-		if a.PasswordHash, err = s.Hasher.hash(ctx, r.Password); err != nil {
+		if a.PasswordHash, err = s.hasher.hash(ctx, r.Password); err != nil {
 			return err
 		}
 		if a, err = s.createAccount(ctx, a, nil, r.Client); err != nil {
@@ -114,12 +114,12 @@ func (s *Service) judgePhoneRegistration(r PhoneRegistration) (c phoneClaims, er
 	if !s.policy.texts(c.phone) {
 		return c, errBadPhone
 	}
-	c.phoneHash = PhoneHash(s.phoneKey, c.phone)
+	c.phoneHash = PhoneHash(s.state.phoneKey, c.phone)
 	if r.ClaimedEmail != "" {
 		if c.email, err = ParseEmail(r.ClaimedEmail); err != nil {
 			return c, err
 		}
-		c.emailHash = EmailHash(s.emailKey, c.email)
+		c.emailHash = EmailHash(s.state.emailKey, c.email)
 	}
 	return c, nil
 }
@@ -133,7 +133,7 @@ func (s *Service) takeMessages(ctx context.Context, a Account, c phoneClaims, cl
 		}
 		if !s.policy.Conceal {
 			taken, err := ask(ctx, "looking up a number", func(ctx context.Context) (bool, error) {
-				return s.Phones.PhoneValidated(ctx, c.phoneHash)
+				return s.state.Phones.PhoneValidated(ctx, c.phoneHash)
 			})
 			if err != nil {
 				return err
@@ -175,7 +175,7 @@ func (s *Service) resumeRegistration(ctx context.Context, a Account, c phoneClai
 		return Account{}, err
 	}
 	if changed {
-		err := tell(ctx, "changing an address", func(ctx context.Context) error { return s.Phones.SetPendingEmail(ctx, a.ID, a.EmailHash) })
+		err := tell(ctx, "changing an address", func(ctx context.Context) error { return s.state.Phones.SetPendingEmail(ctx, a.ID, a.EmailHash) })
 		if KindOf(err) == KindUnknownAccount { // validated meanwhile
 			err = errUsernameTaken
 		}

@@ -85,7 +85,7 @@ func TestRegisterByPhone(t *testing.T) {
 	want(t, "the text", h.texts.all()[0].text, code+" is your code for chatgate. It is good for 10 minutes. Nobody will ask you for it.")
 	n := h.mail.last()
 	want(t, "the notice", fmt.Sprint(n.Kind, n.To, n.Username, n.Lifetime), fmt.Sprint(NoticeConfirmCode, "Alice@example.com", "alice", CodeLifetime))
-	a, err := h.Accounts.AccountByUsername(t.Context(), "alice")
+	a, err := h.state.Accounts.AccountByUsername(t.Context(), "alice")
 	want(t, "the account", err, nil)
 	want(t, "the address is not kept", a.Email, "")
 	want(t, "its hash is", len(a.EmailHash), 32)
@@ -113,7 +113,7 @@ func TestRegisterByPhone(t *testing.T) {
 	wantKind(t, "registering again", h.RegisterByPhone(t.Context(), asks("alice")), KindUsernameTaken)
 	wantKind(t, "the number again", h.RegisterByPhone(t.Context(), asks("bob", phone("+447400123456"))), KindPhoneTaken)
 	wantKind(t, "the address again", h.RegisterByPhone(t.Context(), asks("bob", phone("+447400123457"), email("ALICE@example.com"))), KindEmailTaken)
-	_, err = h.Accounts.AccountByUsername(t.Context(), "bob")
+	_, err = h.state.Accounts.AccountByUsername(t.Context(), "bob")
 	wantKind(t, "bob", err, KindUnknownAccount)
 	wantKind(t, "a code for the address", h.RequestResetErr(t, "alice"), KindNoEmail) // which cannot be written to
 
@@ -180,16 +180,15 @@ func TestRegisterByPhoneIsOff(t *testing.T) {
 		wantKind(t, what, h.RegisterByPhone(t.Context(), asks("alice")), c.kind)
 	}
 	h := newHouse(t)
-	wantKind(t, "without texts", h.WithTexter(nil).RegisterByPhone(t.Context(), asks("alice")), KindUnavailable)
-	s := must[*Service](t)(NewService(h.State, h.policy, nil))
-	wantKind(t, "without texts, as it is made", s.RegisterByPhone(t.Context(), asks("alice")), KindUnavailable)
-	err := s.WithTexter(h.texts).RegisterByPhone(t.Context(), asks("alice", email("a@example.com")))
+	wantKind(t, "without texts", must[*Service](t)(NewService(ServiceOptions{State: h.state, Policy: h.policy, Mailer: h.mail})).RegisterByPhone(t.Context(), asks("alice")), KindUnavailable)
+	s := must[*Service](t)(NewService(ServiceOptions{State: h.state, Policy: h.policy, Texter: h.texts}))
+	err := s.RegisterByPhone(t.Context(), asks("alice", email("a@example.com")))
 	wantKind(t, "without mail", err, KindUnavailable)
 	if !errors.Is(err, errNoMail) { // which is in the log, for the operator
 		t.Errorf("without mail: %v", AsError(err).Err)
 	}
 	want(t, "accounts", len(h.store.accounts), 0)
-	want(t, "without mail, where none is needed", s.WithTexter(h.texts).RegisterByPhone(t.Context(), asks("alice")), nil)
+	want(t, "without mail, where none is needed", s.RegisterByPhone(t.Context(), asks("alice")), nil)
 }
 
 // Repeating a registration sends what is still needed, to whoever knows the password.
@@ -413,7 +412,7 @@ func TestOneNumberForMany(t *testing.T) {
 	want(t, "who got the number", wins.Load(), 1)
 	free := 0
 	for i := range codes {
-		a := must[Account](t)(h.Accounts.AccountByUsername(t.Context(), Username(fmt.Sprintf("user%d", i))))
+		a := must[Account](t)(h.state.Accounts.AccountByUsername(t.Context(), Username(fmt.Sprintf("user%d", i))))
 		if !a.PhonePending {
 			free++
 		}
@@ -458,16 +457,16 @@ func TestUnvalidatedAccountsGo(t *testing.T) {
 	h.signUp(t, asks("carol", phone("+447400123457")))
 	code, _ := h.texted(t)
 	want(t, "carol", h.validate(t, "+447400123457", code), nil)
-	h.forgetPhones(t.Context())
+	h.state.forgetPhones(t.Context())
 	want(t, "codes", len(h.store.pending), 1)
 	h.clock.Advance(CodeLifetime + time.Second)
-	h.forgetPhones(t.Context())
+	h.state.forgetPhones(t.Context())
 	want(t, "codes after their time", len(h.store.pending), 0)
 	h.clock.Advance(keepUnvalidated - CodeLifetime - time.Minute)
-	h.purge(t.Context())
+	h.state.purge(t.Context())
 	want(t, "accounts in time", len(h.store.accounts), 3)
 	h.clock.Advance(2 * time.Minute)
-	h.purge(t.Context())
+	h.state.purge(t.Context())
 	want(t, "accounts after that", len(h.store.accounts), 2)
 	h.login(t, "bob")
 	h.login(t, "carol")

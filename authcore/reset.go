@@ -29,8 +29,8 @@ type PendingReset struct {
 }
 
 // UserHash returns the keyed hash of a name, in hexadecimal digits: stable for an account, and not reversible.
-func (st *State) UserHash(name Username) string {
-	return hex.EncodeToString(hashFields(st.userKey, "user", string(name)))
+func (s *Service) UserHash(name Username) string {
+	return hex.EncodeToString(hashFields(s.state.userKey, "user", string(name)))
 }
 
 // RequestReset sends a code to the address of an account, in the place of an earlier one. Kinds: RateLimited,
@@ -57,7 +57,7 @@ func (s *Service) RequestReset(ctx context.Context, r ResetRequest) (PendingRese
 		return s.sendReset(ctx, at.account, p.Request, r.Client, deliver)
 	}
 	if s.policy.Conceal {
-		s.background(ctx, "sending a code", func(ctx context.Context) error {
+		s.state.background(ctx, "sending a code", func(ctx context.Context) error {
 			err := send(ctx, s.mailer.Queue)
 			switch KindOf(err) {
 			case KindUnknownAccount, KindAccountDisabled, KindNoEmail, KindMailFailed: // usual, or logged already
@@ -82,7 +82,7 @@ func (s *Service) takeSend(ctx context.Context, class LimitClass, key string) er
 		rate   Rate
 	}{{"send:", sendsAtOnce}, {"sends:", sendsAnHour}} {
 		wait, err := ask(ctx, "counting a message", func(ctx context.Context) (time.Duration, error) {
-			return s.Limits.Take(ctx, class, budget.prefix+key, budget.rate)
+			return s.state.Limits.Take(ctx, class, budget.prefix+key, budget.rate)
 		})
 		if err != nil {
 			return err
@@ -110,8 +110,8 @@ func (s *Service) sendReset(ctx context.Context, a Account, request RequestID, c
 	}
 	now := s.wholeNow()
 	stored := Code{Request: request, Account: a.ID, Purpose: CodeReset, ExpiresAt: now.Add(CodeLifetime)}
-	stored.Hash = s.codeHash(&stored, code)
-	if err := tell(ctx, "storing a code", func(ctx context.Context) error { return s.Codes.PutCode(ctx, stored) }); err != nil {
+	stored.Hash = s.state.codeHash(&stored, code)
+	if err := tell(ctx, "storing a code", func(ctx context.Context) error { return s.state.Codes.PutCode(ctx, stored) }); err != nil {
 		return err
 	}
 	err = deliver(Notice{
@@ -119,10 +119,10 @@ func (s *Service) sendReset(ctx context.Context, a Account, request RequestID, c
 		Device: DeviceLabel(c.UserAgent), Addr: c.Addr, At: now,
 	})
 	if err != nil {
-		s.Log.Error("a code could not be sent", "account", a.ID, "error", err)
+		s.state.Log.Error("a code could not be sent", "account", a.ID, "error", err)
 		return &Error{Kind: KindMailFailed, Msg: "the message could not be sent", Err: err}
 	}
-	s.Log.Info("code sent", "account", a.ID, "dialect", c.Dialect, "client_ip", c.Addr)
+	s.state.Log.Info("code sent", "account", a.ID, "dialect", c.Dialect, "client_ip", c.Addr)
 	return nil
 }
 
@@ -148,7 +148,7 @@ var errBadCode = &Error{Kind: KindBadCode, Msg: "the code is not valid, or not a
 // it was set. A password that is too weak costs no code. Whether there is an account makes no difference to what a wrong
 // code costs and is answered with.
 func (s *Service) ResetPassword(ctx context.Context, r PasswordReset) error {
-	start, floor := s.Now(), time.Now().Add(trialFloor)
+	start, floor := s.state.Now(), time.Now().Add(trialFloor)
 	// A user hash is hex, which may come in capitals; a request is base64, whose case counts.
 	r.Request, r.UserHash = RequestID(trimClaimed(string(r.Request))), strings.ToLower(trimClaimed(r.UserHash))
 	if err := s.take(ctx, LimitLogin, r.Client, s.policy.LoginRate); err != nil {
@@ -161,7 +161,7 @@ func (s *Service) ResetPassword(ctx context.Context, r PasswordReset) error {
 	if err != nil {
 		return s.answerTrial(ctx, floor, err)
 	}
-	s.Log.Info("password reset", "account", a.ID, "dialect", r.Client.Dialect, "client_ip", r.Client.Addr)
+	s.state.Log.Info("password reset", "account", a.ID, "dialect", r.Client.Dialect, "client_ip", r.Client.Addr)
 	s.tellOwner(a, NoticePasswordChanged, r.Client)
 	s.clearLogins(context.WithoutCancel(ctx), a.ID)
 	_, err = s.revoke(ctx, Event{Account: a.ID, Epoch: a.Epoch}, start)
@@ -174,12 +174,12 @@ func (s *Service) redeemReset(ctx context.Context, r PasswordReset) (Account, er
 		return Account{}, errBadCode
 	}
 	c, err := ask(ctx, "looking up a code", func(ctx context.Context) (Code, error) {
-		return s.Codes.TryCode(ctx, CodeReset, r.Request, s.wholeNow())
+		return s.state.Codes.TryCode(ctx, CodeReset, r.Request, s.wholeNow())
 	})
 	if err != nil {
 		return Account{}, err
 	}
-	a, err := ask(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.Accounts.AccountByID(ctx, c.Account) })
+	a, err := ask(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByID(ctx, c.Account) })
 	if KindOf(err) == KindUnknownAccount {
 		return Account{}, errBadCode
 	}
@@ -189,7 +189,7 @@ func (s *Service) redeemReset(ctx context.Context, r PasswordReset) (Account, er
 	err = s.tryCode(ctx, trial{
 		class: LimitAccount, key: codeTries(a.ID), account: a.ID, client: r.Client,
 		right: func() bool {
-			right := hmac.Equal(c.Hash, s.codeHash(&c, parseCode(r.Code)))
+			right := hmac.Equal(c.Hash, s.state.codeHash(&c, parseCode(r.Code)))
 			return hmac.Equal([]byte(r.UserHash), []byte(s.UserHash(a.Username))) && right
 		},
 		use: func(ctx context.Context) (err error) {
@@ -205,12 +205,12 @@ func (s *Service) setPassword(ctx context.Context, c Code, a Account, p Password
 	if err := p.check(s.policy.MinPassword, a.Username); err != nil {
 		return Account{}, err
 	}
-	fresh, err := s.Hasher.hash(ctx, p)
+	fresh, err := s.hasher.hash(ctx, p)
 	if err != nil {
 		return Account{}, err
 	}
 	a, err = ask(ctx, "changing a password", func(ctx context.Context) (Account, error) {
-		return s.Codes.ResetPassword(ctx, c.Request, c.Hash, fresh, s.wholeNow())
+		return s.state.Codes.ResetPassword(ctx, c.Request, c.Hash, fresh, s.wholeNow())
 	})
 	if KindOf(err) == KindUnknownAccount { // gone meanwhile
 		err = errBadCode
@@ -220,8 +220,8 @@ func (s *Service) setPassword(ctx context.Context, c Code, a Account, p Password
 
 // clearLogins forgets the failed logins of an account whose password is new. If it fails, the delays lapse by themselves.
 func (s *Service) clearLogins(ctx context.Context, account AccountID) {
-	err := tell(ctx, "clearing attempts", func(ctx context.Context) error { return s.Limits.Clear(ctx, LimitAccount, string(account)) })
+	err := tell(ctx, "clearing attempts", func(ctx context.Context) error { return s.state.Limits.Clear(ctx, LimitAccount, string(account)) })
 	if err != nil {
-		s.Log.Warn("clearing the failed attempts of an account failed", "account", account, "error", err)
+		s.state.Log.Warn("clearing the failed attempts of an account failed", "account", account, "error", err)
 	}
 }

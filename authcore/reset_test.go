@@ -23,7 +23,7 @@ func bubble(t *testing.T, f func(t *testing.T, h *house), settings ...setting) {
 		}}, settings...)...)
 		f(t, h)
 		h.store.onCall(nil)
-		h.idle()
+		h.state.idle()
 	})
 }
 
@@ -37,7 +37,7 @@ func (h *house) requestReset(name string) (PendingReset, error) {
 func (h *house) code(t testing.TB, name string) (PendingReset, string) {
 	t.Helper()
 	p := must[PendingReset](t)(h.requestReset(name))
-	h.idle()
+	h.state.idle()
 	n := h.mail.last()
 	want(t, "notice", n.Kind, NoticeResetCode)
 	return p, string(n.Code)
@@ -89,7 +89,7 @@ func TestReset(t *testing.T) {
 				_, err = n[k].refresh(dead, 0)
 				wantKind(t, "a session of before", err, KindSessionOver)
 			}
-			n[i].live.Release(&conns[i].lease)
+			conns[i].lease.Release()
 		}
 		must[Identity](t)(n[1].auth(t, bob))
 		_, err = n[0].try(t, "alice", rightPassword)
@@ -347,7 +347,7 @@ func TestRequestReset(t *testing.T) {
 		}
 		h.store.onCall(nil)
 
-		off := must[*Service](t)(NewService(h.State, h.policy, nil))
+		off := must[*Service](t)(NewService(ServiceOptions{State: h.state, Policy: h.policy}))
 		time.Sleep(time.Hour)
 		_, err = off.RequestReset(t.Context(), ResetRequest{ClaimedName: "alice", Client: client})
 		wantKind(t, "mail is off", err, KindMailFailed)
@@ -386,7 +386,7 @@ func TestENU03Concealed(t *testing.T) {
 				close(blocked)
 				h.store.onCall(nil)
 			}
-			h.idle()
+			h.state.idle()
 			time.Sleep(2 * time.Minute)
 		}
 		for _, n := range h.mail.queued {
@@ -404,7 +404,7 @@ func TestENU03Concealed(t *testing.T) {
 			for _, name := range names {
 				requests = append(requests, must[PendingReset](t)(h.requestReset(name)))
 			}
-			h.idle()
+			h.state.idle()
 			code := string(h.mail.last().Code)
 			for try := range 7 {
 				var answers []string
@@ -505,7 +505,7 @@ func TestResetNotTold(t *testing.T) {
 		n[0].feed.reconnect()
 		passes(2 * time.Second)
 		want(t, "the connection", c.ended(), over)
-		n[1].live.Release(&c.lease)
+		c.lease.Release()
 	})
 }
 
@@ -552,16 +552,16 @@ func TestOneTimeCodes(t *testing.T) {
 	}
 	h := newHouse(t)
 	base := Code{Request: "r", Account: "a", Purpose: CodeReset}
-	hash := string(h.codeHash(&base, "123456"))
+	hash := string(h.state.codeHash(&base, "123456"))
 	for what, c := range map[string]Code{
 		"request": {"s", "a", CodeReset, nil, 0, time.Time{}}, "account": {"r", "b", CodeReset, nil, 0, time.Time{}}, "purpose": {"r", "a", CodeEmail, nil, 0, time.Time{}},
 		"borders": {"ar", "", CodeReset, nil, 0, time.Time{}},
 	} {
-		want(t, "another "+what, string(h.codeHash(&c, "123456")) == hash, false)
+		want(t, "another "+what, string(h.state.codeHash(&c, "123456")) == hash, false)
 	}
-	want(t, "another code", string(h.codeHash(&base, "123457")) == hash, false)
-	want(t, "another key", string(newHouse(t).codeHash(&base, "123456")) == hash, false)
-	want(t, "the same", string(h.codeHash(&base, "123456")) == hash, true)
+	want(t, "another code", string(h.state.codeHash(&base, "123457")) == hash, false)
+	want(t, "another key", string(newHouse(t).state.codeHash(&base, "123456")) == hash, false)
+	want(t, "the same", string(h.state.codeHash(&base, "123456")) == hash, true)
 	if h.UserHash("alice") == newHouse(t).UserHash("alice") || h.UserHash("alice") == h.UserHash("bob") {
 		t.Error("user hashes are not keyed, or not of names")
 	}
@@ -571,15 +571,15 @@ func TestOneTimeCodes(t *testing.T) {
 func TestPurgeCodesAndDevices(t *testing.T) {
 	bubble(t, func(t *testing.T, h *house) {
 		h.join(t, "alice")
-		h.idle()
+		h.state.idle()
 		h.code(t, "alice")
-		h.purge(t.Context())
+		h.state.purge(t.Context())
 		want(t, "codes and devices", fmt.Sprint(len(h.store.codes), len(h.store.devices[h.store.accounts[0].ID])), "1 1")
 		time.Sleep(time.Hour)
-		h.purge(t.Context())
+		h.state.purge(t.Context())
 		want(t, "codes and devices", fmt.Sprint(len(h.store.codes), len(h.store.devices[h.store.accounts[0].ID])), "0 1")
 		time.Sleep(keepDevices)
-		h.purge(t.Context())
+		h.state.purge(t.Context())
 		want(t, "devices", len(h.store.devices[h.store.accounts[0].ID]), 0)
 	})
 }

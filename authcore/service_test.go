@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -49,10 +51,10 @@ func TestRegister(t *testing.T) {
 		{"huge", "bob", strings.Repeat("xy", 1<<20), "", KindWeakPassword, 0},
 		{"no address", "bob", rightPassword, "bob", KindInvalidEmail, 0},
 	} {
-		before := h.Hasher.Hashes()
+		before := h.hasher.hashes.Load()
 		a, err := h.Register(t.Context(), Registration{ClaimedName: c.name, Password: NewPassword(c.password), ClaimedEmail: c.email, Client: client})
 		wantKind(t, c.what, err, c.kind)
-		want(t, c.what+": hashes", h.Hasher.Hashes()-before, c.hashes)
+		want(t, c.what+": hashes", h.hasher.hashes.Load()-before, c.hashes)
 		want(t, c.what+": account", a.ID, "")
 	}
 	want(t, "accounts", len(h.store.accounts), 1)
@@ -152,14 +154,14 @@ func TestENU01SameWork(t *testing.T) {
 		h.register(t, name)
 		h.store.accounts[len(h.store.accounts)-1].PasswordHash = stored
 	}
-	want(t, "the decoy's cost", h.Hasher.decoy.cost, h.Hasher.cost)
-	want(t, "the decoy's key", len(h.Hasher.decoy.key), keySize)
+	want(t, "the decoy's cost", h.hasher.decoy.cost, h.hasher.cost)
+	want(t, "the decoy's key", len(h.hasher.decoy.key), keySize)
 	for _, name := range []string{"alice", "disabled", "nohash", "damaged", "greedy", "mallory", "al ice", "", "<b>", "admin", strings.Repeat("x", 1<<20)} {
 		for _, password := range []string{"wrong password", "", "x\x00", "\xff", strings.Repeat("x", 2000), strings.Repeat("x", 1<<20)} {
-			before := h.Hasher.Hashes()
+			before := h.hasher.hashes.Load()
 			_, err := h.try(t, name, password)
 			wantKind(t, name, err, KindWrongPassword, KindUnknownAccount)
-			want(t, fmt.Sprintf("hashes for %.20q with a password of %d bytes", name, len(password)), h.Hasher.Hashes()-before, 1)
+			want(t, fmt.Sprintf("hashes for %.20q with a password of %d bytes", name, len(password)), h.hasher.hashes.Load()-before, 1)
 		}
 	}
 }
@@ -239,11 +241,11 @@ func testErrorsAndLogsTellNoSecrets(t *testing.T) {
 		"login":       func() error { _, err := h.try(t, "alice", guess); return err },
 		"right login": func() error { _, err := h.try(t, "alice", rightPassword); return err },
 		"bad token":   func() error { _, err := h.Authenticate(t.Context(), h.tok(g)+"x"); return err },
-		"token":       func() error { h.live.forget(); _, err := h.auth(t, g); return err },
+		"token":       func() error { h.state.live.forget(); _, err := h.auth(t, g); return err },
 		"end":         func() error { _, err := h.EndSession(t.Context(), g.Account.ID, g.Session.ID); return err },
 		"end all":     func() error { _, err := h.LogoutAll(t.Context(), g.Account.ID, ""); return err },
 		"disable":     func() error { _, err := h.Disable(t.Context(), g.Account.ID); return err },
-		"flush":       func() error { h.flush(t.Context()); return nil },
+		"flush":       func() error { h.state.flush(t.Context()); return nil },
 		"refresh":     func() error { _, err := h.refresh(g, 0); return err },
 		"join": func() error {
 			_, err := h.Join(t.Context(), Registration{ClaimedName: "carol", Password: NewPassword(guess), NeedInvite: true, Invite: invite, Client: client})
@@ -286,7 +288,7 @@ func testErrorsAndLogsTellNoSecrets(t *testing.T) {
 			}
 		}
 	}
-	h.idle()
+	h.state.idle()
 	for _, n := range h.mail.all {
 		if n.Code != "" {
 			invites = append(invites, `"`+string(n.Code)+`"`) // six digits may stand in a time
@@ -324,14 +326,14 @@ func TestPolicy(t *testing.T) {
 	}
 	h := newHouse(t)
 	p := DefaultPolicy()
-	p.SessionMax = h.MaxTokens + 1
-	if _, err := NewService(h.State, p, nil); err == nil {
+	p.SessionMax = h.state.MaxTokens + 1
+	if _, err := NewService(ServiceOptions{State: h.state, Policy: p}); err == nil {
 		t.Error("sessions that outlive the keys: accepted")
 	}
-	if _, err := NewService(h.State, Policy{}, nil); err == nil {
+	if _, err := NewService(ServiceOptions{State: h.state}); err == nil {
 		t.Error("no policy: accepted")
 	}
-	o := h.StateOptions
+	o := h.state.StateOptions
 	for what, change := range map[string]func(*StateOptions){
 		"accounts": func(o *StateOptions) { o.Accounts = nil }, "sessions": func(o *StateOptions) { o.Sessions = nil }, "keys": func(o *StateOptions) { o.Keys = nil },
 		"revocations": func(o *StateOptions) { o.Revocations = nil }, "codes": func(o *StateOptions) { o.Codes = nil },
@@ -365,11 +367,11 @@ func testRun(t *testing.T) {
 		p.SessionIdle = 40 * time.Minute
 	})
 	used, unused := h.person(t, "alice"), h.login(t, "alice")
-	key := signerID(t, h.keyring)
+	key := signerID(t, h.state.keyring)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
-		h.Run(ctx)
+		h.state.Run(ctx)
 		close(ended)
 	}()
 	seen := func() time.Time {
@@ -403,7 +405,7 @@ func testRun(t *testing.T) {
 	}
 	_, err := h.store.Session(t.Context(), unused.Account.ID, unused.Session.ID)
 	wantKind(t, "the unused session", err, KindSessionOver)
-	if signerID(t, h.keyring) == key {
+	if signerID(t, h.state.keyring) == key {
 		t.Error("the key was not rotated")
 	}
 
@@ -413,4 +415,23 @@ func testRun(t *testing.T) {
 	cancel()
 	<-ended
 	want(t, "written at the end", seen(), last.UTC().Truncate(time.Millisecond))
+}
+
+// What is behind a service cannot be reached through it.
+func TestServiceIsTheOnlyDoor(t *testing.T) {
+	t.Parallel()
+	service := reflect.TypeFor[*Service]()
+	for f := range service.Elem().Fields() {
+		if f.IsExported() || f.Anonymous {
+			t.Errorf("Service lets callers at its %s", f.Name)
+		}
+	}
+	behind := []reflect.Type{reflect.TypeFor[*State](), reflect.TypeFor[*Live](), reflect.TypeFor[*keyring](), reflect.TypeFor[StateOptions]()}
+	for m := range service.Methods() {
+		for out := range m.Type.Outs() {
+			if slices.Contains(behind, out) || out.Kind() == reflect.Interface && out != reflect.TypeFor[error]() {
+				t.Errorf("Service.%s returns a %s", m.Name, out)
+			}
+		}
+	}
 }

@@ -17,7 +17,7 @@ type SessionInfo struct {
 
 // ListSessions returns the sessions of id's account that live, the newest first. Kinds: Unavailable.
 func (s *Service) ListSessions(ctx context.Context, id Identity) ([]SessionInfo, error) {
-	all, err := ask(ctx, "listing sessions", func(ctx context.Context) ([]Session, error) { return s.Sessions.Sessions(ctx, id.Account) })
+	all, err := ask(ctx, "listing sessions", func(ctx context.Context) ([]Session, error) { return s.state.Sessions.Sessions(ctx, id.Account) })
 	if err != nil {
 		return nil, err
 	}
@@ -25,14 +25,14 @@ func (s *Service) ListSessions(ctx context.Context, id Identity) ([]SessionInfo,
 	if err != nil {
 		return nil, err
 	}
-	now := s.Now()
+	now := s.state.Now()
 	infos := make([]SessionInfo, 0, len(all))
 	for _, sess := range all {
 		if sess.over(now, sess.LastSeenAt) && live[sess.ID] == 0 {
 			continue
 		}
 		err := tell(ctx, "looking up a session", func(ctx context.Context) error {
-			_, err := s.owner(ctx, sess)
+			_, err := s.state.owner(ctx, sess)
 			return err
 		})
 		if KindOf(err) == KindSessionOver { // a store that went back to an older state lists what was revoked
@@ -52,7 +52,7 @@ func (s *Service) EndOwnSession(ctx context.Context, id Identity, session Sessio
 		return Receipt{}, errNoSuchSession
 	}
 	_, err := ask(ctx, "looking up a session", func(ctx context.Context) (Session, error) {
-		return s.Sessions.Session(ctx, id.Account, session)
+		return s.state.Sessions.Session(ctx, id.Account, session)
 	})
 	if KindOf(err) == KindSessionOver {
 		return Receipt{}, errNoSuchSession
@@ -63,39 +63,28 @@ func (s *Service) EndOwnSession(ctx context.Context, id Identity, session Sessio
 	return s.EndSession(ctx, id.Account, session)
 }
 
-// EndOtherSessions ends all sessions of id's account but the one that asks. Kinds: SessionOver, Unavailable.
-func (s *Service) EndOtherSessions(ctx context.Context, id Identity) (Receipt, error) {
-	return s.LogoutAll(ctx, id.Account, id.Session)
-}
-
 // Disconnect shows the session of id as offline, on every node, until it has a new connection. It stays logged in, and
 // its connections stay as they are. Kinds: Unavailable.
 func (s *Service) Disconnect(ctx context.Context, id Identity) error {
 	e := Event{Account: id.Account, Away: id.Session}
-	s.apply(e)
-	if s.Feed == nil {
+	s.state.apply(e)
+	if s.state.Feed == nil {
 		return nil
 	}
-	if _, err := s.Feed.Publish(ctx, e); err != nil {
+	if _, err := s.state.Feed.Publish(ctx, e); err != nil {
 		return unavailable("telling the other nodes", err)
 	}
 	return nil
 }
 
-// Online reports whether a live connection of an account is held by any node. Kinds: Unavailable.
-func (s *Service) Online(ctx context.Context, account AccountID) (bool, error) {
-	live, err := s.connections(ctx, account)
-	return len(live) > 0, err
-}
-
 // connections returns the live connections of an account by session. What other nodes hold is known to lag by a second,
 // and their number, where it is not zero, by half a minute.
 func (s *Service) connections(ctx context.Context, account AccountID) (map[SessionID]int, error) {
-	here := s.live.presenceOf(account)
-	if s.Presence == nil {
+	here := s.state.live.presenceOf(account)
+	if s.state.Presence == nil {
 		return here, nil
 	}
-	all, err := ask(ctx, "asking who is online", func(ctx context.Context) (map[SessionID]int, error) { return s.Presence.Presence(ctx, account) })
+	all, err := ask(ctx, "asking who is online", func(ctx context.Context) (map[SessionID]int, error) { return s.state.Presence.Presence(ctx, account) })
 	if err != nil {
 		return nil, err
 	}

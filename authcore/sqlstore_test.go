@@ -34,7 +34,7 @@ func node(t *testing.T, path string, mail authcore.Mailer) *authcore.Service {
 	}
 	p := authcore.DefaultPolicy()
 	p.Hash = authcore.HasherOptions{Cost: authcore.Argon2{Memory: 64, Time: 1, Threads: 1}, Parallel: 2, Queue: 100, Wait: time.Minute}
-	s, err := authcore.NewService(st, p, mail)
+	s, err := authcore.NewService(authcore.ServiceOptions{State: st, Policy: p, Mailer: mail})
 	if err != nil {
 		t.Fatal(err)
 	}

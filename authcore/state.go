@@ -38,7 +38,7 @@ type StateOptions struct {
 // stores, and outlives each of them.
 type State struct {
 	StateOptions
-	keyring  *Keyring
+	keyring  *keyring
 	live     *Live
 	emailKey []byte
 	userKey  []byte
@@ -81,7 +81,7 @@ func OpenState(ctx context.Context, o StateOptions) (*State, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	st := &State{
-		StateOptions: o, keyring: NewKeyring(o.Keys, o.KeyRotate, o.Now), live: NewLive(o.Now), doubts: make(chan struct{}, 1),
+		StateOptions: o, keyring: newKeyring(o.Keys, o.KeyRotate, o.Now), live: newLive(o.Now), doubts: make(chan struct{}, 1),
 		workers: make(chan struct{}, maxWorkers),
 	}
 	st.live.followed, st.live.presence = o.Feed != nil, o.Presence != nil

@@ -25,15 +25,6 @@ var errNoTexts = errors.New("text messages are off")
 
 func (noTexts) Send(context.Context, Phone, string) error { return errNoTexts }
 
-// WithTexter returns a service that is the same, and sends text messages. A nil texter means that there are none.
-func (s *Service) WithTexter(t Texter) *Service {
-	with := *s
-	if with.texter = t; t == nil {
-		with.texter = noTexts{}
-	}
-	return &with
-}
-
 // How many text messages a client address may cause: ten in any hour. A budget refills while it is spent.
 var textsAnHour = Rate{Burst: 10, Per: 10 * time.Hour}
 
@@ -81,10 +72,10 @@ func (s *Service) takeText(ctx context.Context, hash []byte) error {
 		return err
 	}
 	wait, err := ask(ctx, "counting a message", func(ctx context.Context) (time.Duration, error) {
-		return s.Limits.Take(ctx, LimitBudget, "texts", s.policy.TextBudget)
+		return s.state.Limits.Take(ctx, LimitBudget, "texts", s.policy.TextBudget)
 	})
 	if err == nil && wait > 0 {
-		s.Log.Error("the budget of text messages is used up", "wait", wait)
+		s.state.Log.Error("the budget of text messages is used up", "wait", wait)
 		err = &Error{Kind: KindUnavailable, Msg: "no message can be sent now", Err: errors.New("the budget is used up"), RetryAfter: wait}
 	}
 	return err
@@ -95,8 +86,17 @@ func (s *Service) sendText(ctx context.Context, to Phone, text string) error {
 	ctx, cancel := context.WithTimeout(ctx, textPatience)
 	defer cancel()
 	if err := s.texter.Send(ctx, to, text); err != nil {
-		s.Log.Error("a text message could not be sent", "error", err)
+		s.state.Log.Error("a text message could not be sent", "error", err)
 		return &Error{Kind: KindUnavailable, Msg: "the message could not be sent", Err: fmt.Errorf("sending a text message: %w", err)}
 	}
 	return nil
+}
+
+// cutUTF8 cuts s to n bytes of valid UTF-8 without NUL, which PostgreSQL does not store.
+func cutUTF8(s string, n int) string {
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "")
 }

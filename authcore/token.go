@@ -73,7 +73,7 @@ type tokenHeader struct {
 
 // tokens issues and checks tokens (RFC 7519 under the rules of RFC 8725).
 type tokens struct {
-	keys     *Keyring
+	keys     *keyring
 	issuer   string
 	audience string
 	lifetime time.Duration // the most that exp may lie behind iat
@@ -84,7 +84,7 @@ type tokens struct {
 // verifiedTokens bounds the memory of tokens whose signature was checked: about 5 MB.
 const verifiedTokens = 16384
 
-func newTokens(keys *Keyring, issuer, audience string, lifetime time.Duration, now func() time.Time) (*tokens, error) {
+func newTokens(keys *keyring, issuer, audience string, lifetime time.Duration, now func() time.Time) (*tokens, error) {
 	cache, err := lru.New[[sha256.Size]byte, *claims](verifiedTokens)
 	return &tokens{keys, issuer, audience, lifetime, now, cache}, err
 }

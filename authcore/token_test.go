@@ -36,7 +36,7 @@ type forge struct {
 func newForge(t testing.TB, settings ...setting) *forge {
 	t.Helper()
 	h := newHouse(t, settings...)
-	f := &forge{house: h, grant: h.person(t, "alice"), key: must[signingKey](t)(h.keyring.signer())}
+	f := &forge{house: h, grant: h.person(t, "alice"), key: must[signingKey](t)(h.state.keyring.signer())}
 	parts := strings.Split(string(f.grant.Token), ".")
 	for i, m := range []*map[string]any{&f.head, &f.body} {
 		raw := must[[]byte](t)(b64.DecodeString(parts[i]))
@@ -346,7 +346,7 @@ func TestJWT05Matrix(t *testing.T) {
 	}
 	// What else is around and looks like a credential.
 	f := newForge(t)
-	key := must[signingKey](t)(f.keyring.signer())
+	key := must[signingKey](t)(f.state.keyring.signer())
 	for what, token := range map[string]string{
 		"nothing": "", "session ID": string(f.grant.Session.ID), "account ID": string(f.grant.Account.ID), "key ID": key.id, "password": rightPassword, "hash": string(f.grant.Account.PasswordHash),
 		"payload": strings.Split(string(f.grant.Token), ".")[1], "signing seed": b64.EncodeToString(key.private.Seed()),

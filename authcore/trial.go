@@ -32,12 +32,12 @@ func codeTries(account AccountID) string { return "code:" + string(account) }
 // could not be used. Kinds: RateLimited, BadCode, Unavailable, and those of use.
 func (s *Service) tryCode(ctx context.Context, t trial) error {
 	wait, err := ask(ctx, "counting a code", func(ctx context.Context) (time.Duration, error) {
-		return s.Limits.Attempt(ctx, t.class, t.key, codeBackoff)
+		return s.state.Limits.Attempt(ctx, t.class, t.key, codeBackoff)
 	})
 	if err != nil {
 		return err
 	}
-	log := s.Log
+	log := s.state.Log
 	if t.account != "" {
 		log = log.With("account", t.account)
 	}
@@ -56,9 +56,9 @@ func (s *Service) tryCode(ctx context.Context, t trial) error {
 	used := t.use(ctx)
 	err = tell(context.WithoutCancel(ctx), "forgiving", func(ctx context.Context) error {
 		if used == nil {
-			return s.Limits.Clear(ctx, t.class, t.key)
+			return s.state.Limits.Clear(ctx, t.class, t.key)
 		}
-		return s.Limits.Forgive(ctx, t.class, t.key, codeBackoff)
+		return s.state.Limits.Forgive(ctx, t.class, t.key, codeBackoff)
 	})
 	if err != nil { // the delays lapse by themselves
 		log.Warn("forgiving a code that was right failed", "error", err)

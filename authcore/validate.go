@@ -30,7 +30,7 @@ var (
 // accounts are concealed, a number that no code waits for is a bad code.
 func (s *Service) ValidatePhone(ctx context.Context, v PhoneValidation) error {
 	floor := time.Now().Add(trialFloor)
-	if s.Phones == nil {
+	if s.state.Phones == nil {
 		return errNoPhones
 	}
 	if err := s.take(ctx, LimitLogin, v.Client, s.policy.LoginRate); err != nil {
@@ -40,12 +40,12 @@ func (s *Service) ValidatePhone(ctx context.Context, v PhoneValidation) error {
 	if err != nil {
 		return err
 	}
-	return s.answerTrial(ctx, floor, s.validatePhone(ctx, PhoneHash(s.phoneKey, phone), v))
+	return s.answerTrial(ctx, floor, s.validatePhone(ctx, PhoneHash(s.state.phoneKey, phone), v))
 }
 
 func (s *Service) validatePhone(ctx context.Context, hash []byte, v PhoneValidation) error {
 	codes, err := ask(ctx, "looking up a code", func(ctx context.Context) ([]PhoneCode, error) {
-		return s.Phones.TryPhoneCodes(ctx, hash, s.wholeNow())
+		return s.state.Phones.TryPhoneCodes(ctx, hash, s.wholeNow())
 	})
 	switch {
 	case KindOf(err) == KindInvalidPhone:
@@ -58,20 +58,20 @@ func (s *Service) validatePhone(ctx context.Context, hash []byte, v PhoneValidat
 		class: LimitTarget, key: "code:" + phoneKey(hash), client: v.Client,
 		right: func() bool {
 			for i := range codes {
-				if hmac.Equal(codes[i].Hash, s.phoneCodeHash(&codes[i], parseCode(v.Code))) {
+				if hmac.Equal(codes[i].Hash, s.state.phoneCodeHash(&codes[i], parseCode(v.Code))) {
 					match = &codes[i]
 				}
 			}
 			return match != nil
 		},
 		use: func(ctx context.Context) error {
-			return tell(ctx, "validating a number", func(ctx context.Context) error { return s.Phones.ValidatePhone(ctx, *match, s.wholeNow()) })
+			return tell(ctx, "validating a number", func(ctx context.Context) error { return s.state.Phones.ValidatePhone(ctx, *match, s.wholeNow()) })
 		},
 	})
 	if err != nil {
 		return err
 	}
-	s.Log.Info("phone number validated", "account", match.Account, "dialect", v.Client.Dialect, "client_ip", v.Client.Addr)
+	s.state.Log.Info("phone number validated", "account", match.Account, "dialect", v.Client.Dialect, "client_ip", v.Client.Addr)
 	return nil
 }
 
@@ -100,36 +100,36 @@ func (s *Service) ValidateEmail(ctx context.Context, v EmailValidation) error {
 	if err != nil {
 		return err
 	}
-	return s.answerTrial(ctx, floor, s.validateEmail(ctx, EmailHash(s.emailKey, email), v))
+	return s.answerTrial(ctx, floor, s.validateEmail(ctx, EmailHash(s.state.emailKey, email), v))
 }
 
 func (s *Service) validateEmail(ctx context.Context, hash []byte, v EmailValidation) error {
-	a, err := ask(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.Accounts.AccountByEmailHash(ctx, hash) })
+	a, err := ask(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByEmailHash(ctx, hash) })
 	switch {
 	case KindOf(err) == KindUnknownAccount || err == nil && !a.EmailPending:
 		return errUnknownEmail
 	case err != nil:
 		return err
 	}
-	request := s.emailRequest(a.ID, hash)
+	request := s.state.emailRequest(a.ID, hash)
 	c, err := ask(ctx, "looking up a code", func(ctx context.Context) (Code, error) {
-		return s.Codes.TryCode(ctx, CodeEmail, request, s.wholeNow())
+		return s.state.Codes.TryCode(ctx, CodeEmail, request, s.wholeNow())
 	})
 	if err != nil {
 		return err
 	}
 	err = s.tryCode(ctx, trial{
 		class: LimitAccount, key: codeTries(a.ID), account: a.ID, client: v.Client,
-		right: func() bool { return hmac.Equal(c.Hash, s.codeHash(&c, parseCode(v.Code))) },
+		right: func() bool { return hmac.Equal(c.Hash, s.state.codeHash(&c, parseCode(v.Code))) },
 		use: func(ctx context.Context) error {
 			return tell(ctx, "validating an address", func(ctx context.Context) error {
-				return s.Codes.ConfirmEmail(ctx, request, c.Hash, hash, s.wholeNow())
+				return s.state.Codes.ConfirmEmail(ctx, request, c.Hash, hash, s.wholeNow())
 			})
 		},
 	})
 	if err != nil {
 		return err
 	}
-	s.Log.Info("e-mail address validated", "account", a.ID, "dialect", v.Client.Dialect, "client_ip", v.Client.Addr)
+	s.state.Log.Info("e-mail address validated", "account", a.ID, "dialect", v.Client.Dialect, "client_ip", v.Client.Addr)
 	return nil
 }

@@ -77,7 +77,7 @@ func (a *arrival) register(ctx context.Context, service *authcore.Service, who c
 		ReadOnly: who.access == readOnly,
 		Framing:  framing,
 		OnClose: func() {
-			service.Live().Release(&r.Lease)
+			r.Lease.Release()
 			left()
 			release()
 		},

@@ -22,6 +22,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/internal/authtest"
 )
 
 // What comes in the same packet as the login is the upstream's.
@@ -39,7 +40,7 @@ func TestHandOver(t *testing.T) {
 		u.takes(big)
 		u.send("welcome\n")
 		c.takes("welcome\n")
-		if n := service.Live().Connections(); n != 1 {
+		if n := authtest.State(service).Live().Connections(); n != 1 {
 			t.Errorf("%d live connections", n)
 		}
 		if n := strangers.Of("127.0.0.1"); n != 0 {
@@ -158,7 +159,7 @@ func TestShutdownAndExpiry(t *testing.T) {
 	c.send(loginLine("alice", password))
 	u := up.accept()
 	c.granted()
-	service.Live().EndAll(t.Context(), 0)
+	authtest.State(service).Live().EndAll(t.Context(), 0)
 	c.cut()
 	u.cut()
 	c = r.dial()
@@ -377,7 +378,7 @@ func TestUpstreamDown(t *testing.T) {
 	c := r.dial()
 	c.send(loginLine("alice", password))
 	c.takes("nop unavailable\n")
-	a, err := service.Accounts.AccountByUsername(t.Context(), "alice")
+	a, err := authtest.State(service).Accounts.AccountByUsername(t.Context(), "alice")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/internal/authtest"
 	"github.com/chatgate/chatgate/tcpproxy/irc"
 )
 
@@ -63,7 +64,7 @@ func sessions(t *testing.T, service *authcore.Service) int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	a, err := service.Accounts.AccountByUsername(ctx, "alice")
+	a, err := authtest.State(service).Accounts.AccountByUsername(ctx, "alice")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +222,7 @@ func TestIRCLogout(t *testing.T) {
 		up := newUpstream(t)
 		r := start(t, service, ircLine(up), overTLS)
 		c, u := enters(t, r, up)
-		a, err := service.Accounts.AccountByUsername(t.Context(), "alice")
+		a, err := authtest.State(service).Accounts.AccountByUsername(t.Context(), "alice")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -246,7 +247,7 @@ func TestIRCLogoutMeanwhile(t *testing.T) {
 	c.send(knock("alice", password))
 	c.welcomed()
 	u := up.accept()
-	a, err := service.Accounts.AccountByUsername(t.Context(), "alice")
+	a, err := authtest.State(service).Accounts.AccountByUsername(t.Context(), "alice")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -121,7 +121,7 @@ func start(t testing.TB, service *authcore.Service, l *Line, overTLS bool, chang
 		cancel()
 		_ = l.Cleanup()
 		eventually(t, "the end of every connection", func() bool {
-			return r.handled.Load() == 0 && r.app.calls.Load() == 0 && r.app.held.Load() == 0 && service.Live().Connections() == 0
+			return r.handled.Load() == 0 && r.app.calls.Load() == 0 && r.app.held.Load() == 0 && authtest.State(service).Live().Connections() == 0
 		})
 		for name, c := range map[string]*relay.Counts{"strangers": &strangers, "members": &members, "connections": &connections} {
 			if n := c.Len(); n > 0 {

@@ -210,7 +210,7 @@ func (a *App) resolve(repl *caddy.Replacer) error {
 		return fmt.Errorf("key_rotation is %s; it must be at least 1h", rotation)
 	}
 	p.Hash = a.Hash.options()
-	if _, err := authcore.NewHasher(p.Hash); err != nil {
+	if err := p.Hash.Validate(); err != nil {
 		return fmt.Errorf("hash: %w", err)
 	}
 	p.Conceal = a.ConcealAccounts

@@ -34,8 +34,8 @@ func TestCookieIsAskedForOnce(t *testing.T) {
 			}
 			app, srv := app.Provision(t, tc.handler)
 			app.SetService(service)
-			asked, now := 0, service.Now
-			service.State.Now = func() time.Time { // every question asks for the time once
+			asked, now := 0, authtest.State(service).Now
+			authtest.State(service).Now = func() time.Time { // every question asks for the time once
 				if asked++; asked > 1 {
 					return now().Add(1000 * 24 * time.Hour)
 				}

@@ -121,9 +121,9 @@ func (a *App) newService(st *authcore.State) (*authcore.Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	service, err := authcore.NewService(st, a.policy, m)
+	t, err := a.texting()
 	if err != nil {
 		return nil, err
 	}
-	return a.texting(service)
+	return authcore.NewService(authcore.ServiceOptions{State: st, Policy: a.policy, Mailer: m, Texter: t})
 }

@@ -217,10 +217,10 @@ func (c *SMSConfig) resolve(repl *caddy.Replacer) (*texter.Options, error) {
 	return o, nil
 }
 
-// texting returns the service with what its text messages leave by.
-func (a *App) texting(s *authcore.Service) (*authcore.Service, error) {
+// texting returns what text messages leave by, or nil if they are off.
+func (a *App) texting() (authcore.Texter, error) {
 	if a.sms == nil {
-		return s, nil
+		return nil, nil
 	}
 	if a.texter == nil {
 		t, err := texter.New(*a.sms)
@@ -230,7 +230,7 @@ func (a *App) texting(s *authcore.Service) (*authcore.Service, error) {
 		texted.add(t)
 		a.texter = t
 	}
-	return s.WithTexter(a.texter), nil
+	return a.texter, nil
 }
 
 // closeTexts is for when nobody uses the service any more.

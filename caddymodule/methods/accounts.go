@@ -42,8 +42,6 @@ func (a accounts) HoldVisitor(c authcore.LiveConn, l *authcore.Lease) error {
 	return a.opened.HoldVisitor(c, l)
 }
 
-func (a accounts) Live() *authcore.Live { return a.opened.Live() }
-
 func underPolicy[T any](ctx context.Context, a accounts, call func(*authcore.Service) (T, error)) (T, error) {
 	service, done, err := a.m.app.Service(ctx)
 	if err != nil {

@@ -24,7 +24,7 @@ func (p *Proxy) relay(w http.ResponseWriter, r *http.Request, service *authcore.
 	release, upstream := p.app.Hold(), hs.upstream
 	var socket *relay.Relay
 	opts := relay.Options{ReadOnly: hs.access == chatroom.ReadOnly, OnClose: func() {
-		service.Live().Release(&socket.Lease)
+		socket.Lease.Release()
 		upstream.done()
 		release()
 	}}

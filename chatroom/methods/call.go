@@ -118,7 +118,7 @@ func (c call) enter(ctx context.Context, token authcore.UnverifiedToken, d any) 
 	}
 	s.id, s.seat = &id, accountKey(id.Account)
 	if !c.e.o.Counts.Take(s.seat, c.e.o.PerAccount) {
-		c.accounts.Live().Release(&s.lease)
+		s.lease.Release()
 		return RateLimited
 	}
 	if c.e.o.Upstream != nil {

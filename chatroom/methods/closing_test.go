@@ -124,7 +124,7 @@ func TestCloseFrameComesFirst(t *testing.T) {
 		"no request":   {func(_ *site, w *watcher) { w.send(clientFrame(0x81, "hello")) }, 1008},
 		"too big":      {func(_ *site, w *watcher) { w.send(clientFrame(0x81, strings.Repeat("x", 65<<10))) }, 1009},
 		"broken frame": {func(_ *site, w *watcher) { w.send(clientFrame(0x83, "")) }, 1002},
-		"shutdown":     {func(s *site, _ *watcher) { s.service.Live().EndAll(t.Context(), 0) }, 1012},
+		"shutdown":     {func(s *site, _ *watcher) { authtest.State(s.service).Live().EndAll(t.Context(), 0) }, 1012},
 		"failures": {func(_ *site, w *watcher) {
 			for range maxFailures {
 				w.send(clientFrame(0x81, `{"m":"user_token_auth","r":1,"d":{"token":"x"}}`))
@@ -354,7 +354,7 @@ func TestUpstreamWithoutAnswer(t *testing.T) {
 	c.send(clientFrame(0x81, `{"m":"user_register","r":1,"d":{"username":"alice","password":"`+password+`"}}`))
 	u := next()
 	u.greets(c)
-	s.service.Live().EndAll(t.Context(), 0)
+	authtest.State(s.service).Live().EndAll(t.Context(), 0)
 	c.told(1012)
 	c.send(goodbye)
 	c.ended()
@@ -523,7 +523,7 @@ func TestSeatIsFree(t *testing.T) {
 	_ = c.c.Close()
 	u.told(1001)
 	eventually(t, "the seat is free", func() bool { return s.endpoint.o.Counts.Len() == 0 })
-	if n := s.service.Live().Connections(); n != 1 {
+	if n := authtest.State(s.service).Live().Connections(); n != 1 {
 		t.Errorf("a stop waits for %d connections, while the upstream has yet to hang up", n)
 	}
 	again := s.dial()

@@ -368,7 +368,7 @@ func (c *conn) farewell() {
 	_ = c.wire.Close()
 	c.state.vacate() // for a client that is back at once, however long its upstream takes
 	c.legs.Wait()
-	c.accounts.Live().Release(&c.state.lease) // a gateway that stops waits for this, and so for the upstream to be told
+	c.state.lease.Release() // a gateway that stops waits for this, and so for the upstream to be told
 	if c.peer.OnClose != nil {
 		c.peer.OnClose()
 	}

@@ -73,10 +73,10 @@ func TestEnds(t *testing.T) {
 	}
 	c.want(loggedOut)
 	c.token("user_login", "alice")
-	service.Live().EndAll(t.Context(), 0)
+	authtest.State(service).Live().EndAll(t.Context(), 0)
 	c.wantClose(1012)
 	visitor.wantClose(1012)
-	eventually(t, "nothing is live", func() bool { return service.Live().Connections() == 0 && s.connections() == 0 })
+	eventually(t, "nothing is live", func() bool { return authtest.State(service).Live().Connections() == 0 && s.connections() == 0 })
 }
 
 // Logging in while logged in leaves the old session behind, alive: it can be used again, and its end does nothing here.
@@ -86,7 +86,7 @@ func TestLoginTwice(t *testing.T) {
 	c := s.dial()
 	alice := c.token("user_register", "alice")
 	bob := c.token("user_register", "bob")
-	eventually(t, "one connection is live", func() bool { return service.Live().Connections() == 1 })
+	eventually(t, "one connection is live", func() bool { return authtest.State(service).Live().Connections() == 1 })
 	aliceID, err := service.Authenticate(t.Context(), authcore.UnverifiedToken(alice))
 	if err != nil {
 		t.Fatalf("alice's session ended: %v", err)
@@ -308,7 +308,7 @@ func TestInFlight(t *testing.T) {
 			t.Fatalf("reply %d: %.100s", i, got)
 		}
 	}
-	eventually(t, "one connection is live", func() bool { return s.service.Live().Connections() == 1 })
+	eventually(t, "one connection is live", func() bool { return authtest.State(s.service).Live().Connections() == 1 })
 }
 
 // gated has a login wait until it may go on.
@@ -344,7 +344,7 @@ func TestLogoutIsSeenThrough(t *testing.T) {
 	tok := c.token("user_register", "alice")
 	c.send(`{"m":"user_logout","r":1}`)
 	<-g.began
-	g.Live().EndAll(t.Context(), 0)
+	authtest.State(g.Service).Live().EndAll(t.Context(), 0)
 	close(g.goOn)
 	c.wantClose(1012)
 	if _, err := g.Authenticate(t.Context(), authcore.UnverifiedToken(tok)); authcore.KindOf(err) != authcore.KindSessionOver {
@@ -378,7 +378,7 @@ func TestNothingWaitsForALogin(t *testing.T) {
 	g.goOn = make(chan struct{})
 	c.send(login)
 	<-g.began
-	g.Live().EndAll(t.Context(), 0)
+	authtest.State(g.Service).Live().EndAll(t.Context(), 0)
 	c.wantClose(1012)
 }
 

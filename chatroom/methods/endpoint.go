@@ -69,7 +69,6 @@ type Accounts interface {
 	HoldVisitor(authcore.LiveConn, *authcore.Lease) error
 	Logout(context.Context, authcore.Identity) (authcore.Receipt, error)
 	LogoutAll(ctx context.Context, account authcore.AccountID, except authcore.SessionID) (authcore.Receipt, error)
-	Live() *authcore.Live
 }
 
 // Endpoint serves connections under one set of limits, which each keeps for its life. What an operator decides about

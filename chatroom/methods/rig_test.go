@@ -19,6 +19,7 @@ import (
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/chatroom"
+	"github.com/chatgate/chatgate/internal/authtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -55,7 +56,12 @@ func newSite(t testing.TB, accounts Accounts, o Options) *site {
 		t.Fatal(err)
 	}
 	s := &site{t: t, endpoint: e}
-	s.service, _ = accounts.(*authcore.Service)
+	switch a := accounts.(type) {
+	case *authcore.Service:
+		s.service = a
+	case *gated:
+		s.service = a.Service
+	}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !e.Admit(here) {
 			w.WriteHeader(http.StatusTooManyRequests)
@@ -83,9 +89,9 @@ func newSite(t testing.TB, accounts Accounts, o Options) *site {
 	s.addr = srv.Listener.Addr().String()
 	t.Cleanup(func() {
 		srv.Close()
-		accounts.Live().EndAll(context.Background(), 0)
+		authtest.State(s.service).Live().EndAll(context.Background(), 0)
 		eventually(t, "no connection is left", func() bool { return s.connections() == 0 })
-		eventually(t, "no connection is live", func() bool { return accounts.Live().Connections() == 0 })
+		eventually(t, "no connection is live", func() bool { return authtest.State(s.service).Live().Connections() == 0 })
 		if n := e.o.Counts.Len(); n != 0 {
 			t.Errorf("%d keys are still counted", n)
 		}

@@ -141,7 +141,7 @@ func (c *conn) hangUp(s *state, code relay.CloseCode) {
 // release gives back what s holds.
 func (s *state) release() {
 	s.vacate()
-	s.c.accounts.Live().Release(&s.lease)
+	s.lease.Release()
 }
 
 // vacate gives back the seat.

@@ -3,6 +3,7 @@ package authtest
 
 import (
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,9 +36,25 @@ func Service(t testing.TB, change ...func(*authcore.Policy)) *authcore.Service {
 	for _, f := range change {
 		f(&p)
 	}
-	s, err := authcore.NewService(st, p, nil)
+	return Over(t, st, p)
+}
+
+// Over makes a service over a state.
+func Over(t testing.TB, st *authcore.State, p authcore.Policy) *authcore.Service {
+	t.Helper()
+	s, err := authcore.NewService(authcore.ServiceOptions{State: st, Policy: p})
 	if err != nil {
 		t.Fatal(err)
 	}
+	states.Store(s, st)
+	t.Cleanup(func() { states.Delete(s) })
 	return s
+}
+
+var states sync.Map // *authcore.State by *authcore.Service
+
+// State returns what is behind a service of this package, for what no dialect may do.
+func State(s *authcore.Service) *authcore.State {
+	st, _ := states.Load(s)
+	return st.(*authcore.State)
 }

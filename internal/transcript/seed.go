@@ -8,6 +8,7 @@ import (
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/authcore/sqlstore"
+	"github.com/chatgate/chatgate/internal/authtest"
 )
 
 // Seed puts what no client could into accounts.db in a directory, before a gateway starts with it: a service over that
@@ -40,9 +41,5 @@ func Seed(t testing.TB, dir string, behind time.Duration, do func(context.Contex
 	}
 	policy := authcore.DefaultPolicy()
 	policy.Hash.Cost.Memory, policy.Hash.Cost.Time = 1024, 1
-	s, err := authcore.NewService(st, policy, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	do(ctx, s)
+	do(ctx, authtest.Over(t, st, policy))
 }

@@ -97,7 +97,7 @@ func login(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 		return dialect.Reply{}, err
 	}
 	rep := ok(grant{c.Service.UserHash(g.Account.Username), g.Token})
-	rep.Cookie = ssidCookie(g, c.Service.Now())
+	rep.Cookie = ssidCookie(g, time.Now())
 	return rep, nil
 }
 

@@ -161,7 +161,7 @@ func (d *deployment) open(db *sqlstore.Store, err error) {
 	p.Hash.Cost = authcore.Argon2{Memory: 64, Time: 1, Threads: 1}
 	p.SignupRate = authcore.Rate{Burst: 1_000_000, Per: time.Second}
 	d.db = db
-	d.admin, err = authcore.NewService(st, p, nil)
+	d.admin, err = authcore.NewService(authcore.ServiceOptions{State: st, Policy: p})
 	must(d.t, err)
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/internal/authtest"
 	"github.com/chatgate/chatgate/internal/gatetest"
 	"github.com/chatgate/chatgate/internal/transcript"
 )
@@ -98,7 +99,7 @@ func seed(t *testing.T, dir string) map[string]string {
 		code, revoked, err := s.CreateInvite(ctx, authcore.NewInvite{Uses: 2, Lifetime: time.Hour})
 		must(err)
 		seeded["revoked"] = string(code)
-		must(s.Invites.RevokeInvite(ctx, revoked.ID, s.Now()))
+		must(authtest.State(s).Invites.RevokeInvite(ctx, revoked.ID, authtest.State(s).Now()))
 	})
 	return seeded
 }

@@ -134,7 +134,7 @@ func (c *cluster) invite(t *testing.T, uses int) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.operator, err = authcore.NewService(st, authcore.DefaultPolicy(), nil); err != nil {
+		if c.operator, err = authcore.NewService(authcore.ServiceOptions{State: st, Policy: authcore.DefaultPolicy()}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,0 +1,171 @@
+package authcore
+
+import (
+	"context"
+	"crypto/sha256"
+	"time"
+)
+
+// Credentials are a claim to be somebody.
+type Credentials struct {
+	ClaimedName   string
+	ClaimedEmail  string // instead of a name
+	Password      Password
+	TokenLifetime time.Duration // of the token; 0: the session's
+	Client        Client
+}
+
+// Grant is a session that was just begun.
+type Grant struct {
+	Token   SignedToken
+	Expires time.Time
+	Account Account
+	Session Session
+}
+
+// Login begins a session. Kinds: RateLimited, UnknownAccount, WrongPassword, AccountDisabled, UnverifiedPhone,
+// UnverifiedEmail, Unavailable; who does not know the password gets none that tells more of an account. An unknown
+// name costs as much time and as many attempts as a wrong password, and is answered like one where accounts are
+// concealed.
+func (s *Service) Login(ctx context.Context, c Credentials) (Grant, error) {
+	g, err := s.login(ctx, c)
+	if s.policy.Conceal && KindOf(err) == KindUnknownAccount {
+		err = errWrongPassword
+	}
+	return g, err
+}
+
+var errWrongPassword = &Error{Kind: KindWrongPassword, Msg: "wrong password"}
+
+// LoginOrJoin is Login, and makes the account if nobody has that name and anybody may make one. Kinds: those of Login
+// and of Join.
+func (s *Service) LoginOrJoin(ctx context.Context, c Credentials) (Grant, error) {
+	if s.policy.Registration != RegistrationOpen || c.ClaimedEmail != "" {
+		return s.Login(ctx, c)
+	}
+	for try := 1; ; try++ {
+		g, err := s.login(ctx, c)
+		if KindOf(err) != KindUnknownAccount {
+			return g, err
+		}
+		g, err = s.Join(ctx, Registration{ClaimedName: c.ClaimedName, Password: c.Password, TokenLifetime: c.TokenLifetime, Client: c.Client})
+		if KindOf(err) != KindUsernameTaken || try == 2 {
+			return g, err
+		}
+		// Somebody made it meanwhile, or has a name that looks like it.
+		if at, found := s.claimedAccount(ctx, c.ClaimedName, c.Client); found != nil || at.class != LimitAccount {
+			return g, err
+		}
+	}
+}
+
+var errNobody = &Error{Kind: KindUnknownAccount, Msg: "no account has this name"}
+
+func (s *Service) login(ctx context.Context, c Credentials) (Grant, error) {
+	if err := s.take(ctx, LimitLogin, c.Client, s.policy.LoginRate); err != nil {
+		return Grant{}, err
+	}
+	find := s.claimedAccount
+	claimed := c.ClaimedName
+	if c.ClaimedEmail != "" {
+		find, claimed = s.claimedAddress, c.ClaimedEmail
+	}
+	at, err := find(ctx, claimed, c.Client)
+	if err != nil {
+		return Grant{}, err
+	}
+	rehash, err := s.provePassword(ctx, at, c.Password)
+	if err == nil {
+		err = at.account.pending()
+	}
+	if err != nil {
+		return Grant{}, err
+	}
+	if rehash {
+		s.upgradeHash(ctx, at.account, c.Password)
+	}
+	g, err := s.begin(ctx, at.account, c.Client, c.TokenLifetime)
+	if err == nil {
+		s.begun(ctx, g, c.Client)
+	}
+	return g, err
+}
+
+// claimedAccount finds the account of a claimed name. An unknown name is not an error: no password matches its empty
+// hash.
+func (s *Service) claimedAccount(ctx context.Context, claimed string, c Client) (attempt, error) {
+	name, err := CanonicalUsername(claimed)
+	if err != nil {
+		sum := sha256.Sum256([]byte(trimClaimed(claimed))) // an impossible name is an unknown one, and may be long
+		return attempt{class: LimitName, key: "?" + string(sum[:]), client: c}, nil
+	}
+	a, err := s.accountByUsername(ctx, name)
+	switch {
+	case err == nil:
+		return attemptOn(a, c), nil
+	case KindOf(err) == KindUnknownAccount:
+		return attempt{class: LimitName, key: string(name), client: c}, nil
+	default:
+		return attempt{}, err
+	}
+}
+
+// claimedAddress is claimedAccount for an e-mail address.
+func (s *Service) claimedAddress(ctx context.Context, claimed string, c Client) (attempt, error) {
+	var hash []byte
+	email, err := ParseEmail(claimed)
+	if err != nil {
+		hash = hashFields(s.state.emailKey, "no address", trimClaimed(claimed))
+	} else {
+		hash = EmailHash(s.state.emailKey, email)
+	}
+	a, err := ask(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByEmailHash(ctx, hash) })
+	switch {
+	case err == nil:
+		return attemptOn(a, c), nil
+	case KindOf(err) == KindUnknownAccount:
+		return attempt{class: LimitName, key: "@" + string(hash), client: c}, nil
+	default:
+		return attempt{}, err
+	}
+}
+
+func (s *Service) accountByUsername(ctx context.Context, name Username) (Account, error) {
+	return ask(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByUsername(ctx, name) })
+}
+
+func (s *Service) upgradeHash(ctx context.Context, a Account, p Password) {
+	fresh, err := s.hasher.hash(ctx, p)
+	if err == nil {
+		err = tell(ctx, "swapping a hash", func(ctx context.Context) error {
+			_, err := s.state.Accounts.SwapPasswordHash(ctx, a.ID, a.PasswordHash, fresh)
+			return err
+		})
+	}
+	if err != nil {
+		s.state.Log.Warn("upgrading a password hash failed; the next login tries again", "account", a.ID, "error", err)
+	}
+}
+
+func (s *Service) begin(ctx context.Context, a Account, c Client, lifetime time.Duration) (Grant, error) {
+	now := s.wholeNow()
+	sess := Session{
+		ID: SessionID(randomID(16)), Account: a.ID, CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(s.policy.SessionMax),
+		IdleLimit: s.policy.SessionIdle, Generation: 1, Epoch: a.Epoch, Dialect: c.Dialect, Addr: c.Addr, UserAgent: cutUTF8(c.UserAgent, 256),
+	}
+	tok, expires, err := s.tokens.issue(&a, &sess, lifetime)
+	if err != nil {
+		return Grant{}, err
+	}
+	err = tell(ctx, "creating a session", func(ctx context.Context) error { return s.state.Sessions.CreateSession(ctx, sess) })
+	if err != nil {
+		return Grant{}, err
+	}
+	return Grant{Token: tok, Expires: expires, Account: a, Session: sess}, nil
+}
+
+// begun says that a session was begun, to whom it may concern.
+func (s *Service) begun(ctx context.Context, g Grant, c Client) {
+	s.state.Log.Info("login", "account", g.Account.ID, "session", g.Session.ID, "dialect", c.Dialect, "client_ip", c.Addr)
+	s.noteDevice(ctx, g.Account, c)
+}

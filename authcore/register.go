@@ -1,0 +1,116 @@
+package authcore
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Registration is a request for an account.
+type Registration struct {
+	ClaimedName   string
+	Password      Password
+	DisplayName   string     // optional
+	ClaimedEmail  string     // optional
+	NeedInvite    bool       // whatever the policy says
+	Invite        InviteCode // looked at only where one is needed
+	TokenLifetime time.Duration
+	Client        Client
+}
+
+// Register makes an account. Kinds: RegistrationClosed, InviteRequired, RateLimited, InvalidInput, InvalidUsername,
+// WeakPassword, InvalidEmail, BadInvite, UsernameTaken, EmailTaken, Unavailable.
+func (s *Service) Register(ctx context.Context, r Registration) (Account, error) {
+	a, invite, err := s.prepareAccount(ctx, r)
+	if err != nil {
+		return Account{}, err
+	}
+	return s.createAccount(ctx, a, invite, r.Client)
+}
+
+// Join makes an account and begins its first session. Kinds: as those of Register. An error means that there is neither,
+// unless it is Unavailable; then logging in tells.
+func (s *Service) Join(ctx context.Context, r Registration) (Grant, error) {
+	a, invite, err := s.prepareAccount(ctx, r)
+	if err != nil {
+		return Grant{}, err
+	}
+	// The session first: one without an account is worth nothing to anybody, an account without a session would keep its
+	// owner from trying again.
+	g, err := s.begin(ctx, a, r.Client, r.TokenLifetime)
+	if err != nil {
+		return Grant{}, err
+	}
+	g.Account, err = s.createAccount(ctx, a, invite, r.Client)
+	if err != nil {
+		err2 := tell(context.WithoutCancel(ctx), "ending a session", func(ctx context.Context) error {
+			_, err := s.state.Sessions.EndSession(ctx, a.ID, g.Session.ID)
+			return err
+		})
+		if err2 != nil {
+			s.state.Log.Warn("the session of an account that was not made could not be ended; it is worth nothing", "error", err2)
+		}
+		return Grant{}, err
+	}
+	s.begun(ctx, g, r.Client)
+	return g, nil
+}
+
+// prepareAccount judges a registration, and returns the account that is to be, and the hash of the invite to redeem.
+func (s *Service) prepareAccount(ctx context.Context, r Registration) (Account, []byte, error) {
+	if s.policy.Registration == RegistrationClosed {
+		return Account{}, nil, Errorf(KindRegistrationClosed, "new accounts are not accepted here")
+	}
+	needInvite := r.NeedInvite || s.policy.Registration == RegistrationInvited
+	if needInvite && r.Invite == "" {
+		return Account{}, nil, Errorf(KindInviteRequired, "an invite is needed")
+	}
+	name, err := ParseUsername(r.ClaimedName)
+	if err != nil {
+		return Account{}, nil, err
+	}
+	if err := r.Password.check(s.policy.MinPassword, name); err != nil {
+		return Account{}, nil, err
+	}
+	a := Account{ID: AccountID(uuid.NewString()), Username: name, CreatedAt: s.wholeNow()}
+	if a.DisplayName, err = ParseDisplayName(r.DisplayName); err != nil {
+		return Account{}, nil, err
+	}
+	if r.ClaimedEmail != "" {
+		email, err := ParseEmail(r.ClaimedEmail)
+		if err != nil {
+			return Account{}, nil, err
+		}
+		a.Email, a.EmailHash = string(email), EmailHash(s.state.emailKey, email)
+	}
+	if err := s.take(ctx, LimitSignup, r.Client, s.policy.SignupRate); err != nil {
+		return Account{}, nil, err
+	}
+	// What the database decides in the end is told before the hash is paid for.
+	var invite []byte
+	if needInvite {
+		invite = s.state.inviteHash(r.Invite)
+		if err := s.checkInvite(ctx, invite, a.EmailHash, a.CreatedAt); err != nil {
+			return Account{}, nil, err
+		}
+	}
+	if _, err := s.accountByUsername(ctx, name); err == nil {
+		return Account{}, nil, Errorf(KindUsernameTaken, "this username is taken")
+	} else if KindOf(err) != KindUnknownAccount {
+		return Account{}, nil, err
+	}
+	a.PasswordHash, err = s.hasher.hash(ctx, r.Password)
+	return a, invite, err
+}
+
+func (s *Service) createAccount(ctx context.Context, a Account, invite []byte, c Client) (Account, error) {
+	a, err := ask(ctx, "creating an account", func(ctx context.Context) (Account, error) {
+		return s.state.Accounts.CreateAccount(ctx, a, invite)
+	})
+	if err != nil {
+		return Account{}, err
+	}
+	s.state.Log.Info("account registered", "account", a.ID, "username", a.Username, "dialect", c.Dialect, "client_ip", c.Addr)
+	return a, nil
+}

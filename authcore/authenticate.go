@@ -10,62 +10,88 @@ var errStopping = &Error{Kind: KindUnavailable, Msg: "the server is restarting",
 
 var errSessionOver = &Error{Kind: KindSessionOver, Msg: "the session is over"}
 
-// proven is an Identity together with the session it was proven against.
-type proven struct {
+// ProvenSession is a session that was alive when its bearer proved it, by a token or by beginning it, and what
+// [Service.Hold] needs to hold a connection under it. It can come from a Service only.
+type ProvenSession struct {
 	Identity
-	entry *liveSession
+	generation int64    // of the token
+	begun      *Session // if it was just begun, and no token was read
+}
+
+func prove(a *Account, id SessionID, generation int64, expires time.Time) ProvenSession {
+	return ProvenSession{Identity: Identity{
+		Account: a.ID, Session: id, Username: a.Username, DisplayName: a.DisplayName, Email: a.Email, Number: a.Number, Expires: expires,
+	}, generation: generation}
 }
 
 // Authenticate proves a token: its signature, its claims, and that its session lives. No store is asked for a session
 // that this process knows. Kinds: BadToken, SessionOver, Unavailable.
-func (s *Service) Authenticate(ctx context.Context, token UnverifiedToken) (Identity, error) {
-	p, err := s.prove(ctx, token)
-	return p.Identity, err
-}
-
-func (s *Service) prove(ctx context.Context, token UnverifiedToken) (proven, error) {
+func (s *Service) Authenticate(ctx context.Context, token UnverifiedToken) (ProvenSession, error) {
 	c, err := s.tokens.check(ctx, token)
 	if err != nil {
-		return proven{}, err
+		return ProvenSession{}, err
 	}
 	account, id := AccountID(c.Subject), SessionID(c.Session)
-	e, k, err := s.state.live.lookup(ctx, account, id, s.state.load(account, id))
+	_, k, err := s.alive(ctx, account, id, c.Generation, s.state.load(account, id))
 	if err != nil {
-		return proven{}, err
+		return ProvenSession{}, err
 	}
-	if c.Generation > k.session.Generation { // another node refreshed it, or the store went back to an older state
-		s.state.live.rotated(e, c.Generation)
+	return prove(&k.account, id, c.Generation, time.Unix(c.Expires, 0).UTC()), nil
+}
+
+// alive returns what is known of a session if it lives and a token of that generation is good for it, and notes its use.
+func (s *Service) alive(ctx context.Context, account AccountID, id SessionID, generation int64, load sessionLoader) (*liveSession, *knownSession, error) {
+	e, k, err := s.state.live.lookup(ctx, account, id, load)
+	if err != nil {
+		return nil, nil, err
+	}
+	if generation > k.session.Generation { // another node refreshed it, or the store went back to an older state
+		s.state.live.rotated(e, generation)
 	}
 	now := s.state.Now()
 	switch {
 	case k.session.Account != account:
-		return proven{}, errOthersAccount
-	case c.Generation < k.session.Generation-1:
-		return proven{}, stale("superseded by a refresh")
+		return nil, nil, errOthersAccount
+	case generation < k.session.Generation-1:
+		return nil, nil, stale("superseded by a refresh")
 	case k.session.over(now, time.UnixMilli(e.lastSeen.Load())):
-		return proven{}, errSessionOver
+		return nil, nil, errSessionOver
 	}
 	e.lastSeen.Store(now.UnixMilli())
-	return proven{Identity{
-		Account: account, Session: id, Username: k.account.Username, DisplayName: k.account.DisplayName, Email: k.account.Email,
-		Number: k.account.Number, Expires: time.Unix(c.Expires, 0).UTC(),
-	}, e}, nil
+	return e, k, nil
 }
 
 // load returns what looks a session up. The look-up is shared by all who ask for the same session at once, so it does
 // not die with the first of them.
 func (st *State) load(account AccountID, id SessionID) sessionLoader {
+	return st.loadBy(func(ctx context.Context) (Session, error) { return st.Sessions.Session(ctx, account, id) })
+}
+
+// loadBegun is load for a session that was just begun. It need not be read, since the accounts' database knows whether
+// it was ended since.
+func (st *State) loadBegun(begun Session) sessionLoader {
+	first := true
+	return st.loadBy(func(ctx context.Context) (Session, error) {
+		if first {
+			first = false
+			return begun, nil
+		}
+		return st.Sessions.Session(ctx, begun.Account, begun.ID)
+	})
+}
+
+func (st *State) loadBy(read func(context.Context) (Session, error)) sessionLoader {
 	return func(ctx context.Context) (Session, Account, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storePatience)
 		defer cancel()
-		sess, err := st.Sessions.Session(ctx, account, id)
+		sess, err := read(ctx)
 		if err != nil {
 			return Session{}, Account{}, unavailable("looking up a session", err)
 		}
 		a, err := st.owner(ctx, sess)
 		if KindOf(err) == KindSessionOver {
 			// Whoever revoked it did not come to the end of that, and others may not have heard.
-			st.postpone(Event{Account: account, Sessions: []SessionID{id}})
+			st.postpone(Event{Account: sess.Account, Sessions: []SessionID{sess.ID}})
 		}
 		if err != nil {
 			return Session{}, Account{}, unavailable("looking up an account", err)
@@ -90,27 +116,38 @@ func (st *State) owner(ctx context.Context, sess Session) (Account, error) {
 	return a, nil
 }
 
-// Hold proves a token and registers conn as live under its session, as one step: there is no moment at which the
-// session could end without conn being told. Where tillExpiry is set, conn is also ended when the token expires. The
-// caller passes the lease to [Live.Release] when the connection is gone, however it went.
-func (s *Service) Hold(ctx context.Context, token UnverifiedToken, conn LiveConn, lease *Lease, tillExpiry bool) (Identity, error) {
-	for range 3 { // an entry can be evicted between the proof and the registration; then the proof is due again
-		p, err := s.prove(ctx, token)
-		if err != nil {
-			return Identity{}, err
+// Hold registers conn as live under a session that was proven, if that still lives: from then on the end of the session
+// ends conn, and there is no moment in between at which it could end unnoticed. With tillExpiry, conn also ends when the
+// token expires. The caller releases the lease when the connection is gone, however it went. Kinds: BadToken,
+// SessionOver, Unavailable.
+func (s *Service) Hold(ctx context.Context, p ProvenSession, conn LiveConn, lease *Lease, tillExpiry bool) error {
+	if p.generation == 0 { // proven by nobody
+		return errSessionOver
+	}
+	load := s.state.load(p.Account, p.Session)
+	if p.begun != nil {
+		load = s.state.loadBegun(*p.begun)
+	}
+	for range 3 { // the entry can be evicted before conn is registered; then the session is looked up again
+		left := p.Expires.Sub(s.state.Now())
+		if left <= 0 {
+			return stale("expired")
 		}
-		var till time.Duration
-		if tillExpiry {
-			till = max(p.Expires.Sub(s.state.Now()), time.Nanosecond)
+		e, _, err := s.alive(ctx, p.Account, p.Session, p.generation, load)
+		if err != nil {
+			return err
+		}
+		if !tillExpiry {
+			left = 0
 		}
 		if s.state.live.stopping.Load() {
-			return Identity{}, errStopping
+			return errStopping
 		}
-		if s.state.live.hold(p.entry, conn, lease, till) {
-			return p.Identity, nil
+		if s.state.live.hold(e, conn, lease, left) {
+			return nil
 		}
 	}
-	return Identity{}, unavailable("holding a connection", errors.New("the session was evicted each time"))
+	return unavailable("holding a connection", errors.New("the session was evicted each time"))
 }
 
 // HoldVisitor registers the connection of an anonymous visitor, which only a shutdown ends. Kinds: Unavailable.

@@ -61,7 +61,7 @@ func TestJWT09Rotation(t *testing.T) {
 	// A key is forgotten when nothing that it signed can be valid.
 	h.clock.Advance(h.state.MaxTokens - time.Hour - time.Minute)
 	refresh()
-	must[Identity](t)(h.Authenticate(t.Context(), UnverifiedToken(h.login(t, "alice").Token)))
+	must[ProvenSession](t)(h.Authenticate(t.Context(), UnverifiedToken(h.login(t, "alice").Token)))
 	h.clock.Advance(3 * time.Hour)
 	refresh()
 	if h.state.keyring.knows(first) {

@@ -44,7 +44,13 @@ func TestEndSessionRaces(t *testing.T) {
 				for i := range conns {
 					wg.Go(func() {
 						<-start
-						if _, err := h.Hold(context.Background(), h.tok(g), &conns[i], &conns[i].lease, false); err != nil {
+						var err error
+						if i == 0 { // as it was begun
+							err = h.Hold(context.Background(), g.Proven, &conns[i], &conns[i].lease, false)
+						} else {
+							_, err = h.holdToken(context.Background(), h.tok(g), &conns[i], &conns[i].lease, false)
+						}
+						if err != nil {
 							conns[i].lease = Lease{}
 						}
 						// After this, EndSession may be over: then it told conns[i], or did not find it held.
@@ -120,7 +126,7 @@ func TestEndDuringLookup(t *testing.T) {
 						return
 					}
 					c := &conn{}
-					_, err := h.Hold(context.Background(), h.tok(g), c, &c.lease, false)
+					_, err := h.holdToken(context.Background(), h.tok(g), c, &c.lease, false)
 					answers <- err
 				}()
 			}
@@ -368,7 +374,7 @@ func TestHoldEvicted(t *testing.T) {
 
 	g = h.login(t, "alice")
 	drop.Store(100)
-	_, err := h.Hold(t.Context(), h.tok(g), &c, &c.lease, false)
+	_, err := h.holdToken(t.Context(), h.tok(g), &c, &c.lease, false)
 	wantKind(t, "dropped each time", err, KindUnavailable)
 }
 
@@ -426,7 +432,7 @@ func TestExpiryEndsConnections(t *testing.T) {
 		}
 		var free, bound, released, over conn
 		for c, till := range map[*conn]bool{&free: false, &bound: true, &released: true} {
-			id, err := h.Hold(t.Context(), UnverifiedToken(token), c, &c.lease, till)
+			id, err := h.holdToken(t.Context(), UnverifiedToken(token), c, &c.lease, till)
 			if err != nil || !id.Expires.Equal(expires) {
 				t.Fatal(id, err)
 			}
@@ -439,7 +445,7 @@ func TestExpiryEndsConnections(t *testing.T) {
 		synctest.Wait()
 		want(t, "at the token's end", bound.ended(), "session:0 token:1 shutdown:0")
 		want(t, "what is not bound to it", free.ended(), "session:0 token:0 shutdown:0")
-		_, err = h.Hold(t.Context(), UnverifiedToken(token), &over, &over.lease, true)
+		_, err = h.holdToken(t.Context(), UnverifiedToken(token), &over, &over.lease, true)
 		wantKind(t, "the expired token", err, KindBadToken)
 
 		time.Sleep(time.Until(s.ExpiresAt) - 1)
@@ -481,7 +487,7 @@ func TestEndAll(t *testing.T) {
 			want(t, "ended", conns[i].ended(), "session:0 token:0 shutdown:1")
 		}
 		var late conn
-		_, err := h.Hold(t.Context(), h.tok(g), &late, &late.lease, false)
+		_, err := h.holdToken(t.Context(), h.tok(g), &late, &late.lease, false)
 		wantKind(t, "held after the end", err, KindUnavailable)
 		wantKind(t, "a visitor held after the end", h.HoldVisitor(&late, &late.lease), KindUnavailable)
 		want(t, "connections", h.state.live.Connections(), 50)
@@ -543,7 +549,7 @@ func TestJWT12OwnUser(t *testing.T) {
 		parallel(200, func(i int) {
 			u := all[i%users]
 			c := &conn{}
-			id, err := h.Hold(context.Background(), h.tok(u.g), c, &c.lease, i%3 == 0)
+			id, err := h.holdToken(context.Background(), h.tok(u.g), c, &c.lease, i%3 == 0)
 			if err != nil || id.Account != u.g.Account.ID || id.Session != u.g.Session.ID || string(id.Username) != u.name || id.Number != u.g.Account.Number {
 				t.Errorf("%s got %+v, %v", u.name, id, err)
 			}

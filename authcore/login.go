@@ -15,8 +15,9 @@ type Credentials struct {
 	Client        Client
 }
 
-// Grant is a session that was just begun.
+// Grant is a session that was just begun or refreshed.
 type Grant struct {
+	Proven  ProvenSession // which can be held at once
 	Token   SignedToken
 	Expires time.Time
 	Account Account
@@ -161,11 +162,19 @@ func (s *Service) begin(ctx context.Context, a Account, c Client, lifetime time.
 	if err != nil {
 		return Grant{}, err
 	}
-	return Grant{Token: tok, Expires: expires, Account: a, Session: sess}, nil
+	return newGrant(tok, expires, a, sess, true), nil
 }
 
 // begun says that a session was begun, to whom it may concern.
 func (s *Service) begun(ctx context.Context, g Grant, c Client) {
 	s.state.Log.Info("login", "account", g.Account.ID, "session", g.Session.ID, "dialect", c.Dialect, "client_ip", c.Addr)
 	s.noteDevice(ctx, g.Account, c)
+}
+
+func newGrant(token SignedToken, expires time.Time, a Account, sess Session, begun bool) Grant {
+	g := Grant{Token: token, Expires: expires, Account: a, Session: sess, Proven: prove(&a, sess.ID, sess.Generation, expires)}
+	if begun {
+		g.Proven.begun = &sess
+	}
+	return g
 }

@@ -419,7 +419,8 @@ func (h *house) login(t testing.TB, name string) Grant {
 }
 
 func (h *house) auth(t testing.TB, g Grant) (Identity, error) {
-	return h.Authenticate(t.Context(), UnverifiedToken(g.Token))
+	p, err := h.Authenticate(t.Context(), UnverifiedToken(g.Token))
+	return p.Identity, err
 }
 
 // online reports whether any node holds a live connection of an account.
@@ -453,9 +454,18 @@ func (c *conn) ended() string {
 
 func (h *house) hold(t testing.TB, g Grant, c *conn, tillExpiry bool) {
 	t.Helper()
-	if _, err := h.Hold(t.Context(), UnverifiedToken(g.Token), c, &c.lease, tillExpiry); err != nil {
+	if _, err := h.holdToken(t.Context(), UnverifiedToken(g.Token), c, &c.lease, tillExpiry); err != nil {
 		t.Fatalf("holding: %v", err)
 	}
+}
+
+// holdToken proves a token and holds a connection under its session.
+func (h *house) holdToken(ctx context.Context, token UnverifiedToken, c LiveConn, lease *Lease, tillExpiry bool) (Identity, error) {
+	p, err := h.Authenticate(ctx, token)
+	if err == nil {
+		err = h.Hold(ctx, p, c, lease, tillExpiry)
+	}
+	return p.Identity, err
 }
 
 func wantKind(t testing.TB, what string, err error, kinds ...Kind) {

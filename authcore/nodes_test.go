@@ -347,13 +347,14 @@ func TestRecheck(t *testing.T) {
 func TestHoldAcrossReset(t *testing.T) {
 	nodes(t, 1, func(t *testing.T, n []nodeHouse) {
 		g := n[0].person(t, "alice")
-		p, err := n[0].prove(t.Context(), n[0].tok(g))
+		account, id := g.Account.ID, g.Session.ID
+		e, _, err := n[0].alive(t.Context(), account, id, 1, n[0].state.load(account, id))
 		if err != nil {
 			t.Fatal(err)
 		}
 		follower{n[0].state}.Reset()
 		var c conn
-		want(t, "held", n[0].state.live.hold(p.entry, &c, &c.lease, 0), false)
+		want(t, "held", n[0].state.live.hold(e, &c, &c.lease, 0), false)
 		n[0].hold(t, g, &c, false)
 		c.lease.Release()
 	})

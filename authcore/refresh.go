@@ -53,7 +53,7 @@ func (s *Service) Refresh(ctx context.Context, r Refreshing) (Grant, error) {
 		return Grant{}, errSessionOver
 	}
 	e.lastSeen.Store(now.UnixMilli())
-	return Grant{Token: tok, Expires: expires, Account: k.account, Session: sess}, nil
+	return newGrant(tok, expires, k.account, sess, false), nil
 }
 
 // theft ends a session of which an old token came back. Of several who bear one, the first brings the owner a notice.

@@ -53,6 +53,7 @@ func (s *Service) Join(ctx context.Context, r Registration) (Grant, error) {
 		}
 		return Grant{}, err
 	}
+	g.Proven.Number = g.Account.Number
 	s.begun(ctx, g, r.Client)
 	return g, nil
 }

@@ -93,14 +93,14 @@ func (f *forge) refused(t *testing.T, what, token string) {
 	t.Helper()
 	id, err := f.Authenticate(t.Context(), UnverifiedToken(token))
 	wantKind(t, what, err, KindBadToken)
-	if id != (Identity{}) {
+	if id != (ProvenSession{}) {
 		t.Errorf("%s: got an identity with the error: %+v", what, id)
 	}
 	if err != nil && AsError(err).Msg != "the token is not valid" {
 		t.Errorf("%s: told too much: %q", what, AsError(err).Msg)
 	}
 	c := &conn{}
-	if _, err := f.Hold(t.Context(), UnverifiedToken(token), c, &c.lease, false); KindOf(err) != KindBadToken {
+	if _, err := f.holdToken(t.Context(), UnverifiedToken(token), c, &c.lease, false); KindOf(err) != KindBadToken {
 		t.Errorf("%s: held: %v", what, err)
 	}
 }

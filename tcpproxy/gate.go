@@ -84,7 +84,7 @@ func (a *arrival) register(ctx context.Context, service *authcore.Service, who c
 	})
 	var err error
 	if who.access == readWrite {
-		_, err = service.Hold(ctx, who.token, r, &r.Lease, a.Expiry == expiryToken)
+		err = service.Hold(ctx, who.id, r, &r.Lease, a.Expiry == expiryToken)
 	} else {
 		err = service.HoldVisitor(r, &r.Lease)
 	}

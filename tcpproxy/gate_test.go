@@ -89,7 +89,7 @@ func TestLogoutCloses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		clients, ids = append(clients, c), append(ids, id)
+		clients, ids = append(clients, c), append(ids, id.Identity)
 	}
 	receipt, err := service.Logout(t.Context(), ids[0])
 	if err != nil || receipt.Closed != 1 {
@@ -114,7 +114,7 @@ func TestLogoutCloses(t *testing.T) {
 	c.Close()
 	u.cut()
 	id, _ := service.Authenticate(t.Context(), authcore.UnverifiedToken(g.Token))
-	_, _ = service.Logout(t.Context(), id)
+	_, _ = service.Logout(t.Context(), id.Identity)
 	c = r.dial()
 	c.send("token t:" + g.Token + "\n")
 	c.takes("nop badtoken\n")
@@ -319,7 +319,7 @@ func TestTemplates(t *testing.T) {
 	tm, err := parseTemplate("{user.id}{client.ip}")
 	var b bytes.Buffer
 	if err == nil {
-		err = tm.appendTo(&b, caller{id: authcore.Identity{Account: "id"}}, from)
+		err = tm.appendTo(&b, caller{id: authcore.ProvenSession{Identity: authcore.Identity{Account: "id"}}}, from)
 	}
 	if err != nil || b.String() != "id::1\r\n" {
 		t.Errorf("got %q, %v", b.String(), err)
@@ -335,7 +335,7 @@ func TestHostileValues(t *testing.T) {
 		"a\nQUIT", "a\rQUIT", "a\x00", "a\r\nQUIT", "\ra", "a\r", "a\tb", "a\vb", "a\fb", "a\x1bb", "a\x7f", "a\u0085b", "a\u2028b", "a\u2029b", "a\u00a0b", "a\u3000b", "a\xff",
 		"a\x85b", long,
 	} {
-		who := caller{access: readWrite, id: authcore.Identity{Username: authcore.Username(value), Account: "id", DisplayName: value}}
+		who := caller{access: readWrite, id: authcore.ProvenSession{Identity: authcore.Identity{Username: authcore.Username(value), Account: "id", DisplayName: value}}}
 		for _, text := range []string{"NICK {user.name}", "USER a 0 * :{user.display_name} ({user.access})"} {
 			tm, err := parseTemplate(text)
 			if err != nil {
@@ -354,7 +354,7 @@ func TestHostileValues(t *testing.T) {
 		}
 	}
 	for _, value := range []string{"alice", "жук", "Alice B. Smith", strings.Repeat("\U0001d4d0", authcore.MaxUsername)} {
-		who := caller{access: readWrite, id: authcore.Identity{Username: authcore.Username(value), Account: "id", DisplayName: value}}
+		who := caller{access: readWrite, id: authcore.ProvenSession{Identity: authcore.Identity{Username: authcore.Username(value), Account: "id", DisplayName: value}}}
 		tm, err := parseTemplate("{user.display_name}")
 		if err != nil {
 			t.Fatal(err)

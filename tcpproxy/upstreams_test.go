@@ -53,7 +53,7 @@ func TestWhatCountsAsFailure(t *testing.T) {
 			defer client.Close()
 			defer peer.Close()
 			cx := layer4.WrapConnection(peer, nil, zap.NewNop())
-			who := caller{id: authcore.Identity{Username: "alice", DisplayName: tc.told}, access: readWrite}
+			who := caller{id: authcore.ProvenSession{Identity: authcore.Identity{Username: "alice", DisplayName: tc.told}}, access: readWrite}
 			if conn, _, err := s.connect(tc.ctx, cx, who); err == nil {
 				conn.Close()
 				t.Error("connected")

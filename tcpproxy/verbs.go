@@ -32,9 +32,8 @@ type outcome struct {
 // caller is who may be handed over, and by what. The zero value is nobody.
 type caller struct {
 	access access
-	id     authcore.Identity        // of a member
-	token  authcore.UnverifiedToken // that proves it
-	fresh  bool                     // the session was begun by this request
+	id     authcore.ProvenSession // of a member
+	fresh  bool                   // the session was begun by this request
 }
 
 // verbs has what is done about each: one call on the service.
@@ -58,22 +57,18 @@ func login(ctx context.Context, r request) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	id := authcore.Identity{
-		Account: g.Account.ID, Session: g.Session.ID, Username: g.Account.Username, DisplayName: g.Account.DisplayName, Expires: g.Expires,
-	}
 	return outcome{
 		reply:  line.Reply{Token: string(g.Token), Expires: g.Expires},
-		caller: caller{access: readWrite, id: id, token: authcore.UnverifiedToken(g.Token), fresh: true},
+		caller: caller{access: readWrite, id: g.Proven, fresh: true},
 	}, nil
 }
 
 func token(ctx context.Context, r request) (outcome, error) {
-	t := authcore.UnverifiedToken(r.args["t"])
-	id, err := r.service.Authenticate(ctx, t)
+	id, err := r.service.Authenticate(ctx, authcore.UnverifiedToken(r.args["t"]))
 	if err != nil {
 		return outcome{}, err
 	}
-	return outcome{caller: caller{access: readWrite, id: id, token: t}}, nil
+	return outcome{caller: caller{access: readWrite, id: id}}, nil
 }
 
 // visit is of nobody, who may read along. Whether that is allowed was asked before.

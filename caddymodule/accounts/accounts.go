@@ -254,9 +254,11 @@ func (a *Accounts) serve(ctx context.Context, rt dialect.Route, c *dialect.Call)
 		}
 	}
 	if rt.Proof == dialect.BySession {
-		if c.Caller, err = asked.Authenticate(c.Token); err != nil {
+		proven, err := asked.Authenticate(c.Token)
+		if err != nil {
 			return dialect.Reply{}, err
 		}
+		c.Caller = proven.Identity
 		caller.SetUser(c.Request, c.Caller)
 	}
 	if c.ID != "" && !plainID(c.ID) {

@@ -19,7 +19,7 @@ type Asker struct {
 	service *authcore.Service
 
 	token authcore.UnverifiedToken // the last that lives
-	id    authcore.Identity        // whose it is
+	id    authcore.ProvenSession   // whose it is
 	Err   error                    // why something could not be told
 }
 
@@ -43,7 +43,7 @@ func (a *Asker) Judge(token authcore.UnverifiedToken) chatroom.Standing {
 
 // Authenticate returns whose a token is. What a cookie was taken for is not asked again: the answer could be another, and
 // the request neither a visitor's nor anybody's.
-func (a *Asker) Authenticate(token authcore.UnverifiedToken) (authcore.Identity, error) {
+func (a *Asker) Authenticate(token authcore.UnverifiedToken) (authcore.ProvenSession, error) {
 	if a.token == token {
 		return a.id, a.Err
 	}

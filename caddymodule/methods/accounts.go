@@ -26,8 +26,13 @@ func (a accounts) Login(ctx context.Context, c authcore.Credentials) (authcore.G
 	return underPolicy(ctx, a, func(s *authcore.Service) (authcore.Grant, error) { return s.Login(ctx, c) })
 }
 
-func (a accounts) Hold(ctx context.Context, t authcore.UnverifiedToken, c authcore.LiveConn, l *authcore.Lease, untilExpiry bool) (authcore.Identity, error) {
-	return underPolicy(ctx, a, func(s *authcore.Service) (authcore.Identity, error) { return s.Hold(ctx, t, c, l, untilExpiry) })
+func (a accounts) Authenticate(ctx context.Context, t authcore.UnverifiedToken) (authcore.ProvenSession, error) {
+	return underPolicy(ctx, a, func(s *authcore.Service) (authcore.ProvenSession, error) { return s.Authenticate(ctx, t) })
+}
+
+func (a accounts) Hold(ctx context.Context, p authcore.ProvenSession, c authcore.LiveConn, l *authcore.Lease, untilExpiry bool) error {
+	_, err := underPolicy(ctx, a, func(s *authcore.Service) (struct{}, error) { return struct{}{}, s.Hold(ctx, p, c, l, untilExpiry) })
+	return err
 }
 
 func (a accounts) Logout(ctx context.Context, id authcore.Identity) (authcore.Receipt, error) {

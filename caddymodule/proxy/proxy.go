@@ -176,7 +176,8 @@ type handshakeKey struct{}
 
 // handshake is what a request and the transport below the reverse proxy have to tell each other.
 type handshake struct {
-	id        *authcore.Identity // nil for a visitor
+	id        *authcore.Identity     // nil for a visitor
+	proven    authcore.ProvenSession // its session
 	access    chatroom.Access
 	websocket bool
 
@@ -285,12 +286,12 @@ func (p *Proxy) answerFault(w http.ResponseWriter, err error) error {
 // admit finds out who is asking and whether they may.
 func (p *Proxy) admit(r *http.Request, asked *caller.Asker, cred chatroom.Credential, hs *handshake) error {
 	if cred.Token != "" {
-		id, err := asked.Authenticate(cred.Token)
+		proven, err := asked.Authenticate(cred.Token)
 		if err != nil {
 			return err
 		}
-		caller.SetUser(r, id)
-		hs.id, hs.access = &id, chatroom.ReadWrite
+		caller.SetUser(r, proven.Identity)
+		hs.proven, hs.id, hs.access = proven, &proven.Identity, chatroom.ReadWrite
 		return nil
 	}
 	switch p.Anonymous {

@@ -38,7 +38,7 @@ func (p *Proxy) relay(w http.ResponseWriter, r *http.Request, service *authcore.
 	// that ends from here on ends the connection.
 	var err error
 	if hs.id != nil {
-		_, err = service.Hold(r.Context(), cred.Token, socket, &socket.Lease, p.Expiry == expiryToken)
+		err = service.Hold(r.Context(), hs.proven, socket, &socket.Lease, p.Expiry == expiryToken)
 	} else {
 		err = service.HoldVisitor(socket, &socket.Lease)
 	}

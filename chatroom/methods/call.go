@@ -74,7 +74,11 @@ func userTokenAuth(ctx context.Context, c call) Code {
 	if c.arguments(&in) != nil || in.Token == "" {
 		return BadRequest
 	}
-	return c.enter(ctx, authcore.UnverifiedToken(in.Token), nil)
+	proven, err := c.accounts.Authenticate(ctx, authcore.UnverifiedToken(in.Token))
+	if err != nil {
+		return c.failed(err)
+	}
+	return c.enter(ctx, proven, nil)
 }
 
 // userLogout ends the session. A client that has sent this may be gone before the answer, and means it all the same.
@@ -95,13 +99,12 @@ func userLogoutAll(ctx context.Context, c call) Code {
 // granted makes the connection that of a session that was just begun for it. A session that cannot be held is ended,
 // since nobody has its token.
 func (c call) granted(ctx context.Context, g authcore.Grant) Code {
-	code := c.enter(ctx, authcore.UnverifiedToken(g.Token), tokenReply{g.Token})
+	code := c.enter(ctx, g.Proven, tokenReply{g.Token})
 	if code == "" {
 		return ""
 	}
-	id := authcore.Identity{Account: g.Account.ID, Session: g.Session.ID}
-	if _, err := c.accounts.Logout(context.WithoutCancel(ctx), id); err != nil {
-		c.e.o.Log.Warn("a session that nobody has could not be ended", "session", id.Session, "error", err)
+	if _, err := c.accounts.Logout(context.WithoutCancel(ctx), g.Proven.Identity); err != nil {
+		c.e.o.Log.Warn("a session that nobody has could not be ended", "session", g.Session.ID, "error", err)
 	}
 	if code == BadToken {
 		code = Unavailable // the session was over before the client heard of it
@@ -109,11 +112,10 @@ func (c call) granted(ctx context.Context, g authcore.Grant) Code {
 	return code
 }
 
-// enter makes the connection that of whom a token proves, and answers. The session it was of before lives on.
-func (c call) enter(ctx context.Context, token authcore.UnverifiedToken, d any) Code {
-	s := &state{c: c.conn}
-	id, err := c.accounts.Hold(ctx, token, s, &s.lease, false)
-	if err != nil {
+// enter makes the connection that of a proven session, and answers. The session it was of before lives on.
+func (c call) enter(ctx context.Context, proven authcore.ProvenSession, d any) Code {
+	s, id := &state{c: c.conn}, proven.Identity
+	if err := c.accounts.Hold(ctx, proven, s, &s.lease, false); err != nil {
 		return c.failed(err)
 	}
 	s.id, s.seat = &id, accountKey(id.Account)

@@ -91,7 +91,7 @@ func TestLoginTwice(t *testing.T) {
 	if err != nil {
 		t.Fatalf("alice's session ended: %v", err)
 	}
-	if _, err := service.Logout(t.Context(), aliceID); err != nil {
+	if _, err := service.Logout(t.Context(), aliceID.Identity); err != nil {
 		t.Fatal(err)
 	}
 	c.ask(`{"m":"say","r":2}`, `{"r":2,"err":"unknown_method"}`) // and no event
@@ -101,7 +101,7 @@ func TestLoginTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := service.Logout(t.Context(), bobID); err != nil {
+	if _, err := service.Logout(t.Context(), bobID.Identity); err != nil {
 		t.Fatal(err)
 	}
 	c.want(loggedOut)
@@ -364,7 +364,7 @@ func TestNothingWaitsForALogin(t *testing.T) {
 	}
 	c.send(login)
 	<-g.began
-	if _, err := g.Logout(t.Context(), id); err != nil {
+	if _, err := g.Logout(t.Context(), id.Identity); err != nil {
 		t.Fatal(err)
 	}
 	c.want(loggedOut)

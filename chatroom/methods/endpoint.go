@@ -65,7 +65,8 @@ const maxFailures = 5
 type Accounts interface {
 	Join(context.Context, authcore.Registration) (authcore.Grant, error)
 	Login(context.Context, authcore.Credentials) (authcore.Grant, error)
-	Hold(context.Context, authcore.UnverifiedToken, authcore.LiveConn, *authcore.Lease, bool) (authcore.Identity, error)
+	Authenticate(context.Context, authcore.UnverifiedToken) (authcore.ProvenSession, error)
+	Hold(context.Context, authcore.ProvenSession, authcore.LiveConn, *authcore.Lease, bool) error
 	HoldVisitor(authcore.LiveConn, *authcore.Lease) error
 	Logout(context.Context, authcore.Identity) (authcore.Receipt, error)
 	LogoutAll(ctx context.Context, account authcore.AccountID, except authcore.SessionID) (authcore.Receipt, error)

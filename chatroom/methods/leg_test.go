@@ -135,7 +135,7 @@ func TestUpstreamHangs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := service.Logout(t.Context(), id); err != nil {
+	if _, err := service.Logout(t.Context(), id.Identity); err != nil {
 		t.Fatal(err)
 	}
 	c.want(loggedOut, `{"r":1,"err":"not_logged_in"}`)

@@ -52,7 +52,13 @@ type claims struct {
 	keyID string // that it was verified with
 }
 
-// The methods make claims a jwt.Claims, for signing only; checking is ours.
+// UnmarshalJSON refuses unknown and repeated members.
+func (c *claims) UnmarshalJSON(raw []byte) error {
+	type plain claims
+	return json.Unmarshal(raw, (*plain)(c), json.RejectUnknownMembers(true))
+}
+
+// The methods make claims a jwt.Claims.
 func (c *claims) GetExpirationTime() (*jwt.NumericDate, error) {
 	return jwt.NewNumericDate(time.Unix(c.Expires, 0)), nil
 }
@@ -65,12 +71,6 @@ func (c *claims) GetIssuer() (string, error)              { return c.Issuer, nil
 func (c *claims) GetSubject() (string, error)             { return c.Subject, nil }
 func (c *claims) GetAudience() (jwt.ClaimStrings, error)  { return jwt.ClaimStrings{c.Audience}, nil }
 
-type tokenHeader struct {
-	Algorithm string `json:"alg"`
-	Type      string `json:"typ"`
-	KeyID     string `json:"kid"`
-}
-
 // tokens issues and checks tokens (RFC 7519 under the rules of RFC 8725).
 type tokens struct {
 	keys     *keyring
@@ -78,6 +78,8 @@ type tokens struct {
 	audience string
 	lifetime time.Duration // the most that exp may lie behind iat
 	now      func() time.Time
+	parser   *jwt.Parser
+	expired  *jwt.Parser // for tokens that may have expired
 	verified *lru.Cache[[sha256.Size]byte, *claims]
 }
 
@@ -86,7 +88,15 @@ const verifiedTokens = 16384
 
 func newTokens(keys *keyring, issuer, audience string, lifetime time.Duration, now func() time.Time) (*tokens, error) {
 	cache, err := lru.New[[sha256.Size]byte, *claims](verifiedTokens)
-	return &tokens{keys, issuer, audience, lifetime, now, cache}, err
+	strict := []jwt.ParserOption{
+		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}), jwt.WithStrictDecoding(), jwt.WithIssuer(issuer), jwt.WithAudience(audience),
+		jwt.WithExpirationRequired(), jwt.WithLeeway(tokenLeeway),
+	}
+	return &tokens{
+		keys: keys, issuer: issuer, audience: audience, lifetime: lifetime, now: now, verified: cache,
+		parser:  jwt.NewParser(append(strict, jwt.WithIssuedAt(), jwt.WithTimeFunc(now))...),
+		expired: jwt.NewParser(append(strict, jwt.WithTimeFunc(func() time.Time { return time.Time{} }))...), // a time at which nothing has expired
+	}, err
 }
 
 func (t *tokens) issue(a *Account, s *Session, lifetime time.Duration) (SignedToken, time.Time, error) {
@@ -154,7 +164,11 @@ func (t *tokens) checkAll(ctx context.Context, token UnverifiedToken, expired bo
 	}
 	if !seen {
 		var err error
-		if c, err = t.prove(ctx, string(token)); err != nil {
+		parser := t.parser
+		if expired {
+			parser = t.expired
+		}
+		if c, err = t.verify(ctx, parser, string(token)); err != nil {
 			return nil, err
 		}
 	}
@@ -170,59 +184,45 @@ func (t *tokens) checkAll(ctx context.Context, token UnverifiedToken, expired bo
 	return c, nil
 }
 
-func (t *tokens) prove(ctx context.Context, token string) (*claims, error) {
-	// The character set first: lax decoders skip newlines and ignore the last character's spare bits.
-	head, rest, _ := strings.Cut(token, ".")
-	body, sig, three := strings.Cut(rest, ".")
-	if !three {
-		return nil, badToken(errors.New("fewer than three parts"))
-	}
-	strict := base64.RawURLEncoding.Strict()
-	for i := range len(token) {
+// verify proves the signature and what of the claims does not change. The library is given every option that makes it
+// strict; what it does not check, or not strictly enough, is checked here.
+func (t *tokens) verify(ctx context.Context, parser *jwt.Parser, token string) (*claims, error) {
+	for i := range len(token) { // the library's base64 skips line breaks
 		if c := token[i]; !isAlnum(c) && c != '-' && c != '_' && c != '.' {
 			return nil, badToken(errors.New("characters outside base64url"))
 		}
 	}
-	rawHead, err1 := strict.DecodeString(head)
-	rawBody, err2 := strict.DecodeString(body)
-	rawSig, err3 := strict.DecodeString(sig)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	c := new(claims)
+	_, err := parser.ParseWithClaims(token, c, func(parsed *jwt.Token) (any, error) {
+		c.keyID, _ = parsed.Header["kid"].(string)
+		if head, _, _ := strings.Cut(token, "."); head != tokenHeader(c.keyID) {
+			return nil, errors.New("not the header of a token of ours")
+		}
+		return t.keys.public(ctx, c.keyID)
+	})
+	switch e, ours := errors.AsType[*Error](err); {
+	case ours: // the keys could not be read
+		return nil, e
+	case errors.Is(err, jwt.ErrTokenInvalidClaims): // looked at only if the signature is ours
+		return nil, badToken(staleToken{err})
+	case err != nil:
 		return nil, badToken(err)
-	}
-	// Unknown and repeated members are refused, which disposes of crit, b64, jwk, jku, x5u and x5c.
-	var h tokenHeader
-	if err := json.Unmarshal(rawHead, &h, json.RejectUnknownMembers(true)); err != nil {
-		return nil, badToken(err)
-	}
-	if h.Algorithm != jwt.SigningMethodEdDSA.Alg() || h.Type != tokenType {
-		return nil, badToken(errors.New("wrong algorithm or type"))
-	}
-	key, err := t.keys.public(ctx, h.KeyID)
-	if errors.Is(err, errUnknownKey) {
-		return nil, badToken(err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := jwt.SigningMethodEdDSA.Verify(token[:len(head)+1+len(body)], rawSig, key); err != nil {
-		return nil, badToken(err)
-	}
-	var c claims
-	if err := json.Unmarshal(rawBody, &c, json.RejectUnknownMembers(true)); err != nil {
-		return nil, badToken(err)
-	}
-	switch {
-	case c.Issuer != t.issuer:
-		return nil, stale("another issuer")
-	case c.Audience != t.audience:
-		return nil, stale("another audience")
+	case c.Issuer != t.issuer || c.Audience != t.audience:
+		return nil, stale("another issuer or audience")
 	case c.Subject == "" || c.Session == "" || c.ID == "" || c.Name == "" || c.Generation < 1 || c.Generation > maxGeneration:
 		return nil, stale("a required claim is missing or out of range")
 	}
-	c.keyID = h.KeyID
-	return &c, nil
+	return c, nil
 }
 
+// tokenHeader returns the one header that a token signed by a key has. Every other is refused, which disposes of repeated
+// members, crit, b64, jwk, jku, x5u and x5c: the library would pass over them.
+func tokenHeader(keyID string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"EdDSA","kid":"` + keyID + `","typ":"` + tokenType + `"}`))
+}
+
+// checkTimes checks what depends on the clock: a token has no leeway to expire, and does not live longer than any that is
+// issued.
 func (t *tokens) checkTimes(c *claims, expired bool) error {
 	now := t.now().Unix()
 	leeway := int64(tokenLeeway / time.Second)

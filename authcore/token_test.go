@@ -524,3 +524,14 @@ func BenchmarkAuthenticate(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkVerifyToken checks a token that was not seen before.
+func BenchmarkVerifyToken(b *testing.B) {
+	f := newForge(b)
+	for b.Loop() {
+		f.tokens.verified.Purge()
+		if _, err := f.tokens.check(b.Context(), UnverifiedToken(f.grant.Token)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,13 +1,12 @@
 package authcore
 
 import (
-	"encoding/json"
+	_ "embed"
 	"fmt"
 	"strings"
 	"sync"
 	"unicode/utf8"
 
-	commonest "github.com/ccojocar/zxcvbn-go/data"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -63,23 +62,14 @@ func (p Password) check(minimum int, name Username) error {
 	return nil
 }
 
-// commonPasswords is the list that zxcvbn uses, read when the first password is chosen.
+//go:embed commonpasswords.txt
+var commonPasswordList string
+
+// commonPasswords has the passwords of the list and those that this product invites. It is made when the first password
+// is chosen.
 var commonPasswords = sync.OnceValue(func() map[string]bool {
-	raw, err := commonest.Asset("data/Passwords.json")
-	if err != nil {
-		panic("authcore: the list of common passwords is not in the binary: " + err.Error())
-	}
-	var doc struct{ List []string }
-	if err := json.Unmarshal(raw, &doc); err != nil {
-		panic("authcore: the list of common passwords cannot be read: " + err.Error())
-	}
-	m := make(map[string]bool, len(doc.List))
-	for _, p := range doc.List {
-		if len(p) >= 6 {
-			m[p] = true
-		}
-	}
-	for _, p := range []string{"chatgate", "chatgate1", "chatgate123"} {
+	m := make(map[string]bool)
+	for p := range strings.FieldsSeq(commonPasswordList + " chatgate chatgate1 chatgate123") {
 		m[p] = true
 	}
 	return m

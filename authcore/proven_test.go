@@ -36,8 +36,8 @@ func TestHoldNoticesTheEnd(t *testing.T) {
 		"a logout": {func(h *house, t testing.TB, g Grant) {
 			must[Receipt](t)(h.EndSession(t.Context(), g.Account.ID, g.Session.ID))
 		}, KindSessionOver},
-		"a logout of all": {func(h *house, t testing.TB, g Grant) { must[Receipt](t)(h.LogoutAll(t.Context(), g.Account.ID, "")) }, KindSessionOver},
-		"the end of the account": {func(h *house, t testing.TB, g Grant) { must[Receipt](t)(h.Disable(t.Context(), g.Account.ID)) }, KindSessionOver},
+		"a logout of all":               {func(h *house, t testing.TB, g Grant) { must[Receipt](t)(h.LogoutAll(t.Context(), g.Account.ID, "")) }, KindSessionOver},
+		"the end of the account":        {func(h *house, t testing.TB, g Grant) { must[Receipt](t)(h.Disable(t.Context(), g.Account.ID)) }, KindSessionOver},
 		"the end of the session's time": {func(h *house, _ testing.TB, _ Grant) { h.clock.Advance(15 * 24 * time.Hour) }, KindSessionOver},
 		"the end of the token's time":   {func(h *house, _ testing.TB, g Grant) { h.clock.Advance(g.Expires.Sub(h.clock.Now())) }, KindBadToken},
 		"two refreshes": {func(h *house, t testing.TB, g Grant) {

@@ -25,7 +25,7 @@ type verifyFunc func(ctx context.Context) (right bool, err error)
 // account is told to whoever has proven it, and keeps its failures. Kinds: RateLimited, UnknownAccount, WrongPassword,
 // AccountDisabled, Unavailable.
 func (s *Service) proveAttempt(ctx context.Context, at attempt, verify verifyFunc) error {
-	wait, err := ask(ctx, "counting a login attempt", func(ctx context.Context) (time.Duration, error) {
+	wait, err := query(ctx, "counting a login attempt", func(ctx context.Context) (time.Duration, error) {
 		return s.state.Limits.Attempt(ctx, at.class, at.key, s.policy.Backoff)
 	})
 	if err != nil {
@@ -52,12 +52,12 @@ func (s *Service) proveAttempt(ctx context.Context, at attempt, verify verifyFun
 		s.state.Log.Info("login failed", "reason", KindOf(err).String(), "account", at.account.ID, "dialect", at.client.Dialect, "client_ip", at.client.Addr)
 		return err
 	}
-	return tell(ctx, "clearing login attempts", func(ctx context.Context) error { return s.state.Limits.Clear(ctx, at.class, at.key) })
+	return exec(ctx, "clearing login attempts", func(ctx context.Context) error { return s.state.Limits.Clear(ctx, at.class, at.key) })
 }
 
 // forgive takes an attempt back that was never decided.
 func (s *Service) forgive(ctx context.Context, at attempt) {
-	err := tell(ctx, "forgiving", func(ctx context.Context) error {
+	err := exec(ctx, "forgiving", func(ctx context.Context) error {
 		return s.state.Limits.Forgive(ctx, at.class, at.key, s.policy.Backoff)
 	})
 	if err != nil {

@@ -18,7 +18,7 @@ type ProvenSession struct {
 	begun      *Session // if it was just begun, and no token was read
 }
 
-func prove(a *Account, id SessionID, generation int64, expires time.Time) ProvenSession {
+func provenSession(a *Account, id SessionID, generation int64, expires time.Time) ProvenSession {
 	return ProvenSession{Identity: Identity{
 		Account: a.ID, Session: id, Username: a.Username, DisplayName: a.DisplayName, Email: a.Email, Number: a.Number, Expires: expires,
 	}, generation: generation}
@@ -36,7 +36,7 @@ func (s *Service) Authenticate(ctx context.Context, token UnverifiedToken) (Prov
 	if err != nil {
 		return ProvenSession{}, err
 	}
-	return prove(&k.account, id, c.Generation, time.Unix(c.Expires, 0).UTC()), nil
+	return provenSession(&k.account, id, c.Generation, time.Unix(c.Expires, 0).UTC()), nil
 }
 
 // alive returns what is known of a session if it lives and a token of that generation is good for it, and notes its use.
@@ -143,7 +143,7 @@ func (s *Service) Hold(ctx context.Context, p ProvenSession, conn LiveConn, leas
 		if s.state.live.stopping.Load() {
 			return errStopping
 		}
-		if s.state.live.hold(e, conn, lease, left) {
+		if s.state.live.attach(e, conn, lease, left) {
 			return nil
 		}
 	}
@@ -152,7 +152,7 @@ func (s *Service) Hold(ctx context.Context, p ProvenSession, conn LiveConn, leas
 
 // HoldVisitor registers the connection of an anonymous visitor, which only a shutdown ends. Kinds: Unavailable.
 func (s *Service) HoldVisitor(conn LiveConn, lease *Lease) error {
-	if !s.state.live.hold(&s.state.live.anon, conn, lease, 0) {
+	if !s.state.live.attach(&s.state.live.anon, conn, lease, 0) {
 		return errStopping
 	}
 	return nil

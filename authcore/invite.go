@@ -118,7 +118,7 @@ func (s *Service) addInvite(ctx context.Context, code InviteCode, n NewInvite) (
 		}
 		i.EmailHash = EmailHash(s.state.emailKey, email)
 	}
-	added, err := ask(ctx, "adding an invite", func(ctx context.Context) (bool, error) { return s.state.Invites.AddInvite(ctx, i) })
+	added, err := query(ctx, "adding an invite", func(ctx context.Context) (bool, error) { return s.state.Invites.AddInvite(ctx, i) })
 	if err == nil && added {
 		s.state.Log.Info("invite made", "invite", i.ID, "uses", i.Uses, "expires", i.ExpiresAt)
 	}
@@ -137,7 +137,7 @@ func (st *State) inviteHash(code InviteCode) []byte {
 // checkInvite looks whether an account with that address can be made with a code, before the account is paid for. The
 // database decides in the end.
 func (s *Service) checkInvite(ctx context.Context, hash, emailHash []byte, now time.Time) error {
-	i, err := ask(ctx, "looking up an invite", func(ctx context.Context) (Invite, error) { return s.state.Invites.InviteByHash(ctx, hash) })
+	i, err := query(ctx, "looking up an invite", func(ctx context.Context) (Invite, error) { return s.state.Invites.InviteByHash(ctx, hash) })
 	if err == nil && !i.usable(now, emailHash) {
 		err = errBadInvite
 	}

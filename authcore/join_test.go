@@ -153,7 +153,7 @@ func TestLoginOrJoin(t *testing.T) {
 
 	_, err := h.LoginOrJoin(t.Context(), Credentials{ClaimedEmail: "alice@example.com", Password: NewPassword(rightPassword), Client: client})
 	wantKind(t, "an unknown address", err, KindUnknownAccount)
-	for _, registration := range []Registering{RegistrationInvited, RegistrationClosed} {
+	for _, registration := range []RegistrationMode{RegistrationInvited, RegistrationClosed} {
 		for _, conceals := range []bool{false, true} {
 			h := newHouse(t, func(_ *StateOptions, p *Policy) { p.Registration, p.Conceal = registration, conceals })
 			_, err := h.loginOrJoin("alice", rightPassword)

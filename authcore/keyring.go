@@ -118,7 +118,7 @@ func (k *keyring) public(ctx context.Context, id string) (ed25519.PublicKey, err
 	if !stale {
 		return nil, errUnknownKey
 	}
-	keys, err := ask(ctx, "reading signing keys", func(ctx context.Context) ([]Key, error) { return k.store.Keys(ctx, KeySigning) })
+	keys, err := query(ctx, "reading signing keys", func(ctx context.Context) ([]Key, error) { return k.store.Keys(ctx, KeySigning) })
 	if err != nil {
 		return nil, err
 	}

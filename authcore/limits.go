@@ -80,7 +80,7 @@ func rateLimited(wait time.Duration) *Error {
 
 // take counts a request against the budget of its client address. Kinds: RateLimited, Unavailable.
 func (s *Service) take(ctx context.Context, class LimitClass, c Client, r Rate) error {
-	wait, err := ask(ctx, "counting a request", func(ctx context.Context) (time.Duration, error) {
+	wait, err := query(ctx, "counting a request", func(ctx context.Context) (time.Duration, error) {
 		return s.state.Limits.Take(ctx, class, AddrKey(c.Addr), r)
 	})
 	if err != nil {

@@ -300,9 +300,9 @@ func (sh *liveShard) evictLocked() {
 	}
 }
 
-// hold registers conn under e, or reports false where e has ended, is no longer the known entry of its session, or was
+// attach registers conn under e, or reports false where e has ended, is no longer the known entry of its session, or was
 // looked up before something may have been missed. A positive till ends conn after that time.
-func (l *Live) hold(e *liveSession, conn LiveConn, lease *Lease, till time.Duration) bool {
+func (l *Live) attach(e *liveSession, conn LiveConn, lease *Lease, till time.Duration) bool {
 	e.shard.mu.Lock()
 	defer e.shard.mu.Unlock()
 	if l.stopping.Load() {

@@ -17,7 +17,7 @@ func (h *house) tok(g Grant) UnverifiedToken { return UnverifiedToken(g.Token) }
 func (h *house) session(t testing.TB, a Account) Grant {
 	t.Helper()
 	now := must[Account](t)(h.state.Accounts.AccountByID(context.Background(), a.ID)) // its epoch may be another
-	return must[Grant](t)(h.begin(context.Background(), now, client, 0))
+	return must[Grant](t)(h.startSession(context.Background(), now, client, 0))
 }
 
 // Once EndSession returned, nobody is proven, and whatever was held was told.
@@ -325,7 +325,7 @@ func TestEviction(t *testing.T) {
 	for i := range conns {
 		id := id()
 		held[id] = look(id)
-		if !l.hold(held[id], &conns[i], &conns[i].lease, 0) {
+		if !l.attach(held[id], &conns[i], &conns[i].lease, 0) {
 			t.Fatal("not held")
 		}
 	}
@@ -518,7 +518,7 @@ func TestEndAllRaces(t *testing.T) {
 				l.EndAll(context.Background(), 0)
 				return
 			}
-			held[i] = l.hold(&l.anon, &conns[i], &conns[i].lease, 0)
+			held[i] = l.attach(&l.anon, &conns[i], &conns[i].lease, 0)
 		})
 		for i := range conns {
 			if told := conns[i].ends[EndShutdown].Load(); held[i] != (told == 1) {

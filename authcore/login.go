@@ -85,9 +85,9 @@ func (s *Service) login(ctx context.Context, c Credentials) (Grant, error) {
 	if rehash {
 		s.upgradeHash(ctx, at.account, c.Password)
 	}
-	g, err := s.begin(ctx, at.account, c.Client, c.TokenLifetime)
+	g, err := s.startSession(ctx, at.account, c.Client, c.TokenLifetime)
 	if err == nil {
-		s.begun(ctx, g, c.Client)
+		s.loggedIn(ctx, g, c.Client)
 	}
 	return g, err
 }
@@ -120,7 +120,7 @@ func (s *Service) claimedAddress(ctx context.Context, claimed string, c Client) 
 	} else {
 		hash = EmailHash(s.state.emailKey, email)
 	}
-	a, err := ask(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByEmailHash(ctx, hash) })
+	a, err := query(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByEmailHash(ctx, hash) })
 	switch {
 	case err == nil:
 		return attemptOn(a, c), nil
@@ -132,13 +132,13 @@ func (s *Service) claimedAddress(ctx context.Context, claimed string, c Client) 
 }
 
 func (s *Service) accountByUsername(ctx context.Context, name Username) (Account, error) {
-	return ask(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByUsername(ctx, name) })
+	return query(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByUsername(ctx, name) })
 }
 
 func (s *Service) upgradeHash(ctx context.Context, a Account, p Password) {
 	fresh, err := s.hasher.hash(ctx, p)
 	if err == nil {
-		err = tell(ctx, "swapping a hash", func(ctx context.Context) error {
+		err = exec(ctx, "swapping a hash", func(ctx context.Context) error {
 			_, err := s.state.Accounts.SwapPasswordHash(ctx, a.ID, a.PasswordHash, fresh)
 			return err
 		})
@@ -148,7 +148,7 @@ func (s *Service) upgradeHash(ctx context.Context, a Account, p Password) {
 	}
 }
 
-func (s *Service) begin(ctx context.Context, a Account, c Client, lifetime time.Duration) (Grant, error) {
+func (s *Service) startSession(ctx context.Context, a Account, c Client, lifetime time.Duration) (Grant, error) {
 	now := s.wholeNow()
 	sess := Session{
 		ID: SessionID(randomID(16)), Account: a.ID, CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(s.policy.SessionMax),
@@ -158,21 +158,21 @@ func (s *Service) begin(ctx context.Context, a Account, c Client, lifetime time.
 	if err != nil {
 		return Grant{}, err
 	}
-	err = tell(ctx, "creating a session", func(ctx context.Context) error { return s.state.Sessions.CreateSession(ctx, sess) })
+	err = exec(ctx, "creating a session", func(ctx context.Context) error { return s.state.Sessions.CreateSession(ctx, sess) })
 	if err != nil {
 		return Grant{}, err
 	}
 	return newGrant(tok, expires, a, sess, true), nil
 }
 
-// begun says that a session was begun, to whom it may concern.
-func (s *Service) begun(ctx context.Context, g Grant, c Client) {
+// loggedIn logs the new session and notifies the owner of a new device.
+func (s *Service) loggedIn(ctx context.Context, g Grant, c Client) {
 	s.state.Log.Info("login", "account", g.Account.ID, "session", g.Session.ID, "dialect", c.Dialect, "client_ip", c.Addr)
 	s.noteDevice(ctx, g.Account, c)
 }
 
 func newGrant(token SignedToken, expires time.Time, a Account, sess Session, begun bool) Grant {
-	g := Grant{Token: token, Expires: expires, Account: a, Session: sess, Proven: prove(&a, sess.ID, sess.Generation, expires)}
+	g := Grant{Token: token, Expires: expires, Account: a, Session: sess, Proven: provenSession(&a, sess.ID, sess.Generation, expires)}
 	if begun {
 		g.Proven.begun = &sess
 	}

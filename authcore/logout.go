@@ -40,7 +40,7 @@ func (s *Service) EndSession(ctx context.Context, account AccountID, id SessionI
 	if k := s.state.live.knownSession(account, id); k != nil {
 		forget = k.session.ExpiresAt
 	}
-	err := tell(ctx, "revoking a session", func(ctx context.Context) error {
+	err := exec(ctx, "revoking a session", func(ctx context.Context) error {
 		return s.state.Revocations.RevokeSession(ctx, account, id, forget)
 	})
 	if err != nil {
@@ -56,7 +56,7 @@ func (s *Service) LogoutAll(ctx context.Context, account AccountID, except Sessi
 	var kept Session
 	if except != "" {
 		var err error
-		kept, err = ask(ctx, "looking up a session", func(ctx context.Context) (Session, error) {
+		kept, err = query(ctx, "looking up a session", func(ctx context.Context) (Session, error) {
 			return s.state.Sessions.Session(ctx, account, except)
 		})
 		if err != nil {
@@ -64,7 +64,7 @@ func (s *Service) LogoutAll(ctx context.Context, account AccountID, except Sessi
 		}
 	}
 	e := Event{Account: account}
-	err := tell(ctx, "revoking sessions", func(ctx context.Context) (err error) {
+	err := exec(ctx, "revoking sessions", func(ctx context.Context) (err error) {
 		e.Epoch, e.Kept, err = s.state.Revocations.RevokeSessions(ctx, account, kept)
 		return err
 	})
@@ -80,7 +80,7 @@ func (s *Service) LogoutAll(ctx context.Context, account AccountID, except Sessi
 
 // Disable closes an account to logins and ends all of its sessions. Kinds: UnknownAccount, Unavailable.
 func (s *Service) Disable(ctx context.Context, account AccountID) (Receipt, error) {
-	err := tell(ctx, "disabling an account", func(ctx context.Context) error { return s.state.Accounts.SetDisabled(ctx, account, true) })
+	err := exec(ctx, "disabling an account", func(ctx context.Context) error { return s.state.Accounts.SetDisabled(ctx, account, true) })
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -138,7 +138,7 @@ func (st *State) spread(ctx context.Context, e Event) (Receipt, error) {
 // forget takes what is over out of the session store, and returns how many sessions that were.
 func (st *State) forget(ctx context.Context, e Event) (n int, err error) {
 	if e.Epoch > 0 {
-		ended, err := ask(ctx, "ending sessions", func(ctx context.Context) ([]SessionID, error) {
+		ended, err := query(ctx, "ending sessions", func(ctx context.Context) ([]SessionID, error) {
 			return st.Sessions.EndSessions(ctx, e.Account, e.Epoch, e.Kept)
 		})
 		if n = len(ended); err != nil {
@@ -146,7 +146,7 @@ func (st *State) forget(ctx context.Context, e Event) (n int, err error) {
 		}
 	}
 	for _, id := range e.Sessions {
-		did, err := ask(ctx, "ending a session", func(ctx context.Context) (bool, error) { return st.Sessions.EndSession(ctx, e.Account, id) })
+		did, err := query(ctx, "ending a session", func(ctx context.Context) (bool, error) { return st.Sessions.EndSession(ctx, e.Account, id) })
 		if err != nil {
 			return n, err
 		}
@@ -155,26 +155,6 @@ func (st *State) forget(ctx context.Context, e Event) (n int, err error) {
 		}
 	}
 	return n, nil
-}
-
-// storePatience bounds one call of a store, so that a client hears within a second that a store is away.
-const storePatience = 900 * time.Millisecond
-
-// ask calls a store. A failure is KindUnavailable, unless the store gave it a kind.
-func ask[T any](ctx context.Context, what string, call func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, storePatience)
-	defer cancel()
-	v, err := call(ctx)
-	if err != nil {
-		return v, unavailable(what, err)
-	}
-	return v, nil
-}
-
-// tell is ask for a call without an answer.
-func tell(ctx context.Context, what string, call func(context.Context) error) error {
-	_, err := ask(ctx, what, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
-	return err
 }
 
 var errNoSuchSession = &Error{Kind: KindNotFound, Msg: "there is no such session", Err: errors.New("not one of the caller's")}

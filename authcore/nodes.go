@@ -92,13 +92,13 @@ func (st *State) recheck(ctx context.Context) {
 	}
 }
 
-// tell makes up for what could not be told, tells the others of presence, and ends connections that have been cut off
-// from them for too long.
-func (st *State) tell(ctx context.Context) {
+// syncNodes publishes what could not be published before and who is online, and ends connections when the other nodes
+// have not been heard for too long.
+func (st *State) syncNodes(ctx context.Context) {
 	whole := st.Now()
 	counts := whole
 	broken := false
-	for pause(ctx, tellEvery) {
+	for pause(ctx, syncEvery) {
 		st.retry(ctx)
 		if st.Presence != nil {
 			now := st.Now()
@@ -111,7 +111,7 @@ func (st *State) tell(ctx context.Context) {
 				counts = now
 				due = func(e *liveSession) bool { return e.shownLocked() != e.told }
 			}
-			st.tellPresence(ctx, due)
+			st.publishPresence(ctx, due)
 		}
 		if st.Feed != nil {
 			broken = st.watch(broken)
@@ -119,7 +119,7 @@ func (st *State) tell(ctx context.Context) {
 	}
 }
 
-func (st *State) tellPresence(ctx context.Context, due func(*liveSession) bool) {
+func (st *State) publishPresence(ctx context.Context, due func(*liveSession) bool) {
 	changed := st.live.changes(due)
 	if len(changed) == 0 {
 		return
@@ -182,8 +182,8 @@ func (st *State) retry(ctx context.Context) {
 	}
 }
 
-// tellKeys lets the other processes read the keys again. They would find out by themselves, a little later.
-func (st *State) tellKeys(ctx context.Context) {
+// publishKeys has the other processes read the keys again. They would find out by themselves, a little later.
+func (st *State) publishKeys(ctx context.Context) {
 	if st.Feed == nil {
 		return
 	}

@@ -231,7 +231,7 @@ func TestLoginAcrossLogoutAll(t *testing.T) {
 	h := newHouse(t)
 	before := h.register(t, "alice")
 	must[Receipt](t)(h.LogoutAll(t.Context(), before.ID, ""))
-	late := must[Grant](t)(h.begin(t.Context(), before, client, 0))
+	late := must[Grant](t)(h.startSession(t.Context(), before, client, 0))
 	_, err := h.auth(t, late)
 	wantKind(t, "the late session", err, KindSessionOver)
 	must[Identity](t)(h.auth(t, h.login(t, "alice")))
@@ -354,7 +354,7 @@ func TestHoldAcrossReset(t *testing.T) {
 		}
 		follower{n[0].state}.Reset()
 		var c conn
-		want(t, "held", n[0].state.live.hold(e, &c, &c.lease, 0), false)
+		want(t, "held", n[0].state.live.attach(e, &c, &c.lease, 0), false)
 		n[0].hold(t, g, &c, false)
 		c.lease.Release()
 	})
@@ -525,7 +525,7 @@ func TestNodesKeys(t *testing.T) {
 		if err != nil || !made {
 			t.Fatal(made, err)
 		}
-		n[0].state.tellKeys(t.Context())
+		n[0].state.publishKeys(t.Context())
 		n[0].state.SetKeyRotation(time.Hour)
 		must[Identity](t)(n[1].auth(t, n[0].login(t, "alice")))
 	})

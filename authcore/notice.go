@@ -71,8 +71,8 @@ var errNoMail = errors.New("mail is off")
 func (noMail) Send(context.Context, Notice) error { return errNoMail }
 func (noMail) Queue(Notice) error                 { return errNoMail }
 
-// tellOwner queues a notice to the owner of an account, if there is an address and mail.
-func (s *Service) tellOwner(a Account, kind NoticeKind, c Client) {
+// notifyOwner queues a notice to the owner of an account, if there is an address and mail.
+func (s *Service) notifyOwner(a Account, kind NoticeKind, c Client) {
 	if a.Email == "" || s.mailer == (noMail{}) {
 		return
 	}
@@ -94,7 +94,7 @@ func (s *Service) noteDevice(ctx context.Context, a Account, c Client) {
 	s.state.background(ctx, "noting a device", func(ctx context.Context) error {
 		known, others, err := s.state.Devices.NoteDevice(ctx, a.ID, device, s.wholeNow())
 		if err == nil && !known && others {
-			s.tellOwner(a, NoticeNewDevice, c)
+			s.notifyOwner(a, NoticeNewDevice, c)
 		}
 		return err
 	})

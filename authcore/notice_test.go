@@ -82,13 +82,13 @@ func TestNobodyToTell(t *testing.T) {
 	h.loginFrom(t, "alice", chrome)
 	want(t, "notices", h.mail.told(), "")
 	want(t, "devices noted", h.store.count("NoteDevice"), 0)
-	h.tellOwner(h.store.accounts[0], NoticeTokenTheft, client)
+	h.notifyOwner(h.store.accounts[0], NoticeTokenTheft, client)
 	want(t, "notices", h.mail.told(), "")
 
 	h.Service = must[*Service](t)(NewService(ServiceOptions{State: h.state, Policy: h.policy}))
 	h.join(t, "bob")
 	h.loginFrom(t, "bob", chrome)
-	h.tellOwner(h.store.accounts[1], NoticeTokenTheft, client)
+	h.notifyOwner(h.store.accounts[1], NoticeTokenTheft, client)
 	want(t, "notices", h.mail.told(), "")
 	want(t, "devices noted", h.store.count("NoteDevice"), 0)
 }

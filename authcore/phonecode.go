@@ -55,7 +55,7 @@ func (s *Service) sendEmailCode(ctx context.Context, a Account, to Email, c Clie
 		Request: s.state.emailRequest(a.ID, EmailHash(s.state.emailKey, to)), Account: a.ID, Purpose: CodeEmail, ExpiresAt: now.Add(CodeLifetime),
 	}
 	stored.Hash = s.state.codeHash(&stored, code)
-	if err := tell(ctx, "storing a code", func(ctx context.Context) error { return s.state.Codes.PutCode(ctx, stored) }); err != nil {
+	if err := exec(ctx, "storing a code", func(ctx context.Context) error { return s.state.Codes.PutCode(ctx, stored) }); err != nil {
 		return err
 	}
 	err = s.mailer.Queue(Notice{
@@ -77,7 +77,7 @@ func (s *Service) sendPhoneCode(ctx context.Context, a Account, to Phone, c Clie
 	}
 	stored := PhoneCode{Account: a.ID, Phone: PhoneHash(s.state.phoneKey, to), ExpiresAt: s.wholeNow().Add(CodeLifetime)}
 	stored.Hash = s.state.phoneCodeHash(&stored, code)
-	err = tell(ctx, "storing a code", func(ctx context.Context) error { return s.state.Phones.PutPhoneCode(ctx, stored) })
+	err = exec(ctx, "storing a code", func(ctx context.Context) error { return s.state.Phones.PutPhoneCode(ctx, stored) })
 	template := codeText
 	switch {
 	case s.policy.Conceal && KindOf(err) == KindPhoneTaken:

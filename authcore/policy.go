@@ -11,7 +11,7 @@ import (
 type Policy struct {
 	Issuer       string // "iss" of tokens
 	Audience     string // "aud" of tokens
-	Registration Registering
+	Registration RegistrationMode
 	Conceal      bool // answers do not tell whether there is an account, see [Service.Login] and [Service.RequestReset]
 	MinPassword  int  // code points
 
@@ -28,14 +28,14 @@ type Policy struct {
 	TextBudget Rate     // text messages to all numbers together
 }
 
-// Registering says who may make an account.
-type Registering uint8
+// RegistrationMode says who may create an account.
+type RegistrationMode uint8
 
-// Who may.
+// The modes.
 const (
-	RegistrationOpen    Registering = iota // anybody
-	RegistrationInvited                    // who has an invite
-	RegistrationClosed                     // nobody
+	RegistrationOpen    RegistrationMode = iota // anybody
+	RegistrationInvited                         // who has an invite
+	RegistrationClosed                          // nobody
 )
 
 // DefaultPolicy returns the documented defaults.

@@ -25,7 +25,7 @@ type ProfileChange struct {
 
 // Profile returns the account of id as it is now. Kinds: SessionOver if there is none any more, Unavailable.
 func (s *Service) Profile(ctx context.Context, id Identity) (Account, error) {
-	a, err := ask(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByID(ctx, id.Account) })
+	a, err := query(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByID(ctx, id.Account) })
 	if KindOf(err) == KindUnknownAccount {
 		return Account{}, errSessionOver
 	}
@@ -41,7 +41,7 @@ func (s *Service) PublicProfile(ctx context.Context, id AccountID) (Account, err
 	if u, err := uuid.Parse(string(id)); err != nil || u.String() != string(id) {
 		return Account{}, none // nothing that a database should see
 	}
-	a, err := ask(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByID(ctx, id) })
+	a, err := query(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByID(ctx, id) })
 	if KindOf(err) == KindUnknownAccount || err == nil && a.Disabled {
 		return Account{}, none
 	}
@@ -72,7 +72,7 @@ func (s *Service) UpdateProfile(ctx context.Context, id Identity, p ProfileChang
 	if p.DisplayName == nil && p.AvatarURL == nil {
 		return s.Profile(ctx, id)
 	}
-	a, err := ask(ctx, "changing a profile", func(ctx context.Context) (Account, error) {
+	a, err := query(ctx, "changing a profile", func(ctx context.Context) (Account, error) {
 		return s.state.Accounts.SetProfile(ctx, id.Account, p.DisplayName, p.AvatarURL)
 	})
 	if KindOf(err) == KindUnknownAccount {

@@ -35,7 +35,7 @@ func (s *Service) Refresh(ctx context.Context, r Refreshing) (Grant, error) {
 	if k.session.Generation > c.Generation+1 {
 		return Grant{}, s.theft(ctx, k.account, id, r.Client)
 	}
-	sess, err := ask(ctx, "rotating a session", func(ctx context.Context) (Session, error) {
+	sess, err := query(ctx, "rotating a session", func(ctx context.Context) (Session, error) {
 		return s.state.Sessions.RotateSession(ctx, account, id, c.Generation)
 	})
 	if err != nil {
@@ -66,7 +66,7 @@ func (s *Service) theft(ctx context.Context, a Account, id SessionID, c Client) 
 		s.state.postpone(e)
 	}
 	if err != nil || r.Sessions > 0 || r.unforgotten {
-		s.tellOwner(a, NoticeTokenTheft, c)
+		s.notifyOwner(a, NoticeTokenTheft, c)
 	}
 	if err != nil {
 		return err

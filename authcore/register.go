@@ -38,13 +38,13 @@ func (s *Service) Join(ctx context.Context, r Registration) (Grant, error) {
 	}
 	// The session first: one without an account is worth nothing to anybody, an account without a session would keep its
 	// owner from trying again.
-	g, err := s.begin(ctx, a, r.Client, r.TokenLifetime)
+	g, err := s.startSession(ctx, a, r.Client, r.TokenLifetime)
 	if err != nil {
 		return Grant{}, err
 	}
 	g.Account, err = s.createAccount(ctx, a, invite, r.Client)
 	if err != nil {
-		err2 := tell(context.WithoutCancel(ctx), "ending a session", func(ctx context.Context) error {
+		err2 := exec(context.WithoutCancel(ctx), "ending a session", func(ctx context.Context) error {
 			_, err := s.state.Sessions.EndSession(ctx, a.ID, g.Session.ID)
 			return err
 		})
@@ -54,7 +54,7 @@ func (s *Service) Join(ctx context.Context, r Registration) (Grant, error) {
 		return Grant{}, err
 	}
 	g.Proven.Number = g.Account.Number
-	s.begun(ctx, g, r.Client)
+	s.loggedIn(ctx, g, r.Client)
 	return g, nil
 }
 
@@ -106,7 +106,7 @@ func (s *Service) prepareAccount(ctx context.Context, r Registration) (Account, 
 }
 
 func (s *Service) createAccount(ctx context.Context, a Account, invite []byte, c Client) (Account, error) {
-	a, err := ask(ctx, "creating an account", func(ctx context.Context) (Account, error) {
+	a, err := query(ctx, "creating an account", func(ctx context.Context) (Account, error) {
 		return s.state.Accounts.CreateAccount(ctx, a, invite)
 	})
 	if err != nil {

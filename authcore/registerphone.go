@@ -132,7 +132,7 @@ func (s *Service) takeMessages(ctx context.Context, a Account, c phoneClaims, cl
 			return err
 		}
 		if !s.policy.Conceal {
-			taken, err := ask(ctx, "looking up a number", func(ctx context.Context) (bool, error) {
+			taken, err := query(ctx, "looking up a number", func(ctx context.Context) (bool, error) {
 				return s.state.Phones.PhoneValidated(ctx, c.phoneHash)
 			})
 			if err != nil {
@@ -175,7 +175,7 @@ func (s *Service) resumeRegistration(ctx context.Context, a Account, c phoneClai
 		return Account{}, err
 	}
 	if changed {
-		err := tell(ctx, "changing an address", func(ctx context.Context) error { return s.state.Phones.SetPendingEmail(ctx, a.ID, a.EmailHash) })
+		err := exec(ctx, "changing an address", func(ctx context.Context) error { return s.state.Phones.SetPendingEmail(ctx, a.ID, a.EmailHash) })
 		if KindOf(err) == KindUnknownAccount { // validated meanwhile
 			err = errUsernameTaken
 		}

@@ -81,7 +81,7 @@ func (s *Service) takeSend(ctx context.Context, class LimitClass, key string) er
 		prefix string
 		rate   Rate
 	}{{"send:", sendsAtOnce}, {"sends:", sendsAnHour}} {
-		wait, err := ask(ctx, "counting a message", func(ctx context.Context) (time.Duration, error) {
+		wait, err := query(ctx, "counting a message", func(ctx context.Context) (time.Duration, error) {
 			return s.state.Limits.Take(ctx, class, budget.prefix+key, budget.rate)
 		})
 		if err != nil {
@@ -111,7 +111,7 @@ func (s *Service) sendReset(ctx context.Context, a Account, request RequestID, c
 	now := s.wholeNow()
 	stored := Code{Request: request, Account: a.ID, Purpose: CodeReset, ExpiresAt: now.Add(CodeLifetime)}
 	stored.Hash = s.state.codeHash(&stored, code)
-	if err := tell(ctx, "storing a code", func(ctx context.Context) error { return s.state.Codes.PutCode(ctx, stored) }); err != nil {
+	if err := exec(ctx, "storing a code", func(ctx context.Context) error { return s.state.Codes.PutCode(ctx, stored) }); err != nil {
 		return err
 	}
 	err = deliver(Notice{
@@ -162,7 +162,7 @@ func (s *Service) ResetPassword(ctx context.Context, r PasswordReset) error {
 		return s.answerTrial(ctx, floor, err)
 	}
 	s.state.Log.Info("password reset", "account", a.ID, "dialect", r.Client.Dialect, "client_ip", r.Client.Addr)
-	s.tellOwner(a, NoticePasswordChanged, r.Client)
+	s.notifyOwner(a, NoticePasswordChanged, r.Client)
 	s.clearLogins(context.WithoutCancel(ctx), a.ID)
 	_, err = s.revoke(ctx, Event{Account: a.ID, Epoch: a.Epoch}, start)
 	return err
@@ -173,13 +173,13 @@ func (s *Service) redeemReset(ctx context.Context, r PasswordReset) (Account, er
 	if !isRandomID(string(r.Request)) {
 		return Account{}, errBadCode
 	}
-	c, err := ask(ctx, "looking up a code", func(ctx context.Context) (Code, error) {
+	c, err := query(ctx, "looking up a code", func(ctx context.Context) (Code, error) {
 		return s.state.Codes.TryCode(ctx, CodeReset, r.Request, s.wholeNow())
 	})
 	if err != nil {
 		return Account{}, err
 	}
-	a, err := ask(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByID(ctx, c.Account) })
+	a, err := query(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByID(ctx, c.Account) })
 	if KindOf(err) == KindUnknownAccount {
 		return Account{}, errBadCode
 	}
@@ -209,7 +209,7 @@ func (s *Service) setPassword(ctx context.Context, c Code, a Account, p Password
 	if err != nil {
 		return Account{}, err
 	}
-	a, err = ask(ctx, "changing a password", func(ctx context.Context) (Account, error) {
+	a, err = query(ctx, "changing a password", func(ctx context.Context) (Account, error) {
 		return s.state.Codes.ResetPassword(ctx, c.Request, c.Hash, fresh, s.wholeNow())
 	})
 	if KindOf(err) == KindUnknownAccount { // gone meanwhile
@@ -220,7 +220,7 @@ func (s *Service) setPassword(ctx context.Context, c Code, a Account, p Password
 
 // clearLogins forgets the failed logins of an account whose password is new. If it fails, the delays lapse by themselves.
 func (s *Service) clearLogins(ctx context.Context, account AccountID) {
-	err := tell(ctx, "clearing attempts", func(ctx context.Context) error { return s.state.Limits.Clear(ctx, LimitAccount, string(account)) })
+	err := exec(ctx, "clearing attempts", func(ctx context.Context) error { return s.state.Limits.Clear(ctx, LimitAccount, string(account)) })
 	if err != nil {
 		s.state.Log.Warn("clearing the failed attempts of an account failed", "account", account, "error", err)
 	}

@@ -17,7 +17,7 @@ type SessionInfo struct {
 
 // ListSessions returns the sessions of id's account that live, the newest first. Kinds: Unavailable.
 func (s *Service) ListSessions(ctx context.Context, id Identity) ([]SessionInfo, error) {
-	all, err := ask(ctx, "listing sessions", func(ctx context.Context) ([]Session, error) { return s.state.Sessions.Sessions(ctx, id.Account) })
+	all, err := query(ctx, "listing sessions", func(ctx context.Context) ([]Session, error) { return s.state.Sessions.Sessions(ctx, id.Account) })
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func (s *Service) ListSessions(ctx context.Context, id Identity) ([]SessionInfo,
 		if sess.over(now, sess.LastSeenAt) && live[sess.ID] == 0 {
 			continue
 		}
-		err := tell(ctx, "looking up a session", func(ctx context.Context) error {
+		err := exec(ctx, "looking up a session", func(ctx context.Context) error {
 			_, err := s.state.owner(ctx, sess)
 			return err
 		})
@@ -51,7 +51,7 @@ func (s *Service) EndOwnSession(ctx context.Context, id Identity, session Sessio
 	if !isRandomID(string(session)) {
 		return Receipt{}, errNoSuchSession
 	}
-	_, err := ask(ctx, "looking up a session", func(ctx context.Context) (Session, error) {
+	_, err := query(ctx, "looking up a session", func(ctx context.Context) (Session, error) {
 		return s.state.Sessions.Session(ctx, id.Account, session)
 	})
 	if KindOf(err) == KindSessionOver {
@@ -84,7 +84,7 @@ func (s *Service) connections(ctx context.Context, account AccountID) (map[Sessi
 	if s.state.Presence == nil {
 		return here, nil
 	}
-	all, err := ask(ctx, "asking who is online", func(ctx context.Context) (map[SessionID]int, error) { return s.state.Presence.Presence(ctx, account) })
+	all, err := query(ctx, "asking who is online", func(ctx context.Context) (map[SessionID]int, error) { return s.state.Presence.Presence(ctx, account) })
 	if err != nil {
 		return nil, err
 	}

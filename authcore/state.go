@@ -56,7 +56,7 @@ type State struct {
 const (
 	touchEvery    = 30 * time.Second
 	purgeEvery    = time.Hour
-	tellEvery     = time.Second      // what concerns other processes
+	syncEvery     = time.Second      // what concerns other processes
 	phonesEvery   = time.Minute      // a record that knows both a number and an account is not to be there for long
 	presenceEvery = 10 * time.Minute // the whole of it; a PresenceStore keeps it three times as long
 	keepDevices   = 400 * 24 * time.Hour
@@ -91,7 +91,7 @@ func OpenState(ctx context.Context, o StateOptions) (*State, error) {
 		return nil, err
 	}
 	if made {
-		st.tellKeys(ctx)
+		st.publishKeys(ctx)
 	}
 	for _, of := range []struct {
 		purpose KeyPurpose
@@ -177,7 +177,7 @@ func (st *State) Run(ctx context.Context) {
 		others.Go(func() { st.Feed.Follow(ctx, follower{st}) })
 		others.Go(func() { st.recheck(ctx) })
 	}
-	others.Go(func() { st.tell(ctx) })
+	others.Go(func() { st.syncNodes(ctx) })
 	touch := time.NewTicker(touchEvery)
 	defer touch.Stop()
 	purge := time.NewTicker(purgeEvery)
@@ -231,6 +231,6 @@ func (st *State) purge(ctx context.Context) {
 	case err != nil:
 		st.Log.Error("rotating the signing keys failed; will try again", "error", err)
 	case made:
-		st.tellKeys(ctx)
+		st.publishKeys(ctx)
 	}
 }

@@ -71,7 +71,7 @@ func (s *Service) takeText(ctx context.Context, hash []byte) error {
 	if err := s.takeSend(ctx, LimitTarget, phoneKey(hash)); err != nil {
 		return err
 	}
-	wait, err := ask(ctx, "counting a message", func(ctx context.Context) (time.Duration, error) {
+	wait, err := query(ctx, "counting a message", func(ctx context.Context) (time.Duration, error) {
 		return s.state.Limits.Take(ctx, LimitBudget, "texts", s.policy.TextBudget)
 	})
 	if err == nil && wait > 0 {

@@ -31,7 +31,7 @@ func codeTries(account AccountID) string { return "code:" + string(account) }
 // up. The failures of the key are cleared once the code was of use; one failure is taken back if the code was right but
 // could not be used. Kinds: RateLimited, BadCode, Unavailable, and those of use.
 func (s *Service) tryCode(ctx context.Context, t trial) error {
-	wait, err := ask(ctx, "counting a code", func(ctx context.Context) (time.Duration, error) {
+	wait, err := query(ctx, "counting a code", func(ctx context.Context) (time.Duration, error) {
 		return s.state.Limits.Attempt(ctx, t.class, t.key, codeBackoff)
 	})
 	if err != nil {
@@ -54,7 +54,7 @@ func (s *Service) tryCode(ctx context.Context, t trial) error {
 		return errBadCode
 	}
 	used := t.use(ctx)
-	err = tell(context.WithoutCancel(ctx), "forgiving", func(ctx context.Context) error {
+	err = exec(context.WithoutCancel(ctx), "forgiving", func(ctx context.Context) error {
 		if used == nil {
 			return s.state.Limits.Clear(ctx, t.class, t.key)
 		}

@@ -44,7 +44,7 @@ func (s *Service) ValidatePhone(ctx context.Context, v PhoneValidation) error {
 }
 
 func (s *Service) validatePhone(ctx context.Context, hash []byte, v PhoneValidation) error {
-	codes, err := ask(ctx, "looking up a code", func(ctx context.Context) ([]PhoneCode, error) {
+	codes, err := query(ctx, "looking up a code", func(ctx context.Context) ([]PhoneCode, error) {
 		return s.state.Phones.TryPhoneCodes(ctx, hash, s.wholeNow())
 	})
 	switch {
@@ -65,7 +65,7 @@ func (s *Service) validatePhone(ctx context.Context, hash []byte, v PhoneValidat
 			return match != nil
 		},
 		use: func(ctx context.Context) error {
-			return tell(ctx, "validating a number", func(ctx context.Context) error { return s.state.Phones.ValidatePhone(ctx, *match, s.wholeNow()) })
+			return exec(ctx, "validating a number", func(ctx context.Context) error { return s.state.Phones.ValidatePhone(ctx, *match, s.wholeNow()) })
 		},
 	})
 	if err != nil {
@@ -104,7 +104,7 @@ func (s *Service) ValidateEmail(ctx context.Context, v EmailValidation) error {
 }
 
 func (s *Service) validateEmail(ctx context.Context, hash []byte, v EmailValidation) error {
-	a, err := ask(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByEmailHash(ctx, hash) })
+	a, err := query(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByEmailHash(ctx, hash) })
 	switch {
 	case KindOf(err) == KindUnknownAccount || err == nil && !a.EmailPending:
 		return errUnknownEmail
@@ -112,7 +112,7 @@ func (s *Service) validateEmail(ctx context.Context, hash []byte, v EmailValidat
 		return err
 	}
 	request := s.state.emailRequest(a.ID, hash)
-	c, err := ask(ctx, "looking up a code", func(ctx context.Context) (Code, error) {
+	c, err := query(ctx, "looking up a code", func(ctx context.Context) (Code, error) {
 		return s.state.Codes.TryCode(ctx, CodeEmail, request, s.wholeNow())
 	})
 	if err != nil {
@@ -122,7 +122,7 @@ func (s *Service) validateEmail(ctx context.Context, hash []byte, v EmailValidat
 		class: LimitAccount, key: codeTries(a.ID), account: a.ID, client: v.Client,
 		right: func() bool { return hmac.Equal(c.Hash, s.state.codeHash(&c, parseCode(v.Code))) },
 		use: func(ctx context.Context) error {
-			return tell(ctx, "validating an address", func(ctx context.Context) error {
+			return exec(ctx, "validating an address", func(ctx context.Context) error {
 				return s.state.Codes.ConfirmEmail(ctx, request, c.Hash, hash, s.wholeNow())
 			})
 		},

@@ -154,6 +154,7 @@ func TestCloseFrameComesFirst(t *testing.T) {
 
 // A peer that does not answer is not waited for without end, whatever it sends meanwhile.
 func TestNoAnswer(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, authtest.Service(t), Options{})
 	silent, flood := s.watch(), s.watch()
 	for _, w := range []*watcher{silent, flood} {
@@ -346,6 +347,7 @@ func TestUpstreamClosing(t *testing.T) {
 
 // An upstream that neither answers nor hangs up is not waited for without end; the client does not wait for it at all.
 func TestUpstreamWithoutAnswer(t *testing.T) {
+	t.Parallel()
 	at, next := rawChat(t)
 	slow := defaultTimes
 	slow.linger = 5 * time.Second

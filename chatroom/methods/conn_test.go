@@ -165,6 +165,7 @@ func TestRate(t *testing.T) {
 }
 
 func TestLoginTimeout(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, authtest.Service(t), Options{LoginTimeout: time.Second})
 	in, out, never := s.dial(), s.dial(), s.dial()
 	in.token("user_register", "alice")
@@ -213,6 +214,7 @@ func TestLoggedOutIsCounted(t *testing.T) {
 
 // A peer that answers no ping is let go, and so is one that takes nothing.
 func TestDeadPeers(t *testing.T) {
+	t.Parallel()
 	quick := defaultTimes
 	quick.ping, quick.silent, quick.write, quick.linger = 20*time.Millisecond, time.Second, 200*time.Millisecond, 100*time.Millisecond
 	s := newSite(t, authtest.Service(t), Options{times: quick, Rate: authcore.Rate{Burst: 1_000_000, Per: time.Second}})
@@ -286,6 +288,7 @@ func TestFrames(t *testing.T) {
 		"only begun": {string(clientFrame(0x01, `{"m":`)) + string(clientFrame(0x88, "\x03\xe8")), 1000},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c, br := s.rawDial("")
 			go func() { _, _ = c.Write([]byte(tc.bytes)) }()
 			wantRawClose(t, br, tc.code)
@@ -297,7 +300,7 @@ func TestFrames(t *testing.T) {
 func TestInFlight(t *testing.T) {
 	s := newSite(t, authtest.Service(t), Options{Rate: authcore.Rate{Burst: 10_000, Per: time.Minute}})
 	c := s.dial()
-	const n = 500
+	const n = 100 // more than may be in flight
 	go func() {
 		for i := range n {
 			_ = c.ws.WriteMessage(websocket.TextMessage, []byte(fmt.Sprintf(`{"m":"user_register","r":%d,"d":{"username":"user%d","password":"%s"}}`, -i, i, password)))

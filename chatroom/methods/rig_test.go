@@ -3,6 +3,7 @@ package methods
 import (
 	"bufio"
 	"context"
+	"flag"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -22,7 +23,11 @@ import (
 	"github.com/chatgate/chatgate/internal/authtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	_ = flag.Set("test.parallel", "32") // what is parallel here only waits
+	goleak.VerifyTestMain(m)
+}
 
 // patience is how long a slow, loaded machine may take for one step.
 const patience = 30 * time.Second
@@ -38,8 +43,20 @@ type site struct {
 	endpoint *Endpoint
 	addr     string
 
+	// narrow has the kernel hold little of what is on its way between a client and the endpoint.
+	narrow bool
+
 	mu   sync.Mutex
 	open int // connections that have not called OnClose
+}
+
+// little is what the kernel holds of a narrow connection, about; it takes at least twice as much.
+const little = 128 << 10
+
+// narrow shrinks the kernel's buffers of a connection.
+func narrow(c net.Conn) {
+	_ = c.(*net.TCPConn).SetReadBuffer(little)
+	_ = c.(*net.TCPConn).SetWriteBuffer(little)
 }
 
 func newSite(t testing.TB, accounts Accounts, o Options) *site {
@@ -84,6 +101,9 @@ func newSite(t testing.TB, accounts Accounts, o Options) *site {
 			s.open--
 			s.mu.Unlock()
 		}}
+		if s.narrow {
+			narrow(conn)
+		}
 		_ = e.Open(accounts, conn.(*net.TCPConn), early, peer)
 	}))
 	s.addr = srv.Listener.Addr().String()
@@ -119,7 +139,14 @@ func (s *site) dial(header ...string) *client {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	ws, resp, err := websocket.DefaultDialer.DialContext(ctx, "ws://"+s.addr+"/ws?room=1", h)
+	d := websocket.Dialer{NetDialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if err == nil && s.narrow {
+			narrow(c)
+		}
+		return c, err
+	}}
+	ws, resp, err := d.DialContext(ctx, "ws://"+s.addr+"/ws?room=1", h)
 	if err != nil {
 		s.t.Fatalf("dial: %v (%v)", err, resp)
 	}

@@ -77,7 +77,7 @@ func TestRawHalfClose(t *testing.T) {
 				if first == "upstream" {
 					a, b = b, a
 				}
-				for begin := clock(); i >= 2 && clock()-begin < lookAgain/20; { // what comes often is read in another way
+				for begin := clock(); i >= 2 && clock()-begin < 2*defaultTimes.lookBytes; { // what comes often is read in another way
 					a.write([]byte("word"))
 					b.takesBytes([]byte("word"))
 				}
@@ -88,7 +88,7 @@ func TestRawHalfClose(t *testing.T) {
 				start := time.Now()
 				b.takesBytes([]byte("my last words"))
 				b.finished()
-				if d := time.Since(start); d >= lookAgain {
+				if d := time.Since(start); d >= defaultTimes.look {
 					t.Errorf("%s: the end took %v", first, d)
 				}
 				for range 3 {
@@ -204,7 +204,7 @@ func TestRawSilence(t *testing.T) {
 		t.Parallel()
 		const idle = 2 * time.Second
 		r := startRig(t, "tcp", Options{Framing: Bytes{Idle: idle}})
-		for range 8 { // for longer than that altogether
+		for range 5 { // for longer than that altogether
 			r.client.write([]byte("x"))
 			r.upstream.takesBytes([]byte("x"))
 			time.Sleep(idle / 4)

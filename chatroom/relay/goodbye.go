@@ -88,9 +88,11 @@ func (g *Goodbye) HearOut(c Conn) {
 
 // Dismiss ends a connection whose handshake was only completed to tell the client why it is refused. early is what the
 // client sent with the handshake.
-func Dismiss(c Conn, early []byte, code CloseCode) {
+func Dismiss(c Conn, early []byte, code CloseCode) { dismiss(c, early, code, &defaultTimes) }
+
+func dismiss(c Conn, early []byte, code CloseCode, t *times) {
 	defer c.Close()
-	deadline := time.Now().Add(defaultTimes.close)
+	deadline := time.Now().Add(t.close)
 	_ = c.SetWriteDeadline(deadline)
 	_ = c.SetReadDeadline(deadline)
 	if _, err := c.Write(CloseFrame(code, false)); err != nil {

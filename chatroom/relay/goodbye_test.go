@@ -87,50 +87,50 @@ func TestDismiss(t *testing.T) {
 	t.Parallel()
 	bye := frame(fin, opClose, masked, []byte{3, 233})
 	for _, kind := range kinds {
-		dismiss := func(t *testing.T, early []byte) (*peer, chan struct{}) {
+		begin := func(t *testing.T, early []byte, o *times) (*peer, chan struct{}) {
 			client, inner := connect(t, kind)
 			done := make(chan struct{})
-			go func() { Dismiss(inner, early, CloseSession); close(done) }()
+			go func() { dismiss(inner, early, CloseSession, o); close(done) }()
 			p := &peer{Conn: client, t: t, name: "client", br: bufio.NewReader(client), mask: true}
 			p.told(CloseSession)
 			return p, done
 		}
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			p, done := dismiss(t, nil)
+			p, done := begin(t, nil, unhurried)
 			p.waits()
 			p.send(text(masked, "hello?"), random(1 << 20)[:9])
 			p.waits()
 			_ = p.Close()
 			within(t, patience, "the end", done)
 
-			p, done = dismiss(t, text(masked, "early")[:3])
+			p, done = begin(t, text(masked, "early")[:3], unhurried)
 			p.waits()
 			p.send(text(masked, "early")[3:], bye)
 			p.ended()
 			_ = p.Close()
 			within(t, patience, "the end", done)
 
-			p, done = dismiss(t, bye)
+			p, done = begin(t, bye, unhurried)
 			p.ended()
 			_ = p.Close()
 			within(t, patience, "the end", done)
 
-			p, done = dismiss(t, nil) // does not answer
-			within(t, closing, "the end", done)
+			p, done = begin(t, nil, brisk) // does not answer
+			within(t, wait, "the end", done)
 			p.ended()
 
-			p, done = dismiss(t, nil) // sends without end
+			p, done = begin(t, nil, brisk) // sends without end
 			for start := time.Now(); ; {
 				_ = p.SetWriteDeadline(time.Now().Add(patience))
 				if _, err := p.Write(random(1 << 20)); err != nil {
 					break
 				}
-				if time.Since(start) > closing {
+				if time.Since(start) > wait {
 					t.Fatal("it is still read")
 				}
 			}
-			within(t, closing, "the end", done)
+			within(t, wait, "the end", done)
 		})
 	}
 }

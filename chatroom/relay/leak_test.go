@@ -45,7 +45,7 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 	connect(t, "tcp") // the poller has descriptors of its own
 	goroutines, descriptors := runtime.NumGoroutine(), fds()
-	const relays, atOnce = 2000, 200
+	const relays, atOnce = 1000, 200
 	n := 0
 	for n < relays {
 		t.Run("", func(t *testing.T) { // so that each round's clean-up runs

@@ -215,11 +215,11 @@ func TestEndOfSilentPeers(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			r := startRig(t, kind, Options{})
+			r := startRig(t, kind, Options{times: brisk})
 			r.End(authcore.EndSession)
 			r.client.told(CloseSession)
 			r.upstream.told(CloseGoingAway)
-			r.over(closing) // neither answers
+			r.over(wait) // neither answers
 			r.client.ended()
 			r.upstream.ended()
 		})
@@ -277,7 +277,7 @@ func TestEndInsideFrameThatNeverEnds(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			r := startRig(t, kind, Options{})
+			r := startRig(t, kind, Options{times: brisk})
 			r.upstream.send(header(fin, opBinary, bare, 1000), []byte("begun"))
 			r.client.send(header(fin, opBinary, masked, 1000), []byte("begun"))
 			r.inside(&r.toDn)
@@ -290,7 +290,7 @@ func TestEndInsideFrameThatNeverEnds(t *testing.T) {
 					t.Errorf("%s: % x, %v", p.name, b, err)
 				}
 			}
-			r.over(closing)
+			r.over(wait)
 		})
 	}
 }
@@ -356,6 +356,7 @@ func TestEndWhilePeerDoesNotRead(t *testing.T) {
 	t.Parallel()
 	long := defaultTimes
 	long.flush = 3 * time.Second // for who is not deaf to be told meanwhile
+	long.close = brisk.close
 	for _, kind := range kinds {
 		for _, deaf := range []string{"client", "upstream"} {
 			t.Run(kind+" "+deaf, func(t *testing.T) {
@@ -428,7 +429,7 @@ func TestCloseHandshakePasses(t *testing.T) {
 				_ = r.upstream.Close() // RFC 6455, section 7.1.1: the server closes first
 				r.client.ended()
 				_ = r.client.Close()
-				r.over(lookAgain / 2)
+				r.over(defaultTimes.look / 2)
 			})
 		}
 	}
@@ -576,12 +577,12 @@ func TestGoodbyesEnd(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			r := startRig(t, kind, Options{})
+			r := startRig(t, kind, Options{times: brisk})
 			r.client.send(CloseFrame(CloseGoingAway, masked))
 			r.upstream.takes(opClose, CloseFrame(CloseGoingAway, bare)[2:])
 			r.upstream.send(CloseFrame(CloseGoingAway, bare))
 			r.client.told(CloseGoingAway)
-			within(t, defaultTimes.linger+2*time.Second, "the end", r.gone)
+			within(t, brisk.linger+2*time.Second, "the end", r.gone)
 		})
 	}
 }
@@ -591,11 +592,11 @@ func TestLingerEnds(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			r := startRig(t, kind, Options{})
+			r := startRig(t, kind, Options{times: brisk})
 			_ = r.client.CloseWrite()
 			r.upstream.ended()
-			d := within(t, defaultTimes.linger+2*time.Second, "the end", r.gone) // the upstream does not react
-			if d < defaultTimes.linger/2 {
+			d := within(t, brisk.linger+2*time.Second, "the end", r.gone) // the upstream does not react
+			if d < brisk.linger/2 {
 				t.Errorf("it had only %v", d)
 			}
 		})
@@ -618,7 +619,7 @@ func TestHiddenEnd(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind+" client", func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, kind, kind, Options{}, nil, nil)
+			r := newRig(t, kind, kind, Options{times: brisk}, nil, nil)
 			r.client.say("that was all")
 			_ = r.client.CloseWrite()
 			swallowEvents(r.toUp.src)
@@ -632,7 +633,7 @@ func TestHiddenEnd(t *testing.T) {
 		})
 		t.Run(kind+" upstream", func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, kind, kind, Options{}, nil, nil)
+			r := newRig(t, kind, kind, Options{times: brisk}, nil, nil)
 			r.upstream.say("that was all")
 			_ = r.upstream.CloseWrite()
 			swallowEvents(r.toDn.src)
@@ -652,7 +653,7 @@ func TestHiddenEnd(t *testing.T) {
 			start := time.Now()
 			r.Start()
 			r.client.told(CloseTooMany)
-			if d := time.Since(start); d > lookAgain/2 {
+			if d := time.Since(start); d > defaultTimes.look/2 {
 				t.Errorf("noticed after %v", d)
 			}
 			r.client.answers()
@@ -665,13 +666,13 @@ func TestHiddenEnd(t *testing.T) {
 // TestQuietConnectionStays: the deadline that makes a pump look again ends nothing.
 func TestQuietConnectionStays(t *testing.T) {
 	t.Parallel()
-	r := startRig(t, "tcp", Options{})
+	r := startRig(t, "tcp", Options{times: brisk})
 	r.client.say("hello")
 	r.upstream.hears("hello")
 	select {
 	case <-r.gone:
 		t.Fatal("a quiet connection was ended")
-	case <-time.After(lookAgain + time.Second):
+	case <-time.After(brisk.look + time.Second):
 	}
 	r.client.say("still here")
 	r.upstream.hears("still here")

@@ -30,13 +30,25 @@ const patience = 10 * time.Second
 var closing = defaultTimes.flush + defaultTimes.close + time.Second
 
 // brief are the times of a relay whose peers may leave it waiting, in a test where that is not the point.
-var brief = &times{write: defaultTimes.write, flush: 100 * time.Millisecond, close: 100 * time.Millisecond, linger: 300 * time.Millisecond}
+var brief = &times{
+	write: defaultTimes.write, flush: 100 * time.Millisecond, close: 100 * time.Millisecond, linger: 300 * time.Millisecond,
+	look: 200 * time.Millisecond, lookBytes: defaultTimes.lookBytes,
+}
 
 // unhurried are the times of a relay that is to end at once, not when a wait is over: longer than patience.
-var unhurried = &times{write: defaultTimes.write, flush: 3 * patience, close: 3 * patience, linger: 3 * patience}
+var unhurried = &times{
+	write: defaultTimes.write, flush: 3 * patience, close: 3 * patience, linger: 3 * patience,
+	look: defaultTimes.look, lookBytes: defaultTimes.lookBytes,
+}
 
-// lookAgain is checkEvery, where there is one.
-const lookAgain = 5 * time.Second
+// brisk are the times of a relay whose peers leave it waiting until those are over.
+var brisk = &times{
+	write: defaultTimes.write, flush: 500 * time.Millisecond, close: 500 * time.Millisecond, linger: time.Second,
+	look: 200 * time.Millisecond, lookBytes: defaultTimes.lookBytes,
+}
+
+// wait bounds an end that brisk times hold up.
+var wait = brisk.flush + brisk.close + brisk.linger + time.Second
 
 var kinds = []string{"tcp", "tls", "unix", "wrapped"}
 
@@ -55,6 +67,9 @@ var testCert = sync.OnceValue(func() tls.Certificate {
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 })
+
+// cheap is the key exchange of tests, which make thousands of connections.
+var cheap = []tls.CurveID{tls.CurveP256}
 
 // connect returns both ends of a connection: a peer's, and the one that a relay gets.
 func connect(t testing.TB, kind string) (peer, inner Conn) {
@@ -87,8 +102,8 @@ func connect(t testing.TB, kind string) (peer, inner Conn) {
 	t.Cleanup(func() { _, _ = c.Close(), s.Close() })
 	switch kind {
 	case "tls":
-		client := tls.Client(c, &tls.Config{InsecureSkipVerify: true})
-		server := tls.Server(s, &tls.Config{Certificates: []tls.Certificate{testCert()}})
+		client := tls.Client(c, &tls.Config{InsecureSkipVerify: true, CurvePreferences: cheap})
+		server := tls.Server(s, &tls.Config{Certificates: []tls.Certificate{testCert()}, CurvePreferences: cheap})
 		done := make(chan error, 1)
 		go func() { done <- server.Handshake() }()
 		if err := errors.Join(client.Handshake(), <-done); err != nil {

@@ -1,10 +1,10 @@
 package chatroom
 
-// What a client could claim by a header, beside the configured names. docs/upstream.md has the same tables; a test
-// compares them.
+// The headers by which a client could claim something, besides the configured names. docs/upstream.md has the same tables; a
+// test compares them.
 
-// identityFamilies are taken for an identity by one upstream or another. X-Auth* is every name that begins so, *Username
-// every one that ends so, and SM-* every one whose first word it is: SM_USER, but not Smooth.
+// identityFamilies are names that one upstream or another takes for an identity. X-Auth* means every name that begins with
+// it, *Username every name that ends with it, and Sm-* every name with that first word: SM_USER, but not Smooth.
 const identityFamilies = `Remote* X-Remote* *User *Username *User-Name *User-Id *User-Uid *User-Dn *User-Login *User-Info *User-Mail
 	*User-Group *Email *Email-Address *Groups *Role *Roles *Principal *Principal-Name *Member-Of *Login-Name *Account-Name
 	*Subject-Dn *Client-Dn *Entitlements *Permissions *Claims
@@ -26,8 +26,8 @@ const identityFamilies = `Remote* X-Remote* *User *Username *User-Name *User-Id 
 	X-User-Uuid* X-User-Guid* X-User-Handle* X-User-Nick* X-User-First* X-User-Last* X-User-Account* X-Nick* X-Member*
 	X-Actor* Osso* Ynh* X-Organizr* X-Hass* X-Api-Account* X-Client-Cn* X-Windows-Auth* X-Forwarded-Uuid*`
 
-// identityNames are taken for an identity as well, and belong to no family. The last ones, from X-Original-Url on, name no
-// person: they make a receiver take one request for another.
+// identityNames are further such names, which belong to no family. Those from X-Original-Url on name no person, but make a
+// receiver take one request for another.
 const identityNames = `X-Gw-Access X-Uid X-Upn X-Eppn X-Sub X-Cn X-Dn X-Common-Name X-Display-Name X-Full-Name X-On-Behalf-Of X-Grafana-Id
 	X-Verified-By Ssl-Client-Verify Uid Mail Cn Sn Dn Sub Upn Eppn Name-Id Given-Name Display-Name Common-Name Surname
 	Persistent-Id Targeted-Id Affiliation Unscoped-Affiliation Scoped-Affiliation Entitlement Is-Member-Of Login Account
@@ -39,10 +39,10 @@ const identityNames = `X-Gw-Access X-Uid X-Upn X-Eppn X-Sub X-Cn X-Dn X-Common-N
 	X-Envoy-Original-Path X-Middleware-Subrequest X-Accel-Mapping X-Sendfile-Type X-Script-Name Script-Name
 	X-Http-Path-Override X-Http-Verb X-Http-Host-Override`
 
-// notIdentities look like a family and are none: what every browser sends, and secrets that the chat itself checks.
+// notIdentities look like one of a family but pass: browsers send them, or they are secrets that the chat itself checks.
 const notIdentities = `Remote Sec-Fetch-User X-Auth-Token X-Auth-Key X-Authorization Auth-Token Auth-Key X-Token`
 
-// originNames say where a request comes from, which a proxy in front of us may.
+// originNames tell where a request comes from. They pass only from a trusted proxy in front of us.
 const originNames = `Forwarded X-Real-Ip True-Client-Ip X-Client-Ip Client-Ip X-Cluster-Client-Ip Cf-Connecting-Ip Cf-Connecting-Ipv6
 	Cf-Pseudo-Ipv4 Fastly-Client-Ip X-Forwarded X-Forwarded-Server X-Forwarded-Port X-Forwarded-Prefix X-Forwarded-Ssl
 	X-Forwarded-Scheme X-Forwarded-Protocol X-Forwarded-Uri X-Forwarded-Url X-Forwarded-Method X-Forwarded-Path X-Forwarded-By
@@ -52,13 +52,13 @@ const originNames = `Forwarded X-Real-Ip True-Client-Ip X-Client-Ip Client-Ip X-
 	Forwarded-For Do-Connecting-Ip Fly-Client-Ip X-Appengine-Remote-Addr X-Original-For X-Nf-Client-Connection-Ip
 	X-Vercel-Forwarded-For Incap-Client-Ip X-Forwarded-Hostname X-Forwarded-Pathbase`
 
-// reservedNames mean something to HTTP, to the handshake or to the gate itself, in their own spelling. Another spelling
-// of one is not seen by whoever checks or removes it, while a receiver that folds names reads it all the same.
+// reservedNames mean something to HTTP, to the handshake or to us, and pass only in their own spelling. The code that checks
+// or removes one would miss another spelling, which a receiver that folds names still reads.
 const reservedNames = `Host Connection Keep-Alive Proxy-Connection Upgrade Te Trailer Transfer-Encoding Content-Length Content-Type
 	Content-Encoding Expect Http2-Settings Cookie Authorization Origin Referer Via X-Forwarded-For X-Forwarded-Proto X-Forwarded-Host
 	Sec-Websocket-Key Sec-Websocket-Version Sec-Websocket-Protocol Sec-Websocket-Extensions Sec-Websocket-Accept`
 
-// usualNames are those of nearly every request. They are judged once, not for each.
+// usualNames are in nearly every request. They are judged once, not for each request.
 const usualNames = `Accept Accept-Charset Accept-Encoding Accept-Language Access-Control-Request-Headers Access-Control-Request-Method
 	Authorization Cache-Control Connection Content-Encoding Content-Length Content-Type Cookie Dnt Expect If-Match If-Modified-Since
 	If-None-Match If-Range Last-Event-Id Origin Pragma Priority Range Referer Save-Data Sec-Ch-Ua Sec-Ch-Ua-Mobile Sec-Ch-Ua-Platform

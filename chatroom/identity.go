@@ -7,11 +7,11 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 )
 
-// Access is what an upstream is told that a request may do. Write access is the header that is there, so that a
-// request that lost it, however that came about, is read-only.
+// Access is what an upstream is told a request may do. Write access is a header that is present, so a request that loses
+// the header on its way is read-only.
 type Access uint8
 
-// The accesses.
+// The kinds of access.
 const (
 	ReadOnly Access = iota
 	ReadWrite
@@ -19,16 +19,16 @@ const (
 
 const readWriteValue = "read-write"
 
-// IdentityHeaders are the names under which an upstream is told who is asking. An empty name is not told.
+// IdentityHeaders name the headers that tell an upstream who is asking. A header with an empty name is not sent.
 type IdentityHeaders struct {
 	User        string `json:"user,omitempty"`         // the username
 	DisplayName string `json:"display_name,omitempty"` // what the account is shown as
-	Email       string `json:"email,omitempty"`        // only where an address is stored
+	Email       string `json:"email,omitempty"`        // sent only if the account has an address
 	ID          string `json:"id,omitempty"`           // the account's UUID
-	Access      string `json:"access,omitempty"`       // "read-write", or not there
+	Access      string `json:"access,omitempty"`       // "read-write", or absent
 }
 
-// DefaultIdentityHeaders are the names that forward-auth gateways have in common, and one for access.
+// DefaultIdentityHeaders are the names that most forward-auth gateways use, and one for access.
 var DefaultIdentityHeaders = IdentityHeaders{
 	User: "Remote-User", DisplayName: "Remote-Name", Email: "Remote-Email", ID: "Remote-Id", Access: "Remote-Access",
 }
@@ -37,7 +37,8 @@ func (h IdentityHeaders) names() []string {
 	return []string{h.User, h.DisplayName, h.Email, h.ID, h.Access}
 }
 
-// Set tells the upstream who is asking. It is the last thing that happens to a request; id is nil for a visitor.
+// Set adds the headers that tell the upstream who is asking; id is nil for a visitor. Call it last, so that nothing
+// overwrites them.
 func (ih IdentityHeaders) Set(h http.Header, id *authcore.Identity, a Access) {
 	for _, n := range ih.names() {
 		if n != "" {
@@ -65,7 +66,7 @@ func (ih IdentityHeaders) Set(h http.Header, id *authcore.Identity, a Access) {
 	set(ih.ID, string(id.Account))
 }
 
-// headerValue returns text that fits one header field: what is not printable ASCII, and '%', is percent-encoded UTF-8.
+// headerValue encodes s for a header field. Text with a '%' or anything but printable ASCII is percent-encoded as UTF-8.
 func headerValue(s string) string {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '%' {

@@ -2,9 +2,9 @@ package chatroom
 
 import "net/url"
 
-// StripQuery takes the token out of the query of u, where it may be there, and leaves the rest as it was.
+// StripQuery removes the token from the query of u if the route looks for one there, and leaves the rest as it was.
 func (c CredentialRules) StripQuery(u *url.URL) {
 	if c.Query != "" {
-		_, _ = takeQuery(u, c.Query) // which token it is was judged before
+		_, _ = takeQuery(u, c.Query) // Take has judged the token
 	}
 }

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// Stripper removes what a client may not claim.
+// Stripper removes the headers by which a client could claim something.
 type Stripper struct {
 	usual map[string]verdict // by the name as it is
-	exact map[string]verdict // by the folded name, as is all below
+	exact map[string]verdict // by the folded name, like everything below
 	keep  prefixes
-	kept  []string // prefixes behind which a word must end, and another follow
+	kept  []string // prefixes after which a word must end, and another follow
 	strip prefixes
-	words map[string]bool   // first words, of which more must follow
-	ends  [256][]string     // what a name may not end in, by its last byte
+	words map[string]bool   // first words, after which another must follow
+	ends  [256][]string     // forbidden ends of names, by their last byte
 	spelt map[string]string // the only spelling of a reserved name, as net/http has it
 }
 
@@ -24,13 +24,13 @@ type verdict uint8
 
 const (
 	pass          verdict = iota
-	remove                // from nobody
+	remove                // whoever sent it
 	unlessTrusted         // removed, unless a trusted proxy sent it
 	reserved              // passes in its own spelling
 	refused               // removed, and the request is refused
 )
 
-// NewStripper makes a stripper that knows the configured names as well.
+// NewStripper returns a stripper for the built-in names, the configured identity headers and an operator's rules.
 func NewStripper(h IdentityHeaders, rules StripRules) (*Stripper, error) {
 	s := &Stripper{usual: make(map[string]verdict), exact: make(map[string]verdict), words: make(map[string]bool), spelt: make(map[string]string)}
 	strip, err := parseRules("strip", rules.Strip)
@@ -59,7 +59,7 @@ func NewStripper(h IdentityHeaders, rules StripRules) (*Stripper, error) {
 	return s, nil
 }
 
-// learn takes in what is the same for every route.
+// learn adds the built-in names.
 func (s *Stripper) learn() {
 	for n := range strings.FieldsSeq(identityFamilies) {
 		switch word, isWord := strings.CutSuffix(n, "-*"); {
@@ -83,7 +83,7 @@ func (s *Stripper) learn() {
 	}
 }
 
-// add takes in an operator's rules, those that count before others after them.
+// add adds an operator's rules. Those that take precedence come later.
 func (s *Stripper) add(strip, keep []rule) error {
 	for _, k := range keep {
 		if i := slices.IndexFunc(strip, k.same); i >= 0 {
@@ -93,7 +93,7 @@ func (s *Stripper) add(strip, keep []rule) error {
 	for _, begins := range []bool{true, false} {
 		for _, r := range strip {
 			if r.begins == begins {
-				r.word = false // who folds names may not see where a word ends
+				r.word = false // a receiver that folds names may not see where a word ends
 				s.put(r, remove, &s.strip)
 			}
 		}
@@ -106,7 +106,7 @@ func (s *Stripper) add(strip, keep []rule) error {
 	return nil
 }
 
-// put takes in one rule. A family holds for the single names in it as well.
+// put adds one rule. A family also decides about the built-in names that belong to it.
 func (s *Stripper) put(r rule, means verdict, to *prefixes) {
 	switch {
 	case !r.begins:
@@ -126,7 +126,7 @@ func (s *Stripper) put(r rule, means verdict, to *prefixes) {
 	}
 }
 
-// protect takes in the names that we say ourselves; not even keep makes one of them a client's.
+// protect adds the headers that we set ourselves. Not even keep lets a client send them.
 func (s *Stripper) protect(h IdentityHeaders, keep []rule) error {
 	for _, own := range h.names() {
 		if own == "" {
@@ -142,7 +142,7 @@ func (s *Stripper) protect(h IdentityHeaders, keep []rule) error {
 	return nil
 }
 
-// Reserved reports whether a name means something to HTTP, to the handshake or to the gate, so that it can be nothing else.
+// Reserved reports whether a name has a meaning for HTTP, for the handshake or for us, and so cannot be given another.
 func Reserved(name string) bool { return reservedFolded[FoldName(name)] }
 
 var reservedFolded = func() map[string]bool {
@@ -153,15 +153,15 @@ var reservedFolded = func() map[string]bool {
 	return m
 }()
 
-// FoldName is the widest form in which receivers compare names: lower case, letters and digits alone. CGI has '_' for
-// '-'; some servers have it for '.', or for every byte that is no letter or digit.
+// FoldName returns the letters and digits of a name, in lower case: receivers may take names for the same if these are. CGI
+// turns '-' into '_'; some servers turn '.', or every byte that is neither letter nor digit, into it as well.
 func FoldName(name string) string {
 	folded, _, _ := appendFolded(make([]byte, 0, 64), name)
 	return string(folded)
 }
 
-// appendFolded also returns how many letters and digits the first word has, and whether the name has a byte that no
-// ordinary name has.
+// appendFolded also returns the number of letters and digits in the first word, and whether the name has a byte that
+// ordinary names do not have.
 func appendFolded(b []byte, name string) (folded []byte, word int, odd bool) {
 	for i := range len(name) {
 		switch c := name[i]; {
@@ -182,17 +182,17 @@ func appendFolded(b []byte, name string) (folded []byte, word int, odd bool) {
 	return b, word, odd
 }
 
-// isOdd reports whether a byte is neither a letter, nor a digit, nor what ordinary names have between their words.
+// isOdd reports whether a byte does not occur in ordinary names.
 func isOdd(c byte) bool { return !isAlphanumeric(c) && !isJoint(c) }
 
 func isAlphanumeric(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
-// isJoint reports whether a byte is what ordinary names have between their words.
+// isJoint reports whether a byte separates the words of ordinary names.
 func isJoint(c byte) bool { return c == '-' || c == '_' || c == '.' }
 
-// judge says what happens to a header.
+// judge decides what happens to a header.
 func (s *Stripper) judge(name string) verdict {
 	var buf [64]byte
 	n, word, odd := appendFolded(buf[:0], name)
@@ -236,8 +236,8 @@ func (s *Stripper) endsBadly(n []byte) bool {
 	return false
 }
 
-// Strip removes from h what its sender may not say. It is called before anything is added. A request with a name that only
-// some receivers would take for such a header is refused, since no client spells a name so by mistake.
+// Strip removes the headers that their sender may not send. Call it before any header is added. It refuses a request with a
+// name that only some receivers would take for such a header, since no client spells a name like that by mistake.
 func (s *Stripper) Strip(h http.Header, trustedProxy bool) *Refusal {
 	for name := range h {
 		v, ok := s.usual[name]
@@ -246,7 +246,7 @@ func (s *Stripper) Strip(h http.Header, trustedProxy bool) *Refusal {
 		}
 		switch {
 		case v == refused:
-			return refuse(http.StatusBadRequest, fmt.Sprintf("the header %.64q could be taken for another; make its name of letters, digits and -", name))
+			return refuse(http.StatusBadRequest, fmt.Sprintf("the header name %.64q could be mistaken for another; use only letters, digits and -", name))
 		case v == remove, v == unlessTrusted && !trustedProxy:
 			delete(h, name)
 		}

@@ -8,19 +8,19 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// StripRules are what an operator adds to the names that clients may not send, and takes away from them. A name that
-// ends in * is a family: every name that begins so. A name counts before a family, and then Keep before Strip.
+// StripRules are an operator's additions to the names that clients may not send, and exceptions from them. A name that ends
+// in * stands for every name that begins with it. A single name takes precedence over such a family, and then Keep over Strip.
 type StripRules struct {
 	Strip []string
 	Keep  []string
 }
 
-// rule is what an operator says of a name, or of a family.
+// rule is an operator's rule for a name or a family.
 type rule struct {
 	text   string // as it was written
 	folded string
 	begins bool // it is a family
-	word   bool // in whose names a word ends there, and another follows: X-Chat-*
+	word   bool // the family's names have a word end there, and another follow: X-Chat-*
 }
 
 func parseRules(option string, texts []string) (rules []rule, err error) {
@@ -29,7 +29,7 @@ func parseRules(option string, texts []string) (rules []rule, err error) {
 		folded, _, odd := appendFolded(nil, name)
 		switch {
 		case !httpguts.ValidHeaderFieldName(name) || len(folded) == 0 || odd:
-			return nil, fmt.Errorf("%s: %q is not a name of a header; write X-Chat-Role, or X-Chat-* for all that begin so", option, text)
+			return nil, fmt.Errorf("%s: %q is not a valid header name; write one like X-Chat-Role, or X-Chat-* for all that begin with X-Chat-", option, text)
 		case !begins && Reserved(name):
 			return nil, fmt.Errorf("%s: %q belongs to HTTP or the handshake and always passes; to change what the upstream is sent, use header_up", option, text)
 		}
@@ -38,12 +38,12 @@ func parseRules(option string, texts []string) (rules []rule, err error) {
 	return rules, nil
 }
 
-// same reports whether two rules are for the same names, so that only one of them can hold.
+// same reports whether two rules are for the same names, so that they contradict each other.
 func (r rule) same(other rule) bool {
 	return r.folded == other.folded && r.begins == other.begins && r.word == other.word
 }
 
-// covers reports whether the rule is for a name.
+// covers reports whether the rule applies to a name.
 func (r rule) covers(name string) bool {
 	folded := FoldName(name)
 	if !r.begins {
@@ -52,7 +52,7 @@ func (r rule) covers(name string) bool {
 	return strings.HasPrefix(folded, r.folded) && (!r.word || len(folded) > len(r.folded) && wordEndsAt(name, len(r.folded)))
 }
 
-// wordEndsAt reports whether a word of the name ends behind so many letters and digits.
+// wordEndsAt reports whether a word of the name ends after that many letters and digits.
 func wordEndsAt(name string, folded int) bool {
 	for i := range len(name) {
 		switch c := name[i]; {
@@ -68,7 +68,7 @@ func wordEndsAt(name string, folded int) bool {
 	return false
 }
 
-// prefixes are beginnings of names, sorted, of which none begins with another.
+// prefixes are sorted beginnings of names. None begins with another.
 type prefixes []string
 
 func (p *prefixes) compact() {
@@ -82,7 +82,7 @@ func (p *prefixes) compact() {
 	*p = kept
 }
 
-// match reports whether n begins with one of them; which can only be the last one that is not behind n.
+// match reports whether n begins with one of them. Only the last one that does not sort after n can be it.
 func (p prefixes) match(n []byte) bool {
 	low, high := 0, len(p)
 	for low < high {

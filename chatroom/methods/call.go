@@ -7,14 +7,14 @@ import (
 	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
-// call is one request for a method of the gate's.
+// call is one request for a method of ours.
 type call struct {
 	*conn
 	Request
 }
 
-// The methods. Each decodes, checks the state, makes one call on the accounts, and answers; what it returns is the code
-// of a failure, which is still to be told, or empty.
+// The methods. Each decodes, checks the state, makes one call of authcore and answers. It returns the code of a failure that
+// the caller still has to send, or "".
 var calls = map[string]func(context.Context, call) Code{
 	"user_register":   userRegister,
 	"user_login":      userLogin,
@@ -23,7 +23,7 @@ var calls = map[string]func(context.Context, call) Code{
 	"user_logout_all": userLogoutAll,
 }
 
-// tokenReply is what a login gives.
+// tokenReply is the reply to a login.
 type tokenReply struct {
 	Token authcore.SignedToken `json:"token"`
 }
@@ -81,7 +81,7 @@ func userTokenAuth(ctx context.Context, c call) Code {
 	return c.enter(ctx, proven, nil)
 }
 
-// userLogout ends the session. A client that has sent this may be gone before the answer, and means it all the same.
+// userLogout ends the session, even if the client is gone before the answer.
 func userLogout(ctx context.Context, c call) Code {
 	return c.leave(ctx, func(ctx context.Context, id authcore.Identity) error {
 		_, err := c.accounts.Logout(ctx, id)
@@ -96,8 +96,7 @@ func userLogoutAll(ctx context.Context, c call) Code {
 	})
 }
 
-// granted makes the connection that of a session that was just begun for it. A session that cannot be held is ended,
-// since nobody has its token.
+// granted logs the connection in to the new session of a grant. If that fails it ends the session, since nobody has its token.
 func (c call) granted(ctx context.Context, g authcore.Grant) Code {
 	code := c.enter(ctx, g.Proven, tokenReply{g.Token})
 	if code == "" {
@@ -107,12 +106,12 @@ func (c call) granted(ctx context.Context, g authcore.Grant) Code {
 		c.e.o.Log.Warn("a session that nobody has could not be ended", "session", g.Session.ID, "error", err)
 	}
 	if code == BadToken {
-		code = Unavailable // the session was over before the client heard of it
+		code = Unavailable // the session ended before the client heard of it
 	}
 	return code
 }
 
-// enter makes the connection that of a proven session, and answers. The session it was of before lives on.
+// enter logs the connection in to a proven session, and answers. The session that it had before lives on.
 func (c call) enter(ctx context.Context, proven authcore.ProvenSession, d any) Code {
 	s, id := &state{c: c.conn}, proven.Identity
 	if err := c.accounts.Hold(ctx, proven, s, &s.lease, false); err != nil {
@@ -145,13 +144,13 @@ func (c call) enter(ctx context.Context, proven authcore.ProvenSession, d any) C
 		c.tasks.Go(l.greet)
 	}
 	c.mu.Unlock()
-	if ended { // before it was the connection's
+	if ended { // before the connection had the state
 		c.expel(s)
 	}
 	return ""
 }
 
-// leave ends sessions of whoever is logged in and makes the connection nobody's.
+// leave ends sessions of the logged-in account and logs the connection out.
 func (c call) leave(ctx context.Context, end func(context.Context, authcore.Identity) error) Code {
 	if c.arguments(&struct{}{}) != nil {
 		return BadRequest
@@ -199,7 +198,7 @@ func (c call) leave(ctx context.Context, end func(context.Context, authcore.Iden
 	return ""
 }
 
-// failed returns the code of an error, and writes what an operator has to know.
+// failed returns the code of an error, and logs it if it is one of ours.
 func (c *conn) failed(err error) Code {
 	if e := authcore.AsError(err); e.Err != nil && c.ctx.Err() == nil &&
 		(e.Kind == authcore.KindInternal || e.Kind == authcore.KindUnavailable) {

@@ -31,33 +31,33 @@ type conn struct {
 	queue  chan item     // from the reader to the worker, who ends when it is closed
 	read   chan struct{} // closed when the reader has ended
 	tasks  sync.WaitGroup
-	legs   sync.WaitGroup // what reads and ends connections to the upstream; the client does not wait for it
+	legs   sync.WaitGroup // reads and ends connections to the upstream; the client does not wait for it
 	pinger *time.Timer
 
 	wmu  sync.Mutex // over messages to the client, and changes of state
-	gone bool       // the client takes no more; guarded by wmu
+	gone bool       // the client reads no more; guarded by wmu
 
 	mu      sync.Mutex
 	state   *state
-	closed  bool      // nothing is to begin any more
-	patient time.Time // till when a closed connection is read
+	closed  bool      // nothing may begin any more
+	patient time.Time // until when a closed connection is read
 	code    relay.CloseCode
 	reason  string
 	parted  bool // the code is the client's own
 
-	failures int // of logins, in a row; the worker's
+	failures int // failed logins in a row; only the worker uses it
 }
 
 // item is a message on its way from the reader to the worker.
 type item struct {
 	req  Request
 	msg  []byte
-	code Code // what is wrong with it, if anything
+	code Code // why it is refused, or ""
 	at   time.Time
 }
 
-// Open makes a connection of one whose handshake is over, with what came in the same packet, and returns. Whoever calls
-// has been admitted. A connection that fails at once is closed, and has called OnClose.
+// Open serves a connection whose handshake is over in the background; early is what the client sent with the handshake. The
+// caller must have been admitted. A connection that fails at once is closed, and OnClose has been called.
 func (e *Endpoint) Open(accounts Accounts, raw relay.Conn, early []byte, peer Peer) error {
 	c := &conn{
 		e: e, accounts: accounts, peer: peer,
@@ -78,7 +78,7 @@ func (e *Endpoint) Open(accounts Accounts, raw relay.Conn, early []byte, peer Pe
 	if c.ws, c.wire, err = newSocket(raw, early, e.o.MaxMessage); err != nil {
 		return fail(err)
 	}
-	c.mu.Lock() // the timer of a state looks at it
+	c.mu.Lock() // the timer of a state reads it
 	c.state, err = c.newVisitor(true)
 	c.mu.Unlock()
 	if err != nil {
@@ -92,7 +92,7 @@ func (e *Endpoint) Open(accounts Accounts, raw relay.Conn, early []byte, peer Pe
 	return nil
 }
 
-// reading takes messages until the client has no more or breaks the rules.
+// reading reads messages until the client ends or breaks a rule.
 func (c *conn) reading() {
 	defer close(c.read)
 	defer close(c.queue)
@@ -108,7 +108,7 @@ func (c *conn) reading() {
 			return
 		}
 		if c.ctx.Err() != nil {
-			continue // until the client has seen the close frame
+			continue // until the client answers the close frame
 		}
 		it := item{msg: msg, at: time.Now()}
 		switch {
@@ -150,7 +150,7 @@ func limiter(r authcore.Rate) *rate.Limiter {
 
 var errControls = errors.New("too many control frames")
 
-// answerControls answers pings, within reason, and leaves the answer to a close frame to whoever closes.
+// answerControls answers pings, up to a limit. It leaves the answer to a close frame to farewell.
 func (c *conn) answerControls(l *rate.Limiter) {
 	seen := func() error {
 		if !l.Allow() {
@@ -172,7 +172,7 @@ func (c *conn) answerControls(l *rate.Limiter) {
 	c.ws.SetCloseHandler(func(int, string) error { return nil })
 }
 
-// stayAlive gives the client some more time until its next sign of life.
+// stayAlive gives the client more time until its next sign of life.
 func (c *conn) stayAlive() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -183,7 +183,7 @@ func (c *conn) stayAlive() {
 	_ = c.wire.SetReadDeadline(until)
 }
 
-// stopReading decides what the end of reading means. What was read before is still worked on.
+// stopReading decides what the end of reading means. Requests that were read before are still answered.
 func (c *conn) stopReading(err error) {
 	e, closed := errors.AsType[*websocket.CloseError](err)
 	bad, broken := errors.AsType[badClose](err)
@@ -208,7 +208,7 @@ func isNetError(err error) bool {
 	return ok || errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// finish says how the connection is to be closed once what was read has been worked on. The first to say so decides.
+// finish decides how the connection is closed once what was read has been answered. The first call counts.
 func (c *conn) finish(code relay.CloseCode, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -217,7 +217,7 @@ func (c *conn) finish(code relay.CloseCode, reason string) {
 	}
 }
 
-// part is finish with a code of the client's own.
+// part is finish with the client's own code.
 func (c *conn) part(code relay.CloseCode) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -226,14 +226,14 @@ func (c *conn) part(code relay.CloseCode) {
 	}
 }
 
-// vanish notes that there is no client any more.
+// vanish notes that the client is gone.
 func (c *conn) vanish() {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
 	c.gone = true
 }
 
-// shut has the connection closed as soon as can be. It does not block.
+// shut closes the connection as soon as possible. It does not block.
 func (c *conn) shut(code relay.CloseCode, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -250,7 +250,7 @@ func (c *conn) shutLocked() {
 	if c.closed {
 		return
 	}
-	// Whoever writes to the client has as long as the close frame, and whoever writes to the upstream is woken.
+	// A write to the client has as long as the close frame; a write to the upstream is woken.
 	c.patient = time.Now().Add(c.e.o.times.linger)
 	_ = c.wire.SetWriteDeadline(c.patient)
 	if l := c.state.leg; l != nil {
@@ -266,7 +266,7 @@ func (c *conn) shutLocked() {
 	c.cancel()
 }
 
-// working answers requests in the order in which they came, and closes the connection in the end.
+// working answers requests in the order of their arrival, and closes the connection in the end.
 func (c *conn) working() {
 	for c.ctx.Err() == nil {
 		select {
@@ -305,7 +305,7 @@ func (c *conn) work(it item) {
 	}
 }
 
-// serve answers one request, or returns the code that is still to be told.
+// serve answers one request, or returns the code that the caller has to send.
 func (c *conn) serve(it item) Code {
 	if !it.req.Own() {
 		return c.pass(it)
@@ -326,7 +326,7 @@ func (c *conn) send(msg []byte) {
 	c.writeLocked(textMessage, msg)
 }
 
-// writeLocked writes a message while there is somebody to take it. A client that does not in time is gone.
+// writeLocked writes a message unless the client is gone. A client that does not read it in time counts as gone.
 func (c *conn) writeLocked(kind int, msg []byte) {
 	if c.gone || c.ctx.Err() != nil {
 		return
@@ -339,7 +339,7 @@ func (c *conn) writeLocked(kind int, msg []byte) {
 	c.shut(relay.CloseGoingAway, "")
 }
 
-// ping asks for a sign of life now and then.
+// ping asks for a sign of life, at intervals.
 func (c *conn) ping() {
 	_ = c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(c.e.o.times.write))
 	c.mu.Lock()
@@ -349,7 +349,7 @@ func (c *conn) ping() {
 	}
 }
 
-// farewell closes the connection: a close frame, then as long as it takes the client to answer it, or a moment.
+// farewell closes the connection: it sends a close frame and waits for the client's answer, but not for long.
 func (c *conn) farewell() {
 	c.mu.Lock()
 	c.shutLocked()
@@ -364,11 +364,11 @@ func (c *conn) farewell() {
 	_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), c.patient)
 	c.stayAlive()
 	<-c.read
-	c.wire.hearOut() // also where the reader gave up
+	c.wire.hearOut() // also after the reader gave up
 	_ = c.wire.Close()
-	c.state.vacate() // for a client that is back at once, however long its upstream takes
+	c.state.vacate() // now, for a client that comes back at once, however long its upstream takes
 	c.legs.Wait()
-	c.state.lease.Release() // a gateway that stops waits for this, and so for the upstream to be told
+	c.state.lease.Release() // a gateway that stops waits for this, so that the upstream is told
 	if c.peer.OnClose != nil {
 		c.peer.OnClose()
 	}

@@ -1,17 +1,17 @@
 // Package methods is the dialect of methods.txt: JSON requests over one WebSocket, each answered under its own ID.
 //
-// It owns a connection from the end of the handshake until it is closed, and knows http, authcore and chatroom, and no
-// Caddy. Package caddymodule finds out who is asking, judges the handshake and takes the connection over. What is a
-// method of accounts becomes one call on authcore; every other method is the legacy chat's, and is handed through to it
-// over a WebSocket of its own, which is dialled with the identity of whoever is logged in.
+// It owns a connection from the end of the handshake until it is closed. It knows net/http, authcore, chatroom and relay, and
+// no Caddy. Package caddymodule judges the handshake and hands over the connection. A method on accounts becomes one call of
+// authcore. Every other method belongs to the legacy chat, and is passed on to it over a second WebSocket, which is dialled
+// with the identity of the logged-in user.
 //
 // Invariants of a connection:
-//   - One goroutine reads, one works. Requests are worked on in the order in which they came, so that whoever is logged
-//     in when a request is looked at is who was when it was sent.
-//   - At every moment it is live under exactly one state: a visitor's, or a login's. Each state is a live connection of
-//     its own to authcore, so that the end of an earlier session cannot touch a later one.
-//   - What the client is told of its login state is written while the state changes, so that the order of replies and
-//     events is that of what happened.
-//   - Nothing is queued without bound: who does not read is not read from.
-//   - Nothing of an upstream reaches the client once its login is over, and nothing of the client the upstream.
+//   - One goroutine reads, one works. Requests are handled in the order of their arrival, so that each is handled for the
+//     user who was logged in when it was sent.
+//   - It is always live under exactly one state: a visitor's, or a login's. Each state is a live connection of its own to
+//     authcore, so that the end of an earlier session cannot touch a later one.
+//   - The client is told of a change of its login state while the state changes, so that replies and events come in the
+//     order of what happened.
+//   - Nothing is queued without bound: a client that does not read is not read from.
+//   - Once a login is over, nothing of its upstream reaches the client, and nothing of the client the upstream.
 package methods

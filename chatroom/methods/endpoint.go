@@ -1,6 +1,7 @@
 package methods
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -17,27 +18,27 @@ import (
 	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
-// Options of an [Endpoint]. A zero limit is the default.
+// Options of an [Endpoint]. A limit of zero means its default.
 type Options struct {
-	RequireInvites bool     // whatever the policy says
-	Origins        []string // canonical; pages of others are refused. Empty: any may connect
+	RequireInvites bool     // also if the policy does not
+	Origins        []string // canonical; pages of any other are refused. Empty means that any may connect
 	MaxMessage     int      // bytes of a request; default 64 KiB
-	MaxReply       int      // bytes of a message of the upstream; default 1 MiB
+	MaxReply       int      // bytes of a message from the upstream; default 1 MiB
 	InFlight       int      // requests that are read before the first of them is answered; default 16
 
-	Rate         authcore.Rate // requests that the gate answers itself; default 100 a minute
+	Rate         authcore.Rate // requests that we answer; default 100 a minute
 	UpstreamRate authcore.Rate // requests that are passed on; default 6,000 a minute
 
-	LoginTimeout time.Duration // that a connection may be nobody's; default 1 minute; negative: for ever
-	PerAddress   int           // connections of nobody's that one client address may have; default 256
-	PerAccount   int           // connections that one account may have; default 256
+	LoginTimeout time.Duration // how long a connection may stay logged out; default 1 minute; negative means any time
+	PerAddress   int           // logged-out connections from one client address; default 256
+	PerAccount   int           // connections of one account; default 256
 
-	Upstream         *url.URL // ws or wss; nil: there is none
+	Upstream         *url.URL // ws or wss; nil means none
 	UpstreamTLS      *tls.Config
-	HandshakeTimeout time.Duration // of the upstream; default 10 s
+	HandshakeTimeout time.Duration // for the upstream; default 10 s
 	Identity         chatroom.IdentityHeaders
 
-	Counts *relay.Counts // shared by the endpoints of a process; nil: one of its own
+	Counts *relay.Counts // shared by the endpoints of a process; nil means one of its own
 	Log    *slog.Logger
 
 	times times
@@ -47,9 +48,9 @@ type Options struct {
 type times struct {
 	write  time.Duration // for the peer to take 64 KiB
 	ping   time.Duration // between pings
-	silent time.Duration // without a sign of life
+	silent time.Duration // for a sign of life
 	linger time.Duration // for the peer's close frame, after ours
-	call   time.Duration // for a call of a method, its wait for a hash included
+	call   time.Duration // for a method, including its wait for a hash
 	hangup time.Duration // for an upstream to take a close frame
 }
 
@@ -61,7 +62,7 @@ var defaultTimes = times{
 // maxFailures is how many logins in a row may fail before the connection is closed.
 const maxFailures = 5
 
-// Accounts is what the methods ask for; an [authcore.Service] has it.
+// Accounts is what the methods need of an [authcore.Service].
 type Accounts interface {
 	Join(context.Context, authcore.Registration) (authcore.Grant, error)
 	Login(context.Context, authcore.Credentials) (authcore.Grant, error)
@@ -72,72 +73,61 @@ type Accounts interface {
 	LogoutAll(ctx context.Context, account authcore.AccountID, except authcore.SessionID) (authcore.Receipt, error)
 }
 
-// Endpoint serves connections under one set of limits, which each keeps for its life. What an operator decides about
-// accounts is asked for at each call.
+// Endpoint serves connections under one set of options, which each connection keeps for its life. The policy on accounts is
+// looked up at each call.
 type Endpoint struct{ o Options }
 
-// New checks the options.
+// New fills in the defaults and checks the options.
 func New(o Options) (*Endpoint, error) {
-	orElse(&o.MaxMessage, 64<<10)
-	orElse(&o.MaxReply, 1<<20)
-	orElse(&o.InFlight, 16)
-	orElse(&o.Rate, authcore.Rate{Burst: 100, Per: time.Minute})
-	orElse(&o.UpstreamRate, authcore.Rate{Burst: 6000, Per: time.Minute})
-	orElse(&o.LoginTimeout, time.Minute)
-	orElse(&o.PerAddress, 256)
-	orElse(&o.PerAccount, 256)
-	orElse(&o.HandshakeTimeout, 10*time.Second)
-	orElse(&o.times, defaultTimes)
-	if o.Counts == nil {
-		o.Counts = new(relay.Counts)
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
+	o.MaxMessage = cmp.Or(o.MaxMessage, 64<<10)
+	o.MaxReply = cmp.Or(o.MaxReply, 1<<20)
+	o.InFlight = cmp.Or(o.InFlight, 16)
+	o.Rate = cmp.Or(o.Rate, authcore.Rate{Burst: 100, Per: time.Minute})
+	o.UpstreamRate = cmp.Or(o.UpstreamRate, authcore.Rate{Burst: 6000, Per: time.Minute})
+	o.LoginTimeout = cmp.Or(o.LoginTimeout, time.Minute)
+	o.PerAddress = cmp.Or(o.PerAddress, 256)
+	o.PerAccount = cmp.Or(o.PerAccount, 256)
+	o.HandshakeTimeout = cmp.Or(o.HandshakeTimeout, 10*time.Second)
+	o.Counts = cmp.Or(o.Counts, new(relay.Counts))
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	o.times = cmp.Or(o.times, defaultTimes)
 	switch u := o.Upstream; {
 	case u != nil && (u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" || u.User != nil || u.Fragment != ""):
 		return nil, fmt.Errorf("upstream %q is not a URL like ws://127.0.0.1:9000/chat", u.Redacted())
 	case o.MaxMessage < 1024 || o.MaxMessage > 16<<20:
-		return nil, errors.New("max_message is between 1 KiB and 16 MiB")
+		return nil, errors.New("max_message must be between 1 KiB and 16 MiB")
 	case o.MaxReply < 1024 || o.MaxReply > 64<<20:
-		return nil, errors.New("max_reply is between 1 KiB and 64 MiB")
+		return nil, errors.New("max_reply must be between 1 KiB and 64 MiB")
 	case o.InFlight < 1 || o.InFlight > 1024:
-		return nil, errors.New("in_flight is between 1 and 1024")
+		return nil, errors.New("in_flight must be between 1 and 1024")
 	case o.PerAddress < 1 || o.PerAccount < 1:
-		return nil, errors.New("per_address and per_account are at least 1")
+		return nil, errors.New("per_address and per_account must be at least 1")
 	case o.LoginTimeout > 0 && o.LoginTimeout < time.Second:
-		return nil, errors.New("login_timeout is at least 1s, or off")
+		return nil, errors.New("login_timeout must be at least 1s, or off")
 	case o.HandshakeTimeout < 0:
-		return nil, errors.New("handshake_timeout is positive")
+		return nil, errors.New("handshake_timeout must be positive")
 	}
 	for _, r := range []authcore.Rate{o.Rate, o.UpstreamRate} {
 		if r.Burst < 1 || r.Per <= 0 || r.Per/time.Duration(r.Burst) <= 0 {
-			return nil, fmt.Errorf("rate %d/%s is not usable", r.Burst, r.Per)
+			return nil, fmt.Errorf("rate %d/%s is not usable; write a number and a time, like 100/1m", r.Burst, r.Per)
 		}
 	}
 	return &Endpoint{o}, nil
 }
 
-func orElse[T comparable](v *T, otherwise T) {
-	var zero T
-	if *v == zero {
-		*v = otherwise
-	}
-}
-
-// Peer is what is known of a client from its handshake.
+// Peer is what the handshake tells about a client.
 type Peer struct {
 	Client authcore.Client
-	// Header is what an upstream is to get of the client's request: without any claim of an identity, and with
-	// X-Forwarded-For. Target is the path and query that were asked for, Host the host.
+	// Header is what the upstream gets of the client's request: stripped of identity headers, and with X-Forwarded-For.
+	// Target is the requested path and query, Host the requested host.
 	Header       http.Header
 	Target, Host string
 	// OnClose is called once, when the connection is gone, and the one to the upstream.
 	OnClose func()
 }
 
-// MayConnect judges the Origin of a request. No ambient credential is used here, so it only matters where origins are
-// named; a client that is no browser sends none, and could send any.
+// MayConnect judges the Origin of a request. Nothing here uses a cookie, so it matters only if origins are configured. A
+// client that is not a browser sends none, and could send any.
 func (e *Endpoint) MayConnect(r *http.Request) bool {
 	origins := r.Header["Origin"]
 	if len(e.o.Origins) == 0 || len(origins) == 0 {
@@ -157,8 +147,8 @@ func (e *Endpoint) MayConnect(r *http.Request) bool {
 	return slices.Contains(e.o.Origins, o)
 }
 
-// Admit takes a place for a connection from an address, or reports that it has enough of them. The place belongs to the
-// connection that [Endpoint.Open] makes; where none comes about, [Endpoint.Dismiss] gives it back.
+// Admit takes a place for a connection from an address. It returns false if the address has none left. The connection that
+// [Endpoint.Open] makes owns the place; if there is none, [Endpoint.Dismiss] gives it back.
 func (e *Endpoint) Admit(addr netip.Addr) bool {
 	return e.o.Counts.Take(addressKey(addr), e.limitOf(addr))
 }
@@ -166,7 +156,7 @@ func (e *Endpoint) Admit(addr netip.Addr) bool {
 // Dismiss gives a place back.
 func (e *Endpoint) Dismiss(addr netip.Addr) { e.o.Counts.Done(addressKey(addr)) }
 
-// limitOf is none for who comes over a Unix socket: they all have the same address.
+// limitOf returns how many connections an address may have. Clients on a Unix socket share one address, so that has no limit.
 func (e *Endpoint) limitOf(addr netip.Addr) int {
 	if !addr.IsValid() {
 		return 0

@@ -2,8 +2,8 @@ package methods
 
 import "github.com/chatgate/chatgate/authcore"
 
-// kindCodes has a code for every kind of error. The contract names all the codes there are, so what it does not
-// foresee has the nearest one.
+// kindCodes has a code for every kind of error. The contract has no room for further codes, so a kind that it does not foresee
+// has the nearest one.
 var kindCodes = map[authcore.Kind]Code{
 	authcore.KindInternal:           Unavailable,
 	authcore.KindUnavailable:        Unavailable,
@@ -16,7 +16,7 @@ var kindCodes = map[authcore.Kind]Code{
 	authcore.KindUnknownAccount:     BadCredentials,
 	authcore.KindWrongPassword:      BadCredentials,
 	authcore.KindAccountDisabled:    BadCredentials,
-	authcore.KindRegistrationClosed: InviteRequired, // new accounts are not for everybody, here for nobody
+	authcore.KindRegistrationClosed: InviteRequired, // the contract has no code for closed registration
 	authcore.KindBadToken:           BadToken,
 	authcore.KindSessionOver:        BadToken,
 	authcore.KindRateLimited:        RateLimited,

@@ -19,23 +19,23 @@ import (
 	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
-// leg is the connection to the upstream of one login. It is dialled when the login is, and where that failed by the
-// next request that needs it.
+// leg is the connection of one login to the upstream. It is dialled at the login, and if that fails by the next request that
+// needs it.
 type leg struct {
 	c      *conn
 	header http.Header
-	over   atomic.Bool // the login is; nothing passes any more
+	over   atomic.Bool // the login is over, and nothing passes any more
 	ctx    context.Context
 	cancel context.CancelFunc
 
 	pumped   chan struct{} // closed when nothing more is read, once it is dialled
 	dialling sync.Mutex
-	failed   time.Time // when it could not be dialled; guarded by dialling
+	failed   time.Time // when dialling failed last; guarded by dialling
 
 	mu  sync.Mutex
 	ws  *websocket.Conn // nil until it is dialled
 	raw net.Conn        // below ws and TLS
-	bye relay.CloseCode // what the upstream is to be told, if that is not what the client is
+	bye relay.CloseCode // what the upstream is told, unless that is what the client is told
 }
 
 var (
@@ -55,7 +55,7 @@ func (c *conn) newLeg(id *authcore.Identity) *leg {
 	for _, name := range notForward {
 		l.header.Del(name)
 	}
-	if c.e.o.Upstream.Scheme == "ws" && c.peer.Host != "" { // over TLS it has a name of its own
+	if c.e.o.Upstream.Scheme == "ws" && c.peer.Host != "" { // over TLS the upstream has a name of its own
 		l.header.Set("Host", c.peer.Host)
 	}
 	c.e.o.Identity.Set(l.header, id, chatroom.ReadWrite)
@@ -63,11 +63,11 @@ func (c *conn) newLeg(id *authcore.Identity) *leg {
 	return l
 }
 
-// greet dials, so that the upstream can speak first.
+// greet dials at once, so that the upstream can speak first.
 func (l *leg) greet() { _, _ = l.link(time.Now()) }
 
-// link returns the connection, and dials it if there is none. A request that came before the last attempt failed shares
-// that failure.
+// link returns the connection, and dials it if there is none. A request that arrived before the last attempt failed shares
+// its failure.
 func (l *leg) link(asked time.Time) (*websocket.Conn, error) {
 	l.dialling.Lock()
 	defer l.dialling.Unlock()
@@ -105,7 +105,7 @@ func (l *leg) link(asked time.Time) (*websocket.Conn, error) {
 	return ws, nil
 }
 
-// dial does the handshake. What is not 101, a redirect included, is a failure.
+// dial connects and does the handshake. Any answer but 101 is a failure, a redirect included.
 func (l *leg) dial() (*websocket.Conn, net.Conn, error) {
 	o := &l.c.e.o
 	ctx, cancel := context.WithTimeout(l.ctx, o.HandshakeTimeout)
@@ -117,7 +117,7 @@ func (l *leg) dial() (*websocket.Conn, net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Gorilla knows the context's deadline, but does not see it end before.
+		// Gorilla keeps to the context's deadline, but does not notice an earlier end.
 		raw, stop = conn, context.AfterFunc(ctx, func() { _ = conn.Close() })
 		return &legWire{Conn: conn}, nil
 	}
@@ -148,7 +148,7 @@ func (l *leg) dial() (*websocket.Conn, net.Conn, error) {
 	return ws, raw, nil
 }
 
-// upstreamTLS is how an upstream of wss is reached.
+// upstreamTLS is the TLS configuration for a wss upstream.
 func (o *Options) upstreamTLS() *tls.Config {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
 	if o.UpstreamTLS != nil {
@@ -160,7 +160,7 @@ func (o *Options) upstreamTLS() *tls.Config {
 	return cfg
 }
 
-// target is the configured URL, with the path and query that the client asked for where it has none of its own.
+// target is the configured URL, with the path and query that the client requested if it has none of its own.
 func (l *leg) target() string {
 	u := *l.c.e.o.Upstream
 	if u.Path == "" && u.RawQuery == "" {
@@ -171,8 +171,8 @@ func (l *leg) target() string {
 	return u.String()
 }
 
-// pump passes on what the upstream says, as it is. An upstream that goes takes the client's connection with it: what it
-// knew of the client is lost, and its requests will have no answer.
+// pump passes on the upstream's messages unchanged. The end of the upstream is the end of the client's connection: the
+// upstream has forgotten the client, and will not answer its requests.
 func (l *leg) pump(ws *websocket.Conn) {
 	c := l.c
 	defer close(l.pumped)
@@ -203,7 +203,7 @@ func (l *leg) lost(err error) {
 		code, reason = relay.CloseCode(gone.Code), gone.Text //nolint:gosec // as above
 		l.answer(code)
 	case closed, isNetError(err):
-	default: // its own fault; gorilla has told it so, but where it did not see it
+	default: // the upstream's own fault; gorilla has told it, except where it did not notice
 		if broken {
 			l.answer(relay.CloseCode(bad))
 		}
@@ -214,21 +214,21 @@ func (l *leg) lost(err error) {
 	l.c.shut(code, reason)
 }
 
-// answer decides what the upstream is told. It is said when the login is over, so that no request meets a connection which
-// has had its close frame.
+// answer decides what close code the upstream gets. It is sent only when the login is over, so that no request is written
+// behind a close frame.
 func (l *leg) answer(code relay.CloseCode) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.bye = code
 }
 
-// say sends a close frame, if there was none before.
+// say sends a close frame, unless one was sent before.
 func (l *leg) say(code relay.CloseCode) {
 	bye := websocket.FormatCloseMessage(int(code), code.Reason())
 	_ = l.ws.WriteControl(websocket.CloseMessage, bye, time.Now().Add(l.c.e.o.times.hangup))
 }
 
-// pass hands a request through to the upstream, as it is.
+// pass hands a request to the upstream unchanged.
 func (c *conn) pass(it item) Code {
 	if c.e.o.Upstream == nil {
 		return UnknownMethod
@@ -262,7 +262,7 @@ func isTimeout(err error) bool {
 	return ok && e.Timeout()
 }
 
-// close ends the connection, if there is one or will be. It does not wait for the upstream.
+// close ends the connection, even one that is still being dialled. It does not wait for the upstream.
 func (l *leg) close(code relay.CloseCode) {
 	l.over.Store(true)
 	l.cancel()
@@ -280,8 +280,8 @@ func (l *leg) close(code relay.CloseCode) {
 			code = relay.CloseGoingAway
 		}
 		l.say(code)
-		// The pump has it until the upstream's own close frame, or an end; then the upstream is to hang up first, as the
-		// server that it is.
+		// The pump reads up to the upstream's own close frame, or the end. Then the upstream should hang up first, since it
+		// is the server.
 		_ = raw.SetReadDeadline(time.Now().Add(l.c.e.o.times.linger))
 		<-l.pumped
 		_, _ = io.Copy(io.Discard, raw)

@@ -5,10 +5,10 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Code says what went wrong, in the words of the contract.
+// Code is the contract's name for a failure.
 type Code string
 
-// The codes, all of them.
+// All codes.
 const (
 	BadRequest      Code = "bad_request"
 	UnknownMethod   Code = "unknown_method"
@@ -24,7 +24,7 @@ const (
 	Unavailable     Code = "unavailable"
 )
 
-// Success encodes the reply to a call that succeeded. d encodes as an object; nil is an empty one.
+// Success encodes the reply to a call that succeeded. d must encode as an object; nil stands for an empty one.
 func Success(id jsontext.Value, d any) []byte {
 	return member(member([]byte{'{'}, `"r":`, id), `,"d":`, object(d), '}')
 }
@@ -34,19 +34,19 @@ func Failure(id jsontext.Value, code Code) []byte {
 	return member(member([]byte{'{'}, `"r":`, id), `,"err":"`, []byte(code), '"', '}')
 }
 
-// Event encodes what the client did not ask for.
+// Event encodes a message that answers no request.
 func Event(name string, d any) []byte {
 	return member(member([]byte{'{'}, `"e":"`, []byte(name), '"'), `,"d":`, object(d), '}')
 }
 
-// userLoggedOut is the one event of the gate's own.
+// userLoggedOut is our only event.
 var userLoggedOut = Event("user_logged_out", nil)
 
 func member(b []byte, name string, value []byte, end ...byte) []byte {
 	return append(append(append(b, name...), value...), end...)
 }
 
-// object encodes what this package made, which always can be encoded.
+// object encodes a value of this package, which cannot fail.
 func object(d any) []byte {
 	if d == nil {
 		return []byte("{}")

@@ -17,23 +17,23 @@ type Request struct {
 	Args   jsontext.Value // a JSON object, exactly as it was sent; empty if there was none
 }
 
-// What can be wrong with a message.
+// Reasons to refuse a message.
 var (
 	errNotRequest = errors.New("a request is one JSON object with the members m, r and d")
-	errNoID       = errors.New("r is a JSON string or number")
-	errNUL        = errors.New("there is a NUL character")
+	errNoID       = errors.New("r must be a JSON string or number")
+	errNUL        = errors.New("a string contains a NUL character")
 )
 
-// own is what the names of the gate's own methods begin with.
+// own is the prefix of our own methods.
 const own = "user_"
 
-// Own reports whether the method is the gate's to answer. Spellings that somebody might take for such a name count too,
-// and none of them is a method: no upstream is asked for one.
+// Own reports whether we answer the method ourselves. Spellings that could be mistaken for such a name count too. None of
+// them is a method, so that the upstream never gets one.
 func (r Request) Own() bool {
 	return len(r.Method) >= len(own) && strings.EqualFold(ownPart(r.Method), own)
 }
 
-// ownPart returns as many characters as a name of ours begins with.
+// ownPart returns as many characters of a method as own has.
 func ownPart(method string) string {
 	n := 0
 	for i := range method {
@@ -45,9 +45,8 @@ func ownPart(method string) string {
 	return method
 }
 
-// Decode reads a request, strictly. Where it fails, the request it returns has an ID if one could be read, so that the
-// error can be answered; a message without one has no answer. The arguments are an object and no more is known of them:
-// whoever reads them says what they are to be.
+// Decode reads a request strictly. If it fails, the request that it returns has an ID if one could be read, so that the error
+// can be answered; a message without an ID cannot be. The arguments are an object, which their reader judges further.
 func Decode(msg []byte) (Request, error) {
 	req, err := scan(msg)
 	switch {
@@ -59,11 +58,11 @@ func Decode(msg []byte) (Request, error) {
 	return req, nil
 }
 
-// scan goes by members, since a repeated one is an error that still has an ID to be answered under. What it makes of
-// broken text is its ID alone.
+// scan reads member by member, since a repeated member is an error that can be answered if there is an ID. Of a malformed
+// message it returns the ID alone.
 func scan(msg []byte) (req Request, err error) {
-	// Repeated names and lone surrogates are looked for below, and inside the arguments by their reader; here they would
-	// hide an ID that comes after them.
+	// Repeated names and lone surrogates are looked for below, and in the arguments by their reader. An error here would hide
+	// an ID that follows.
 	d := jsontext.NewDecoder(bytes.NewReader(msg), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if tok, err := d.ReadToken(); err != nil || tok.Kind() != '{' {
 		return req, errNotRequest
@@ -111,14 +110,15 @@ func scan(msg []byte) (req Request, err error) {
 	return req, wrong
 }
 
-// ends reports whether a value ended where the decoder says: 07 is no 0, nor need 7 at the end of a torn message be one.
+// ends reports whether a value really ended where the decoder says: 07 is not 0, and a 7 at the end of a torn message may be
+// the beginning of 78.
 func ends(rest []byte) bool {
 	rest = bytes.TrimLeft(rest, " \t\r\n")
 	return len(rest) > 0 && (rest[0] == ',' || rest[0] == '}')
 }
 
-// arguments reads what a method of the gate's takes: no repeated, unknown or differently spelled members, valid UTF-8,
-// no NUL.
+// arguments decodes the arguments of a method of ours: no repeated, unknown or differently spelled members, valid UTF-8, no
+// NUL.
 func (r Request) arguments(dst any) error {
 	if len(r.Args) == 0 {
 		return nil

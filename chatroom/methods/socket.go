@@ -15,21 +15,21 @@ import (
 	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
-// errFlood is a message of a few bytes in very many frames.
+// errFlood is for a small message in very many frames.
 var errFlood = errors.New("a message is spread over too many frames")
 
-// wire is a connection whose handshake is over, as gorilla wants it. It bounds what one message may cost to read.
+// wire is a connection after its handshake, in the form that gorilla needs. It bounds what one message may cost to read.
 type wire struct {
 	relay.Conn
 	early    []byte // what came with the handshake
-	open     bool   // what is written goes out
-	capacity int64  // bytes of frames that a message may take
+	open     bool   // writes go out
+	capacity int64  // bytes of frames allowed for one message
 	left     atomic.Int64
-	bye      relay.Goodbye // the client's; whoever reads has it
+	bye      relay.Goodbye // the client's; only the reader uses it
 }
 
-// Read keeps the payload of the client's close frame for itself, and judges it: gorilla does not know all codes, takes a
-// payload of one byte for none, and a reason that is not UTF-8 for a protocol error.
+// Read withholds the payload of the client's close frame from gorilla and judges it: gorilla does not know every code, takes
+// a payload of one byte for an empty one, and a reason that is not UTF-8 for a protocol error.
 func (w *wire) Read(b []byte) (int, error) {
 	if w.bye.Begun() {
 		return 0, closeError(&w.bye, w.next)
@@ -48,18 +48,18 @@ func (w *wire) next(b []byte) (n int, err error) {
 		n, err = w.Conn.Read(b)
 	}
 	if w.left.Add(-int64(n)) < 0 && err == nil {
-		return n, errFlood // the close frame is looked for in whatever was read
+		return n, errFlood // in which Read still looks for the close frame
 	}
 	return n, err
 }
 
-// hearOut waits for the client's close frame, after ours, and its end.
+// hearOut waits for the client's close frame, after ours, and for the end of the connection.
 func (w *wire) hearOut() {
 	w.bye.Follow(w.early)
 	w.bye.HearOut(w.Conn)
 }
 
-// closeError reads a close frame to its end. What that says is an error, to whoever reads messages.
+// closeError reads a close frame to its end and returns what it says as an error.
 func closeError(bye *relay.Goodbye, read func([]byte) (int, error)) error {
 	payload, said := bye.Said()
 	for buf := make([]byte, 128); !said; payload, said = bye.Said() {
@@ -76,19 +76,19 @@ func closeError(bye *relay.Goodbye, read func([]byte) (int, error)) error {
 	return &websocket.CloseError{Code: int(code), Text: reason}
 }
 
-// badClose is a close frame that breaks a rule, as the code to answer it with.
+// badClose is the error of a close frame that breaks a rule: the code to answer it with.
 type badClose relay.CloseCode
 
 func (c badClose) Error() string {
 	return "the close frame is broken: " + relay.CloseCode(c).Reason()
 }
 
-// legWire is a connection to an upstream, as gorilla wants it: up to the end of the answer to its handshake as it is, and
-// from there on as [wire] is.
+// legWire is a connection to an upstream, in the form that gorilla needs. After the answer to the handshake it treats close
+// frames as [wire] does.
 type legWire struct {
 	net.Conn
-	line bool // the head of the answer is at the end of a line
-	open bool // it is over
+	line bool // a line of the answer's head has just ended
+	open bool // the head is over
 	bye  relay.Goodbye
 }
 
@@ -101,7 +101,7 @@ func (w *legWire) Read(b []byte) (int, error) {
 	return head + w.bye.Follow(b[head:n]), err
 }
 
-// head returns how many bytes of b are of the head.
+// head returns how many bytes of b belong to the answer's head.
 func (w *legWire) head(b []byte) int {
 	i := 0
 	for ; i < len(b) && !w.open; i++ {
@@ -116,7 +116,7 @@ func (w *legWire) head(b []byte) int {
 	return i
 }
 
-// refill is for the next message.
+// refill allows another message.
 func (w *wire) refill() { w.left.Store(w.capacity) }
 
 func (w *wire) Write(b []byte) (int, error) {
@@ -135,10 +135,10 @@ func (*wire) RemoteAddr() net.Addr { return &net.TCPAddr{} }
 
 var writeBuffers sync.Pool
 
-// newSocket speaks WebSocket, as a server and without extensions, over a connection whose handshake is over. Gorilla
-// makes such a thing only of a handshake of its own; so it gets one, whose answer goes nowhere.
+// newSocket returns the server side of a WebSocket without extensions over a connection after its handshake. Gorilla makes one
+// only from a handshake of its own, so it gets one whose answer goes nowhere.
 func newSocket(conn relay.Conn, early []byte, maxMessage int) (*websocket.Conn, *wire, error) {
-	// As single bytes, each in a frame of its own, a message takes seven times its size.
+	// A message takes seven times its size if every byte has a frame of its own.
 	w := &wire{Conn: conn, early: early, capacity: 8*int64(maxMessage) + 64<<10}
 	w.refill()
 	up := websocket.Upgrader{
@@ -156,7 +156,7 @@ func newSocket(conn relay.Conn, early []byte, maxMessage int) (*websocket.Conn, 
 	return ws, w, nil
 }
 
-// takenOver is the response writer of a request that was answered elsewhere.
+// takenOver is the response writer of a request that has been answered already.
 type takenOver struct{ w *wire }
 
 func (t takenOver) Hijack() (net.Conn, *bufio.ReadWriter, error) {

@@ -7,22 +7,22 @@ import (
 	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
-// state is whose a connection is at one time: a visitor's, or that of a login. It is what authcore holds, so that the
-// end of a session that the connection has left behind does nothing.
+// state is the login state of a connection: a visitor's, or a login's. Authcore holds the state, not the connection, so that
+// the end of a session that the connection has left does nothing.
 type state struct {
 	c     *conn
 	lease authcore.Lease
 	id    *authcore.Identity // nil: a visitor's
-	seat  string             // under which it is counted
-	timer *time.Timer        // of a visitor, who is to log in
+	seat  string             // the key it is counted under
+	timer *time.Timer        // for a visitor to log in
 
 	// Guarded by c.mu.
 	leg     *leg // nil for a visitor, and where there is no upstream
-	leaving bool // its session is being ended by a method of this connection, which tells the client itself
+	leaving bool // a method of this connection is ending its session, and tells the client itself
 	ended   bool // its session is over
 }
 
-// newVisitor returns the state of a connection that is nobody's. admitted says that it has its place already.
+// newVisitor returns the state of a logged-out connection. admitted tells that it has its place already.
 func (c *conn) newVisitor(admitted bool) (*state, error) {
 	s := &state{c: c, seat: addressKey(c.peer.Client.Addr)}
 	if !admitted {
@@ -66,10 +66,10 @@ func (s *state) End(cause authcore.EndCause) {
 	c.tasks.Go(func() { c.expel(s) })
 }
 
-// expel makes the connection nobody's, and says so, because the session of s is over. It does nothing if s has been
-// left meanwhile.
+// expel logs the connection out, and tells the client, because the session of s is over. It does nothing if the connection
+// has left s meanwhile.
 func (c *conn) expel(s *state) {
-	// At once, however long the client takes to be told.
+	// At once, however slowly the client reads.
 	c.hangUp(s, relay.CloseSession.ToUpstream())
 	v, err := c.newVisitor(false)
 	if err != nil {
@@ -89,7 +89,7 @@ func (c *conn) expel(s *state) {
 	s.release()
 }
 
-// notLoggedIn is the answer to who is not; but somebody whose session is over hears of that first.
+// notLoggedIn is the answer to a request that needs a login. A client whose session is over is told that first.
 func (c *conn) notLoggedIn() Code {
 	c.mu.Lock()
 	s := c.state
@@ -101,9 +101,9 @@ func (c *conn) notLoggedIn() Code {
 	return NotLoggedIn
 }
 
-// become changes the state of the connection and returns the one that it had. It does nothing, and returns nil, where
-// that is not from, unless from is nil, or where the connection is being closed. The caller has wmu, so that what is
-// written next is what the client hears first in the new state.
+// become changes the state of the connection and returns the previous one. It does nothing and returns nil if that is not
+// from, unless from is nil, or if the connection is being closed. The caller holds wmu, so that its next write is the first
+// that the client gets in the new state.
 func (c *conn) become(to, from *state) *state {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -111,7 +111,7 @@ func (c *conn) become(to, from *state) *state {
 	if c.closed || from != nil && old != from {
 		return nil
 	}
-	// The upstream need not hear of a login that it could not tell from the one before.
+	// An upstream is not dialled again for a login that looks the same to it.
 	if old.leg != nil && to.leg != nil && sameIdentity(old.id, to.id) {
 		to.leg, old.leg = old.leg, nil
 	}
@@ -127,7 +127,7 @@ func sameIdentity(a, b *authcore.Identity) bool {
 	return a.Account == b.Account && a.Username == b.Username && a.DisplayName == b.DisplayName && a.Email == b.Email
 }
 
-// hangUp ends the upstream's side of a state.
+// hangUp ends the connection of a state to the upstream.
 func (c *conn) hangUp(s *state, code relay.CloseCode) {
 	c.mu.Lock()
 	l := s.leg
@@ -144,7 +144,7 @@ func (s *state) release() {
 	s.lease.Release()
 }
 
-// vacate gives back the seat.
+// vacate stops the timer and gives back the seat.
 func (s *state) vacate() {
 	if s.timer != nil {
 		s.timer.Stop()
@@ -152,7 +152,7 @@ func (s *state) vacate() {
 	s.c.e.o.Counts.Done(s.seat)
 }
 
-// currentLeg returns the connection to the upstream, if the client's is somebody's whose session lives.
+// currentLeg returns the connection to the upstream, or nil if nobody is logged in.
 func (c *conn) currentLeg() *leg {
 	c.mu.Lock()
 	defer c.mu.Unlock()

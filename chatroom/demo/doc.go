@@ -1,9 +1,9 @@
 // Package demo is a small chat that stands in for a legacy one: a page, and rooms behind WebSockets.
 //
-// It owns rooms, their recent history and the sockets of their members, all of it in memory. It knows no accounts, no
-// passwords and no tokens: who somebody is, and whether they may write, is what two request headers say. It therefore
-// belongs behind a gateway that strips and sets those headers and checks origins, on an address that only the gateway
-// can reach. The page talks to that gateway for everything that concerns accounts.
+// It owns rooms, their recent history and the sockets of their members, all in memory. It knows no accounts, no passwords and
+// no tokens: two request headers tell who somebody is, and whether they may write. It therefore belongs behind a gateway that
+// strips and sets those headers and checks origins, on an address that only the gateway can reach. For everything about
+// accounts, the page talks to that gateway.
 //
 // A member sends
 //
@@ -11,14 +11,14 @@
 //
 // and gets, the room's history first,
 //
-//	{"id": 7, "from": "alice", "text": "…", "at": "2026-11-21T08:00:00Z"}   a message, also to who sent it
+//	{"id": 7, "from": "alice", "text": "…", "at": "2026-11-21T08:00:00Z"}   a message, also to its sender
 //	{"event": "join", "user": "alice"}                                     her first socket came; or "part", her last went
-//	{"error": "…"}                                                         to the sender alone: that message was no good
+//	{"error": "…"}                                                         to the sender alone: the message is refused
 //
 // Invariants:
-//   - All members of a room see its messages in one order, with ids that grow by one. Ids start anew when a room that
-//     stood empty was evicted.
-//   - Publishing never blocks on a member: who falls behind is closed with 1013 and may come back for the history.
-//   - While somebody is late, senders are read more slowly, so that a burst does not push out members who do listen.
+//   - All members of a room see its messages in one order, with ids that grow by one. Ids start again if an empty room was
+//     evicted.
+//   - Publishing never blocks on a member: one that falls behind is closed with 1013 and may come back for the history.
+//   - While a member is late, senders are read more slowly, so that a burst does not drive out members who listen.
 //   - Every socket has deadlines and a size limit, and [Handler.Close] waits for every goroutine.
 package demo

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"net"
 	"net/http"
@@ -12,17 +13,17 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// Subprotocol is answered to a client that offers it.
+// Subprotocol is chosen if a client offers it.
 const Subprotocol = "chat.v1"
 
 const readWrite = "read-write" // the value of Options.AccessHeader that lets a member write
 
-// Options of a [Handler]. The zero value is good.
+// Options of a [Handler]. The zero value means the defaults.
 type Options struct {
-	UserHeader   string // says who the member is; default "Remote-User"
-	AccessHeader string // "read-write" in it lets them write; default "Remote-Access"
+	UserHeader   string // names the member; default "Remote-User"
+	AccessHeader string // "read-write" lets them write; default "Remote-Access"
 	History      int    // messages that a room remembers; default 50
-	MaxRooms     int    // in use, or remembered; default 1000
+	MaxRooms     int    // rooms in use or remembered; default 1000
 	MaxMessage   int    // bytes of a message's text; default 4096
 	Title        string // of the page; default "Demo chat"
 
@@ -30,31 +31,24 @@ type Options struct {
 }
 
 func (o *Options) fill() error {
-	setDefault(&o.UserHeader, "Remote-User")
-	setDefault(&o.AccessHeader, "Remote-Access")
-	setDefault(&o.History, 50)
-	setDefault(&o.MaxRooms, 1000)
-	setDefault(&o.MaxMessage, 4096)
-	setDefault(&o.Title, "Demo chat")
+	o.UserHeader = cmp.Or(o.UserHeader, "Remote-User")
+	o.AccessHeader = cmp.Or(o.AccessHeader, "Remote-Access")
+	o.History = cmp.Or(o.History, 50)
+	o.MaxRooms = cmp.Or(o.MaxRooms, 1000)
+	o.MaxMessage = cmp.Or(o.MaxMessage, 4096)
+	o.Title = cmp.Or(o.Title, "Demo chat")
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	switch {
 	case !validHeader(o.UserHeader) || !validHeader(o.AccessHeader):
-		return errors.New("demo: a header's name has letters, digits and hyphens only")
+		return errors.New("demo: the name of a header may have only letters, digits and hyphens")
 	case strings.EqualFold(o.UserHeader, o.AccessHeader):
-		return errors.New("demo: the user and the access header are the same")
+		return errors.New("demo: the user and the access header must differ")
 	case o.History < 0 || o.MaxRooms < 0 || o.MaxMessage < 0:
-		return errors.New("demo: a limit is negative")
+		return errors.New("demo: a limit must not be negative")
 	}
 	return nil
-}
-
-func setDefault[T comparable](v *T, def T) {
-	var zero T
-	if *v == zero {
-		*v = def
-	}
 }
 
 func validHeader(name string) bool {
@@ -99,19 +93,19 @@ func New(opts Options) (*Handler, error) {
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
 
-// Close ends every socket with 1001 and waits until they are gone. Sockets that are asked for later get 503.
+// Close ends every socket with 1001 and waits until they are gone. Later requests for a socket get 503.
 func (h *Handler) Close() { h.hub.close() }
 
 func (h *Handler) serveRoom(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("room")
 	if !validRoom(name) {
-		http.Error(w, "not a room's name", http.StatusBadRequest)
+		http.Error(w, "not a valid room name", http.StatusBadRequest)
 		return
 	}
 	if !websocket.IsWebSocketUpgrade(r) {
 		w.Header().Set("Connection", "Upgrade")
 		w.Header().Set("Upgrade", "websocket")
-		http.Error(w, "a room is entered by WebSocket", http.StatusUpgradeRequired)
+		http.Error(w, "enter a room with a WebSocket", http.StatusUpgradeRequired)
 		return
 	}
 	room, err := h.hub.enter(name)
@@ -136,7 +130,7 @@ func (h *Handler) serveRoom(w http.ResponseWriter, r *http.Request) {
 	s.serve()
 }
 
-// hijacker is for the upgrader, which asserts http.Hijacker where some servers' writers only have Unwrap.
+// hijacker serves the upgrader, which asserts http.Hijacker, while the writers of some servers only have Unwrap.
 type hijacker struct{ http.ResponseWriter }
 
 func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {

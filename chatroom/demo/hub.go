@@ -19,7 +19,7 @@ var (
 	errClosed = errors.New("demo: closed")
 )
 
-// hub finds rooms by name. It takes its own lock before a room's, never the other way round.
+// hub finds rooms by name. Its lock is taken before a room's, never the other way round.
 type hub struct {
 	maxRooms int
 	keep     int // messages of history in a room
@@ -27,7 +27,7 @@ type hub struct {
 
 	mu     sync.Mutex
 	rooms  map[string]*room
-	empty  []*room // kept for their history, the longest empty first
+	empty  []*room // kept for their history; the one that is empty for longest comes first
 	closed bool
 }
 
@@ -35,7 +35,7 @@ func newHub(maxRooms, keep int) *hub {
 	return &hub{maxRooms: maxRooms, keep: keep, rooms: make(map[string]*room)}
 }
 
-// enter returns the room of that name, made if need be, and holds on to it until leave.
+// enter returns the room of that name, which it makes if necessary. The room is kept until leave.
 func (h *hub) enter(name string) (*room, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -62,7 +62,7 @@ func (h *hub) enter(name string) (*room, error) {
 	return r, nil
 }
 
-// leave lets go of a room. One in which nothing was ever said is not worth keeping.
+// leave undoes enter. A room in which nothing was said is not kept.
 func (h *hub) leave(r *room) {
 	defer h.inside.Done()
 	h.mu.Lock()
@@ -88,7 +88,7 @@ func (h *hub) close() {
 	h.inside.Wait()
 }
 
-// validRoom reports whether name can be a room's: it came from one segment of the path, and is one still after decoding.
+// validRoom reports whether name, the decoded segment of a path, can be the name of a room.
 func validRoom(name string) bool {
 	return name != "" && len(name) <= maxRoomName && utf8.ValidString(name) &&
 		!strings.ContainsRune(name, '/') && !strings.ContainsFunc(name, unicode.IsControl)

@@ -13,10 +13,10 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// guest is who wrote a message when the gateway named nobody.
+// guest is the author of a message if the gateway names nobody.
 const guest = "guest"
 
-// The three things that a member is sent.
+// What a member is sent.
 type (
 	message struct {
 		ID   int64     `json:"id"`
@@ -38,7 +38,7 @@ const (
 	eventPart = "part"
 )
 
-// What is wrong with a message; the text goes to its sender.
+// Reasons to refuse a message. The text goes to its sender.
 var (
 	errReadOnly = errors.New("read-only")
 	errNotText  = errors.New("a message is a text frame")
@@ -47,7 +47,7 @@ var (
 	errEmpty    = errors.New("the text is empty")
 )
 
-// decode returns the text of what a member sent, of at most limit bytes.
+// decode returns the text of a member's message, of at most limit bytes.
 func decode(kind int, data []byte, limit int) (string, error) {
 	if kind != websocket.TextMessage {
 		return "", errNotText
@@ -67,7 +67,7 @@ func decode(kind int, data []byte, limit int) (string, error) {
 	return text, nil
 }
 
-// textOf goes by tokens, because a struct would let "TEXT", a repeated key and trailing bytes pass.
+// textOf reads token by token, because a struct would accept "TEXT", a repeated key and trailing bytes.
 func textOf(data []byte) (text string, ok bool) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	for _, want := range []json.Token{json.Delim('{'), "text"} {
@@ -89,11 +89,11 @@ func textOf(data []byte) (text string, ok bool) {
 	return text, errors.Is(err, io.EOF)
 }
 
-// readLimit is the size of a frame whose text of limit bytes is escaped throughout (\u00xx for one byte), with room
-// around it. A longer frame is no honest message, and ends the socket.
+// readLimit is the size of a frame whose text of limit bytes is all escapes (\u00xx for one byte), and some more. No honest
+// message is longer, so a longer frame ends the socket.
 func readLimit(limit int) int64 { return 6*int64(limit) + 512 }
 
-// encode is for the types above, which always can be encoded.
+// encode encodes one of the types above, which cannot fail.
 func encode(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {

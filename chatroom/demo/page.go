@@ -15,11 +15,11 @@ var files embed.FS
 
 var index = template.Must(template.ParseFS(files, "page/index.html"))
 
-// The page needs nothing from elsewhere and runs nothing inline; 'self' covers its WebSocket.
+// The page loads nothing from elsewhere and runs no inline script; 'self' covers its WebSocket.
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
 	"img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// asset is one file of the page, as it is served.
+// asset is one file of the page.
 type asset struct {
 	contentType string
 	etag        string
@@ -36,7 +36,7 @@ func (a asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Security-Policy", contentSecurityPolicy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cache-Control", "no-cache") // ask again each time, by the tag
+	h.Set("Cache-Control", "no-cache") // revalidate with the ETag each time
 	h.Set("ETag", a.etag)
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.body))
 }

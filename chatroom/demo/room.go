@@ -12,7 +12,7 @@ const queueSize = 64 // frames that a member may be behind
 
 // member is one socket in a room. A user has as many as they have tabs open.
 type member struct {
-	user   string // empty when the gateway named nobody
+	user   string // empty if the gateway named nobody
 	writes bool
 
 	backlog [][]byte    // the history at the time of joining; written before the queue
@@ -33,7 +33,7 @@ func newMember(user string, writes bool) *member {
 	}
 }
 
-// end has the member's socket closed with that code. The first call decides.
+// end closes the member's socket with that code. Only the first call counts.
 func (m *member) end(code int, reason string) {
 	m.once.Do(func() {
 		m.code, m.reason = code, reason
@@ -41,7 +41,7 @@ func (m *member) end(code int, reason string) {
 	})
 }
 
-// offer queues a frame, or ends a member whose queue is full. It reports whether the queue is more than half full.
+// offer queues a frame, and ends the member if its queue is full. It reports whether the queue is more than half full.
 func (m *member) offer(data []byte) (late bool) {
 	select {
 	case <-m.done:
@@ -57,19 +57,19 @@ func (m *member) offer(data []byte) (late bool) {
 	}
 }
 
-// room is a named place: who is in it, and what was said last.
+// room has members and a recent history.
 type room struct {
 	name string
 	keep int // messages of history
 
 	mu      sync.Mutex
 	members map[*member]struct{}
-	sockets map[string]int // of each named user
+	sockets map[string]int // by named user
 	history [][]byte
 	lastID  int64
 	closed  bool
 
-	entered int // handlers that have not left yet; the hub's, under its lock
+	entered int // handlers that have not left yet; guarded by the hub's lock
 }
 
 func newRoom(name string, keep int) *room {
@@ -81,7 +81,7 @@ func newRoom(name string, keep int) *room {
 	}
 }
 
-// join makes m a member, with the history up to here as its backlog, and announces a user's first socket.
+// join adds a member, whose backlog is the history so far, and announces a user's first socket.
 func (r *room) join(m *member) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -97,7 +97,7 @@ func (r *room) join(m *member) {
 	}
 }
 
-// part undoes join, and announces that a user's last socket went.
+// part removes a member, and announces the end of a user's last socket.
 func (r *room) part(m *member) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -111,8 +111,8 @@ func (r *room) part(m *member) {
 	}
 }
 
-// publish gives the text an id, remembers it and sends it to every member. It reports whether some are late: the sender
-// should let them catch up before its next message.
+// publish gives the text an id, remembers it and sends it to every member. If it reports that some are late, the sender should
+// let them catch up before its next message.
 func (r *room) publish(m *member, text string, at time.Time) (late bool) {
 	from := m.user
 	if from == "" {
@@ -129,7 +129,7 @@ func (r *room) publish(m *member, text string, at time.Time) (late bool) {
 	return r.send(data)
 }
 
-// send needs the lock: it is what makes the order the same for all.
+// send queues a frame for every member. The caller holds the lock, which makes the order the same for all.
 func (r *room) send(data []byte) (late bool) {
 	for m := range r.members {
 		if m.offer(data) {
@@ -139,7 +139,7 @@ func (r *room) send(data []byte) (late bool) {
 	return late
 }
 
-// close ends every member, and whoever joins later.
+// close ends every member, and any that joins later.
 func (r *room) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -15,7 +15,7 @@ type times struct {
 	ping   time.Duration // between pings
 	silent time.Duration // without a pong
 	linger time.Duration // for the peer's close frame, after ours
-	breath time.Duration // for members that are late, before this one's next message is read
+	breath time.Duration // for late members to catch up, before this one's next message is read
 }
 
 var defaultTimes = times{
@@ -45,7 +45,7 @@ func (s *socket) serve() {
 	s.read()
 	s.room.part(s.member)
 	close(gone)
-	_ = s.conn.Close() // a writer that is stuck wakes up
+	_ = s.conn.Close() // wakes a writer that is stuck
 	writer.Wait()
 }
 
@@ -70,7 +70,7 @@ func (s *socket) read() {
 	}
 }
 
-// receive publishes one message, or says what is wrong with it.
+// receive publishes one message, or returns what is wrong with it.
 func (s *socket) receive(kind int, data []byte) error {
 	if !s.member.writes {
 		return errReadOnly
@@ -85,7 +85,7 @@ func (s *socket) receive(kind int, data []byte) error {
 	return nil
 }
 
-// answer waits for the queue: a member that sends nonsense and does not listen only keeps itself waiting.
+// answer waits for room in the queue: a member that sends nonsense and does not read only holds itself up.
 func (s *socket) answer(f failure) {
 	select {
 	case s.member.queue <- encode(f):
@@ -93,15 +93,15 @@ func (s *socket) answer(f failure) {
 	}
 }
 
-// drain takes what the peer is still sending: closing on unread bytes would reset the connection, and the peer would
-// never see the close frame that says why.
+// drain reads what the peer is still sending. Closing with unread bytes would reset the connection, and the peer would never
+// see the close frame that tells why.
 func (s *socket) drain() {
 	if s.conn.SetReadDeadline(time.Now().Add(s.times.linger)) == nil {
 		_, _ = io.CopyN(io.Discard, s.conn.NetConn(), 1<<20)
 	}
 }
 
-// write sends the backlog, then what is queued, until the member is ended, the reader is gone or the peer takes no more.
+// write sends the backlog, then the queue, until the member is ended, the reader is gone or the peer reads no more.
 func (s *socket) write(gone <-chan struct{}) {
 	defer func() {
 		_ = s.conn.Close()                                   // wakes a reader that waits for the peer

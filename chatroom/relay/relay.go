@@ -97,14 +97,6 @@ func (r *Relay) closeBoth(down, up CloseCode) {
 	r.framing.farewell(down, up)
 }
 
-// against returns the pump of the other direction.
-func (r *Relay) against(p *pump) *pump {
-	if p == &r.toUp {
-		return &r.toDn
-	}
-	return &r.toUp
-}
-
 // linger bounds how long both pumps still read.
 func (r *Relay) linger(d time.Duration) {
 	until := time.Now().Add(d)

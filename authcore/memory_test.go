@@ -3,252 +3,262 @@ package authcore
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// What the memory store keeps of codes, invites and devices.
+// memory is the store of the domain's tests. It keeps the contracts (TestMemory), counts calls, and fails or waits where a
+// test says so. Tests read and change its fields.
+type memory struct {
+	mu       sync.Mutex
+	accounts []Account
+	numbers  int64 // of accounts so far
+	sessions map[sessionPlace]Session
+	revoked  map[sessionPlace]time.Time // and until when that is to be remembered
+	keys     []Key                      // in the order in which they were added
+	codes    map[codePlace]Code
+	invites  []Invite
+	devices  map[AccountID]map[string]time.Time
+	phones   map[string]bool // numbers that were validated
+	pending  map[AccountID]PhoneCode
 
-type codePlace struct {
-	account AccountID
-	purpose CodePurpose
+	hook  atomic.Pointer[func(ctx context.Context, op string) error] // before an operation
+	after atomic.Pointer[func(op string) error]                      // after it was done
+	calls sync.Map                                                   // op → *atomic.Int64
 }
 
-func (m *memory) PutCode(ctx context.Context, c Code) error {
-	return m.do(ctx, "PutCode", func() error {
-		m.codes[codePlace{c.Account, c.Purpose}] = c
-		return nil
-	})
-}
-
-func badCode() error { return Errorf(KindBadCode, "the code is not valid, or not any more") }
-
-func (m *memory) TryCode(ctx context.Context, p CodePurpose, request RequestID, now time.Time) (out Code, err error) {
-	err = m.do(ctx, "TryCode", func() error {
-		for place, c := range m.codes {
-			if c.Request == request && c.Purpose == p && c.Tries < CodeTries && now.Before(c.ExpiresAt) {
-				c.Tries++
-				m.codes[place], out = c, c
-				return nil
-			}
-		}
-		return badCode()
-	})
-	return out, err
-}
-
-func (m *memory) ResetPassword(ctx context.Context, request RequestID, code []byte, hash PasswordHash, now time.Time) (out Account, err error) {
-	err = m.do(ctx, "ResetPassword", func() error {
-		for place, c := range m.codes {
-			if c.Request != request || c.Purpose != CodeReset || !bytes.Equal(c.Hash, code) || !now.Before(c.ExpiresAt) {
-				continue
-			}
-			i := slices.IndexFunc(m.accounts, func(a Account) bool { return a.ID == c.Account })
-			switch {
-			case i < 0:
-				return Errorf(KindUnknownAccount, "no such account")
-			case m.accounts[i].Disabled:
-				return Errorf(KindAccountDisabled, "this account is closed")
-			}
-			a := &m.accounts[i]
-			a.PasswordHash, a.Epoch, a.Kept = hash, a.Epoch+1, ""
-			delete(m.codes, place)
-			out = *a
-			return nil
-		}
-		return badCode()
-	})
-	return out, err
-}
-
-func (m *memory) DeleteCodes(ctx context.Context, now time.Time) error {
-	return m.do(ctx, "DeleteCodes", func() error {
-		for place, c := range m.codes {
-			if c.ExpiresAt.Before(now) {
-				delete(m.codes, place)
-			}
-		}
-		return nil
-	})
-}
-
-func (m *memory) AddInvite(ctx context.Context, i Invite) (did bool, err error) {
-	err = m.do(ctx, "AddInvite", func() error {
-		if m.inviteLocked(i.Hash) == nil {
-			m.invites, did = append(m.invites, i), true
-		}
-		return nil
-	})
-	return did, err
-}
-
-func (m *memory) inviteLocked(hash []byte) *Invite {
-	i := slices.IndexFunc(m.invites, func(i Invite) bool { return bytes.Equal(i.Hash, hash) })
-	if i < 0 {
-		return nil
+func newMemory() *memory {
+	return &memory{
+		sessions: make(map[sessionPlace]Session), revoked: make(map[sessionPlace]time.Time), codes: make(map[codePlace]Code),
+		devices: make(map[AccountID]map[string]time.Time), phones: make(map[string]bool), pending: make(map[AccountID]PhoneCode),
 	}
-	return &m.invites[i]
 }
 
-func (m *memory) InviteByHash(ctx context.Context, hash []byte) (out Invite, err error) {
-	err = m.do(ctx, "InviteByHash", func() error {
-		i := m.inviteLocked(hash)
-		if i == nil {
-			return Errorf(KindBadInvite, "the invite is not valid, or not any more")
+// onCall sets what runs before every operation; its error is the operation's, which then does nothing.
+func (m *memory) onCall(f func(ctx context.Context, op string) error) {
+	if f == nil {
+		m.hook.Store(nil)
+		return
+	}
+	m.hook.Store(&f)
+}
+
+// onDone sets what runs after every operation that succeeded; its error is the operation's, as of a connection that
+// breaks after a commit.
+func (m *memory) onDone(f func(op string) error) {
+	if f == nil {
+		m.after.Store(nil)
+		return
+	}
+	m.after.Store(&f)
+}
+
+func (m *memory) count(op string) int64 {
+	n, _ := m.calls.LoadOrStore(op, new(atomic.Int64))
+	return n.(*atomic.Int64).Load()
+}
+
+// do runs an operation under the lock, with what a test set around it.
+func (m *memory) do(ctx context.Context, op string, f func() error) error {
+	n, _ := m.calls.LoadOrStore(op, new(atomic.Int64))
+	n.(*atomic.Int64).Add(1)
+	if h := m.hook.Load(); h != nil {
+		if err := (*h)(ctx, op); err != nil {
+			return err
 		}
-		out = *i
-		return nil
-	})
-	return out, err
+	}
+	m.mu.Lock()
+	err := ctx.Err()
+	if err == nil {
+		err = f()
+	}
+	m.mu.Unlock()
+	if h := m.after.Load(); h != nil && err == nil {
+		err = (*h)(op)
+	}
+	return err
 }
 
-func (m *memory) Invites(ctx context.Context) (out []Invite, err error) {
-	err = m.do(ctx, "Invites", func() error {
-		out = slices.Clone(m.invites)
-		slices.Reverse(out)
-		return nil
+// result is do for an operation that returns a value: the zero value if it fails.
+func result[T any](ctx context.Context, m *memory, op string, f func() (T, error)) (T, error) {
+	var out, zero T
+	err := m.do(ctx, op, func() (err error) {
+		out, err = f()
+		return err
 	})
-	return out, err
+	if err != nil {
+		return zero, err
+	}
+	return out, nil
 }
 
-func (m *memory) RevokeInvite(ctx context.Context, id InviteID, now time.Time) error {
-	return m.do(ctx, "RevokeInvite", func() error {
-		i := slices.IndexFunc(m.invites, func(i Invite) bool { return i.ID == id })
-		if i < 0 {
-			return Errorf(KindNotFound, "there is no such invite")
+// kept is a time as stores return it.
+func kept(at time.Time) time.Time { return time.UnixMilli(at.UnixMilli()).UTC() }
+
+// some is a hash as stores return it: one that is empty is none.
+func some(hash []byte) []byte { return append([]byte(nil), hash...) }
+
+func errNoAccount() error { return Errorf(KindUnknownAccount, "no such account") }
+
+func (m *memory) findLocked(is func(*Account) bool) (*Account, error) {
+	for i := range m.accounts {
+		if is(&m.accounts[i]) {
+			return &m.accounts[i], nil
 		}
-		if m.invites[i].RevokedAt.IsZero() {
-			m.invites[i].RevokedAt = now
-		}
-		return nil
-	})
+	}
+	return nil, errNoAccount()
 }
 
-func (m *memory) NoteDevice(ctx context.Context, account AccountID, device []byte, now time.Time) (known, others bool, err error) {
-	err = m.do(ctx, "NoteDevice", func() error {
-		of := m.devices[account]
-		if of == nil {
-			of = make(map[string]time.Time)
-			m.devices[account] = of
-		}
-		_, known = of[string(device)]
-		of[string(device)] = now
-		others = len(of) > 1
-		return nil
-	})
-	return known, others, err
+func (m *memory) accountLocked(id AccountID) (*Account, error) {
+	return m.findLocked(func(a *Account) bool { return a.ID == id })
 }
 
-func (m *memory) DeleteDevices(ctx context.Context, before time.Time) error {
-	return m.do(ctx, "DeleteDevices", func() error {
-		for _, of := range m.devices {
-			for device, seen := range of {
-				if seen.Before(before) {
-					delete(of, device)
-				}
+// freeLocked reports what of an account that is to be made belongs to another one.
+func (m *memory) freeLocked(a Account) error {
+	var taken error
+	for _, o := range m.accounts {
+		switch {
+		case o.ID == a.ID:
+			return errors.New("there is an account with this ID")
+		case o.Username.Skeleton() == a.Username.Skeleton():
+			taken = Errorf(KindUsernameTaken, "this username is taken")
+		case len(a.EmailHash) > 0 && bytes.Equal(o.EmailHash, a.EmailHash) && taken == nil:
+			taken = Errorf(KindEmailTaken, "this address is taken")
+		}
+	}
+	return taken
+}
+
+func (m *memory) CreateAccount(ctx context.Context, a Account, invite []byte) (Account, error) {
+	return result(ctx, m, "CreateAccount", func() (Account, error) {
+		var redeemed *Invite
+		if invite != nil {
+			redeemed = m.inviteLocked(invite)
+			if redeemed == nil || !redeemed.usable(a.CreatedAt, a.EmailHash) {
+				return Account{}, badInvite()
 			}
 		}
-		return nil
+		if err := m.freeLocked(a); err != nil {
+			return Account{}, err
+		}
+		if redeemed != nil {
+			redeemed.Used++
+		}
+		m.numbers++
+		a.Number, a.CreatedAt, a.EmailHash = m.numbers, kept(a.CreatedAt), some(a.EmailHash)
+		m.accounts = append(m.accounts, a)
+		return a, nil
 	})
 }
 
-func (m *memory) RotateSession(ctx context.Context, account AccountID, id SessionID, generation int64) (out Session, err error) {
-	err = m.do(ctx, "RotateSession", func() error {
-		s, ok := m.sessions[id]
-		if !ok || s.Account != account {
-			return Errorf(KindSessionOver, "the session is over")
+// find returns a copy of an account.
+func (m *memory) find(ctx context.Context, op string, is func(*Account) bool) (Account, error) {
+	return result(ctx, m, op, func() (Account, error) {
+		a, err := m.findLocked(is)
+		if err != nil {
+			return Account{}, err
 		}
-		if s.Generation <= generation {
-			s.Generation = generation + 1
-			m.sessions[id] = s
-		}
-		out = s
-		return nil
+		return *a, nil
 	})
-	return out, err
 }
 
-func (m *memory) SetProfile(ctx context.Context, id AccountID, displayName, avatarURL *string) (out Account, err error) {
-	err = m.do(ctx, "SetProfile", func() error {
-		i := slices.IndexFunc(m.accounts, func(a Account) bool { return a.ID == id })
-		if i < 0 {
-			return Errorf(KindUnknownAccount, "no such account")
+func (m *memory) AccountByID(ctx context.Context, id AccountID) (Account, error) {
+	return m.find(ctx, "AccountByID", func(a *Account) bool { return a.ID == id })
+}
+
+func (m *memory) AccountByUsername(ctx context.Context, n Username) (Account, error) {
+	return m.find(ctx, "AccountByUsername", func(a *Account) bool { return a.Username == n })
+}
+
+func (m *memory) AccountByEmailHash(ctx context.Context, h []byte) (Account, error) {
+	return m.find(ctx, "AccountByEmailHash", func(a *Account) bool { return len(h) > 0 && bytes.Equal(a.EmailHash, h) })
+}
+
+func (m *memory) SwapPasswordHash(ctx context.Context, id AccountID, old, fresh PasswordHash) (bool, error) {
+	return result(ctx, m, "SwapPasswordHash", func() (bool, error) {
+		a, err := m.accountLocked(id)
+		if err != nil || a.PasswordHash != old {
+			return false, nil
+		}
+		a.PasswordHash = fresh
+		return true, nil
+	})
+}
+
+func (m *memory) SetDisabled(ctx context.Context, id AccountID, disabled bool) error {
+	return m.do(ctx, "SetDisabled", func() error {
+		a, err := m.accountLocked(id)
+		if err == nil {
+			a.Disabled = disabled
+		}
+		return err
+	})
+}
+
+func (m *memory) SetProfile(ctx context.Context, id AccountID, displayName, avatarURL *string) (Account, error) {
+	return result(ctx, m, "SetProfile", func() (Account, error) {
+		a, err := m.accountLocked(id)
+		if err != nil {
+			return Account{}, err
 		}
 		if displayName != nil {
-			m.accounts[i].DisplayName = *displayName
+			a.DisplayName = *displayName
 		}
 		if avatarURL != nil {
-			m.accounts[i].AvatarURL = *avatarURL
+			a.AvatarURL = *avatarURL
 		}
-		out = m.accounts[i]
+		return *a, nil
+	})
+}
+
+func (m *memory) Keys(ctx context.Context, p KeyPurpose) ([]Key, error) {
+	return result(ctx, m, "Keys", func() (out []Key, _ error) {
+		for _, k := range slices.Backward(m.keys) {
+			if k.Purpose == p {
+				out = append(out, k)
+			}
+		}
+		return out, nil
+	})
+}
+
+func (m *memory) AddKey(ctx context.Context, k Key, newest string, until time.Time) (bool, error) {
+	return result(ctx, m, "AddKey", func() (bool, error) {
+		var last *Key
+		for i := range m.keys {
+			if m.keys[i].Purpose == k.Purpose {
+				last = &m.keys[i]
+			}
+		}
+		switch {
+		case last == nil && newest != "" || last != nil && last.ID != newest:
+			return false, nil
+		case slices.ContainsFunc(m.keys, func(o Key) bool { return o.ID == k.ID }):
+			return false, errors.New("there is a key with this ID")
+		}
+		k.CreatedAt = kept(k.CreatedAt)
+		if last != nil {
+			last.RetiredAt = k.CreatedAt
+			if !until.IsZero() {
+				last.DeleteAt = kept(until)
+			}
+		}
+		m.keys = append(m.keys, k)
+		return true, nil
+	})
+}
+
+func (m *memory) DeleteKeys(ctx context.Context, now time.Time) error {
+	return m.do(ctx, "DeleteKeys", func() error {
+		m.keys = slices.DeleteFunc(m.keys, func(k Key) bool { return !k.DeleteAt.IsZero() && k.DeleteAt.Before(now) })
 		return nil
 	})
-	return out, err
-}
-
-// mailbox is a Mailer that keeps what it is given.
-type mailbox struct {
-	mu     sync.Mutex
-	sent   []Notice      // delivered while somebody waited
-	queued []Notice      // in the background
-	all    []Notice      // in their order
-	takes  time.Duration // to deliver
-	broken error
-}
-
-func (b *mailbox) Send(ctx context.Context, n Notice) error {
-	b.mu.Lock()
-	takes := b.takes
-	b.mu.Unlock()
-	if takes > 0 && !pause(ctx, takes) {
-		return ctx.Err()
-	}
-	return b.keep(&b.sent, n)
-}
-
-func (b *mailbox) Queue(n Notice) error { return b.keep(&b.queued, n) }
-
-func (b *mailbox) keep(in *[]Notice, n Notice) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.broken == nil {
-		*in, b.all = append(*in, n), append(b.all, n)
-	}
-	return b.broken
-}
-
-func (b *mailbox) set(change func()) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	change()
-}
-
-// told returns the kinds of all notices so far, and who was told.
-func (b *mailbox) told() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	out := ""
-	for _, n := range b.all {
-		out += fmt.Sprintf("%s to %s;", n.Kind, n.To)
-	}
-	return out
-}
-
-// last returns the latest notice, whichever way it went.
-func (b *mailbox) last() Notice {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.all) == 0 {
-		return Notice{}
-	}
-	return b.all[len(b.all)-1]
 }
 
 var (
-	_ CodeStore   = (*memory)(nil)
-	_ InviteStore = (*memory)(nil)
-	_ DeviceStore = (*memory)(nil)
-	_ Mailer      = (*mailbox)(nil)
+	_ AccountStore = (*memory)(nil)
+	_ KeyStore     = (*memory)(nil)
 )

@@ -370,7 +370,7 @@ func TestKnownFor(t *testing.T) {
 		must[Identity](t)(n[0].auth(t, g))
 		want(t, "look-ups before", n[0].store.count("Session")-calls, 0)
 		n[0].store.mu.Lock()
-		delete(n[0].store.sessions, g.Session.ID)
+		delete(n[0].store.sessions, placeOf(g.Session))
 		n[0].store.mu.Unlock()
 		passes(time.Second)
 		_, err := n[0].auth(t, g)

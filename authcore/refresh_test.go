@@ -329,9 +329,9 @@ func TestRefreshAfterStoreWentBack(t *testing.T) {
 		backTo := func(generation int64) {
 			n[0].store.mu.Lock()
 			defer n[0].store.mu.Unlock()
-			s := n[0].store.sessions[first.Session.ID]
+			s := n[0].store.sessions[placeOf(first.Session)]
 			s.Generation = generation
-			n[0].store.sessions[s.ID] = s
+			n[0].store.sessions[placeOf(s)] = s
 		}
 		g := first
 		for range 4 {

@@ -140,7 +140,7 @@ type Touch struct {
 
 // SessionStore keeps sessions. What was ended never comes back.
 type SessionStore interface {
-	// CreateSession stores a new session. The ID is fresh; one that exists is an error.
+	// CreateSession stores a new session. The ID is fresh; one that the account has already is an error.
 	CreateSession(ctx context.Context, s Session) error
 
 	// Session returns the session of that account, whether or not its time is over, or KindSessionOver if there is

@@ -481,9 +481,9 @@ func TestJWT07Oddities(t *testing.T) {
 func TestGenerations(t *testing.T) {
 	f := newForge(t)
 	f.store.mu.Lock()
-	s := f.store.sessions[f.grant.Session.ID]
+	s := f.store.sessions[placeOf(f.grant.Session)]
 	s.Generation = 5
-	f.store.sessions[s.ID] = s
+	f.store.sessions[placeOf(s)] = s
 	f.store.mu.Unlock()
 	for gen := range 9 {
 		token := mint(f.head, with(f.body, "gen", gen), ed(f.key.private))

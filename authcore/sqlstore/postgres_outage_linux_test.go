@@ -17,6 +17,7 @@ import (
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/authcore/sqlstore"
+	"github.com/chatgate/chatgate/internal/certtest"
 	"github.com/chatgate/chatgate/internal/pgtest"
 )
 
@@ -391,7 +392,7 @@ func TestPostgresTLS(t *testing.T) {
 	}
 	untrusted := "the server's certificate is not to be trusted: "
 	t.Run("another authority", func(t *testing.T) {
-		other := pgtest.NewCA(t)
+		other := certtest.NewAuthority(t, t.TempDir()).File
 		refusedPostgres(t, server, with(dsn, "verify-full", other), untrusted)
 		refusedPostgres(t, server, with(dsn, "verify-ca", other), untrusted)
 		refusedPostgres(t, server, with(dsn, "verify-full", ""), untrusted)

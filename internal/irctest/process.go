@@ -28,7 +28,7 @@ func (p *process) start(args ...string) error {
 		return err
 	}
 	var err error
-	p.program, err = leash.Start(p.dir, p.log(), []string{"HOME=" + p.dir, "LC_ALL=C.UTF-8"}, args...)
+	p.program, err = leash.Start(leash.Command{Dir: p.dir, Log: p.log(), Env: []string{"HOME=" + p.dir, "LC_ALL=C.UTF-8"}, Args: args})
 	return err
 }
 

@@ -3,11 +3,9 @@
 package pgtest
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
 	"os"
@@ -16,7 +14,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -24,6 +21,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/chatgate/chatgate/internal/certtest"
 	"github.com/chatgate/chatgate/internal/leash"
 )
 
@@ -36,14 +34,9 @@ type Server struct {
 
 	bin, dir string
 	settings []string
-	cmd      *exec.Cmd
-	leash    io.Closer // the server ends when this is closed, be it by the end of this process
+	program  *leash.Program // nil while it does not run
 	names    atomic.Int64
 }
-
-// guard runs a server until its own input ends. The server may have been stopped, so it is also told to go on; and where
-// the process that started this is gone then, the kernel hangs up on both, which is nothing to end for.
-const guard = `trap "" HUP; "$@" & pid=$!; cat >/dev/null; kill -QUIT $pid; kill -CONT $pid; wait $pid`
 
 // Start makes a server with settings like "max_connections=5" and stops it when the test is over. Without PostgreSQL on
 // this machine the test is skipped, unless CHATGATE_TEST_STRICT is set.
@@ -58,12 +51,11 @@ func Start(t testing.TB, settings ...string) *Server {
 func StartTLS(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	s := newServer(t, settings)
-	ca := newAuthority(t, s.dir)
-	cert, key := filepath.Join(s.dir, "server.crt"), filepath.Join(s.dir, "server.key")
-	ca.issue(t, cert, key)
-	own(t, cert, key)
-	s.CA = ca.file
-	s.settings = append(s.settings, "ssl=on", "ssl_cert_file="+cert, "ssl_key_file="+key)
+	ca := certtest.NewAuthority(t, s.dir)
+	p := ca.Issue(t, "server", "127.0.0.1")
+	own(t, p.CertFile, p.KeyFile)
+	s.CA = ca.File
+	s.settings = append(s.settings, "ssl=on", "ssl_cert_file="+p.CertFile, "ssl_key_file="+p.KeyFile)
 	s.Run(t)
 	return s
 }
@@ -82,8 +74,10 @@ func newServer(t testing.TB, settings []string) *Server {
 	password := filepath.Join(dir, "password")
 	must(t, os.WriteFile(password, []byte(s.Password), 0o600))
 	own(t, dir, password)
-	initdb := s.command(filepath.Join(bin, "initdb"), "--pgdata="+s.data(), "--username="+s.User, "--pwfile="+password,
+	initdb := exec.Command(filepath.Join(bin, "initdb"), "--pgdata="+s.data(), "--username="+s.User, "--pwfile="+password, //nolint:gosec // as found
 		"--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
+	initdb.Dir, initdb.Env = dir, append([]string{"PATH=" + os.Getenv("PATH")}, environ...)
+	initdb.SysProcAttr = &syscall.SysProcAttr{Credential: credential()}
 	if out, err := initdb.CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
@@ -146,16 +140,10 @@ func credential() *syscall.Credential {
 	return id
 }
 
-func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+// environ is what the server's programs know of the environment: nothing that would change what they do.
+var environ = []string{"LC_ALL=C.UTF-8", "TZ=UTC"}
 
-// command is one that runs as the server's user, with nothing of the environment that would change what it does.
-func (s *Server) command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(name, args...) //nolint:gosec // PostgreSQL, with what this file says
-	cmd.Dir = s.dir
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8", "TZ=UTC"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential(), Setpgid: true}
-	return cmd
-}
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
 // Run starts the server again after Stop, and waits until it answers.
 func (s *Server) Run(t testing.TB) {
@@ -163,20 +151,15 @@ func (s *Server) Run(t testing.TB) {
 	_, port, err := net.SplitHostPort(s.Addr)
 	must(t, err)
 	args := []string{
-		"-c", guard, "sh", filepath.Join(s.bin, "postgres"), "-D", s.data(), "-p", port, "-c", "listen_addresses=127.0.0.1",
+		filepath.Join(s.bin, "postgres"), "-D", s.data(), "-p", port, "-c", "listen_addresses=127.0.0.1",
 		"-c", "unix_socket_directories=", "-c", "fsync=off",
 	}
 	for _, setting := range s.settings {
 		args = append(args, "-c", setting)
 	}
-	s.cmd = s.command("sh", args...)
-	s.leash, err = s.cmd.StdinPipe()
+	// QUIT ends it at once, and its processes, which KILL would leave behind.
+	s.program, err = leash.Start(leash.Command{Dir: s.dir, Log: s.log(), Env: environ, End: "QUIT", User: credential(), Args: args})
 	must(t, err)
-	log, err := os.OpenFile(s.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	must(t, err)
-	defer log.Close()
-	s.cmd.Stdout, s.cmd.Stderr = log, log
-	must(t, s.cmd.Start())
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		conn, err := s.connect()
 		if err == nil {
@@ -194,43 +177,17 @@ func (s *Server) log() string { return filepath.Join(s.dir, "log") }
 
 // Stop ends the server at once, as a crash would, and frees its port.
 func (s *Server) Stop() {
-	if s.cmd == nil || s.cmd.Process == nil {
-		return
+	if s.program != nil {
+		s.program.Stop()
+		s.program = nil
 	}
-	s.Thaw()
-	_ = s.leash.Close()
-	_ = s.cmd.Wait() // it was told to quit, and says so
-	s.cmd = nil
 }
 
 // Freeze stops every process of the server, as a machine does that swaps or hangs. Its port goes on accepting.
-func (s *Server) Freeze() { s.signal(syscall.SIGSTOP) }
+func (s *Server) Freeze() { s.program.Freeze() }
 
 // Thaw lets them go on.
-func (s *Server) Thaw() { s.signal(syscall.SIGCONT) }
-
-// signal reaches the first process of the server and those that it made.
-func (s *Server) signal(sig syscall.Signal) {
-	raw, _ := os.ReadFile(filepath.Join(s.data(), "postmaster.pid"))
-	first, _, _ := strings.Cut(string(raw), "\n")
-	pid, err := strconv.Atoi(first)
-	if err != nil || pid <= 1 {
-		return
-	}
-	_ = syscall.Kill(pid, sig)
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, path := range stats {
-		stat, _ := os.ReadFile(path) //nolint:gosec // of /proc
-		// pid (name) state parent ...
-		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		if len(fields) < 2 || fields[1] != first {
-			continue
-		}
-		if child, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
-			_ = syscall.Kill(child, sig)
-		}
-	}
-}
+func (s *Server) Thaw() { s.program.Thaw() }
 
 // NewDatabase makes an empty database and returns the connection string for it.
 func (s *Server) NewDatabase(t testing.TB) (dsn string) {

@@ -12,9 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -148,11 +145,11 @@ func (s *Server) Terminate(t testing.TB) {
 	s.Stop()
 }
 
-// Freeze stops the process of the server, as a machine does that swaps or hangs. Its port goes on accepting.
-func (s *Server) Freeze() { s.process.signal(syscall.SIGSTOP) }
+// Freeze stops the server, as a machine does that swaps or hangs. Its port goes on accepting.
+func (s *Server) Freeze() { s.process.program.Freeze() }
 
 // Thaw lets it go on.
-func (s *Server) Thaw() { s.process.signal(syscall.SIGCONT) }
+func (s *Server) Thaw() { s.process.program.Thaw() }
 
 // patience is how long a server may take for anything that a test waits for.
 const patience = 30 * time.Second
@@ -166,11 +163,8 @@ type process struct {
 // start runs a command with dir as its working directory, where it leaves its process id and its log.
 func (p *process) start(dir string, args ...string) error {
 	p.dir = dir
-	if err := os.RemoveAll(filepath.Join(dir, "pid")); err != nil {
-		return err
-	}
 	var err error
-	p.program, err = leash.Start(dir, p.log(), []string{"LC_ALL=C"}, args...)
+	p.program, err = leash.Start(leash.Command{Dir: dir, Log: p.log(), Env: []string{"LC_ALL=C"}, Args: args})
 	return err
 }
 
@@ -179,7 +173,7 @@ func (p *process) log() string { return filepath.Join(p.dir, "log") }
 // await waits until the server at addr answers, which it never does once it is gone.
 func (p *process) await(addr string, answers func(context.Context) error) error {
 	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		gone := p.pid() > 0 && !p.alive()
+		gone := p.program.Ended()
 		err := tried(addr, deadline, answers)
 		if err == nil && !gone {
 			return nil
@@ -205,40 +199,8 @@ func tried(addr string, deadline time.Time, answers func(context.Context) error)
 
 // awaitEnd waits until the server has ended by itself.
 func (p *process) awaitEnd() {
-	for deadline := time.Now().Add(patience); p.alive() && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience); p.program.Runs() && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
-	}
-}
-
-// pid returns the server's process id, or 0 while it is unknown.
-func (p *process) pid() int {
-	raw, _ := os.ReadFile(filepath.Join(p.dir, "pid"))
-	line, ended := strings.CutSuffix(string(raw), "\n")
-	pid, err := strconv.Atoi(line)
-	if !ended || err != nil {
-		return 0
-	}
-	return pid
-}
-
-// alive reports whether the server runs. One that its guard has not yet taken note of does not.
-func (p *process) alive() bool {
-	pid := p.pid()
-	if pid == 0 {
-		return false
-	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false
-	}
-	// pid (name) state ...
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	return len(fields) > 0 && fields[0] != "Z"
-}
-
-func (p *process) signal(sig syscall.Signal) {
-	if pid := p.pid(); p.program != nil && pid > 1 {
-		_ = syscall.Kill(pid, sig)
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/chatgate/chatgate/internal/certtest"
 )
 
 // Security is how connections are secured.
@@ -58,7 +60,7 @@ func Start(t testing.TB, o Options) *Server {
 	t.Helper()
 	s := &Server{options: o, arrived: make(chan struct{}), holds: make(map[Stage]chan struct{}), reached: make(map[Stage]int)}
 	if o.Security != Plain {
-		s.CAFile, s.tls, s.client = certificate(t, o.Name)
+		s.certify(t)
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -89,6 +91,19 @@ func Start(t testing.TB, o Options) *Server {
 		<-done
 	})
 	return s
+}
+
+// certify gives the server a certificate, and its clients what they need to trust it.
+func (s *Server) certify(t testing.TB) {
+	t.Helper()
+	hosts := []string{"127.0.0.1", "localhost"}
+	if s.options.Name != "" {
+		hosts = []string{s.options.Name}
+	}
+	ca := certtest.NewAuthority(t, t.TempDir())
+	s.CAFile = ca.File
+	s.tls = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{ca.Issue(t, "mail server", hosts...).TLS}}
+	s.client = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: ca.Pool, ServerName: "127.0.0.1"}
 }
 
 // Stop closes the server and its connections. What it was sent can still be asked for.

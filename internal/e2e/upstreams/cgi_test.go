@@ -64,7 +64,7 @@ func (s cgiServer) start(t *testing.T) string {
 	for _, arg := range s.args {
 		args = append(args, fill.Replace(arg))
 	}
-	p, err := leash.Start(dir, filepath.Join(dir, "log"), nil, args...)
+	p, err := leash.Start(leash.Command{Dir: dir, Log: filepath.Join(dir, "log"), Args: args})
 	if err != nil {
 		t.Fatal(err)
 	}

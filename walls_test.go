@@ -86,17 +86,24 @@ var walls = []wall{
 	},
 	{
 		rule: "the TCP side knows of ours only the relay and the domain, and no store; what Caddy brings along is Caddy's",
-		pkg:  "tcpproxy", except: []string{"tcpproxy/line", "tcpproxy/irc"},
-		ours: []string{"chatroom/relay", "authcore", "internal/syntax", "tcpproxy/line", "tcpproxy/irc"},
+		pkg:  "tcpproxy", except: []string{"tcpproxy/line", "tcpproxy/irc", "tcpproxy/stream"},
+		ours: []string{"chatroom/relay", "authcore", "caddymodule/syntax", "tcpproxy/line", "tcpproxy/irc", "tcpproxy/stream"},
 	},
 	{
 		rule:   "the line protocol's wire is text, and nothing behind it",
 		pkg:    "tcpproxy/line",
 		forbid: slices.Concat(caddyPaths, driverPaths, []string{"net", "net/http", "context"}),
+		ours:   []string{"tcpproxy/stream"},
 	},
 	{
 		rule:   "the wire of IRC is text, and nothing behind it",
 		pkg:    "tcpproxy/irc",
+		forbid: slices.Concat(caddyPaths, driverPaths, []string{"net", "net/http", "context"}),
+		ours:   []string{"tcpproxy/stream"},
+	},
+	{
+		rule:   "what both wires are cut from is bytes, and nothing behind them",
+		pkg:    "tcpproxy/stream",
 		forbid: slices.Concat(caddyPaths, driverPaths, []string{"net", "net/http", "context"}),
 	},
 	{

@@ -1,81 +1,57 @@
 package irc
 
 import (
-	"bytes"
 	"errors"
 	"io"
+
+	"github.com/chatgate/chatgate/tcpproxy/stream"
 )
 
-// What is no line.
+// Why ReadLine returns no line.
 var (
-	ErrTooLong = errors.New("the line is too long") // it was skipped
-	ErrEndless = errors.New("the line has no end")
+	ErrTooLong = errors.New("the line is too long") // and was skipped
+	ErrEndless = errors.New("the line does not end")
 )
 
-// maxSkip is how much of a line is read that is too long before it is given up on.
+// maxSkip is how many bytes of a line that is too long are skipped before the reader gives up.
 const maxSkip = 64 << 10
 
-// Reader takes lines from a stream. It holds one buffer of a fixed size, and never reads further than that.
+// Reader takes lines from a stream. It holds one buffer of a fixed size and never reads further than that.
 type Reader struct {
-	src        io.Reader
-	maxTags    int
-	buf        []byte
-	start, end int // of what was read and not given out
-	err        error
+	lines   *stream.Lines
+	maxTags int
 }
 
-// NewReader makes one that reads from src, where messages may have tags of so many bytes.
+// NewReader reads from src, where messages may have up to maxTags bytes of tags.
 func NewReader(src io.Reader, maxTags int) *Reader {
-	return &Reader{src: src, maxTags: maxTags, buf: make([]byte, maxTags+MaxLine)}
+	return &Reader{stream.NewLines(src, maxTags+MaxLine), maxTags}
 }
 
-// ReadLine returns the next line without its end, until the next call. Of a line that is too long it returns ErrTooLong,
-// and then the line after it. Every other error is for good: at the end of the stream [io.EOF], or [io.ErrUnexpectedEOF]
-// where that is in the middle of a line.
+// ReadLine returns the next line without its end, valid until the next call. It returns ErrTooLong in place of a line that
+// is too long, and goes on with the next one. Every other error is final: [io.EOF] at the end of the stream, or
+// [io.ErrUnexpectedEOF] in the middle of a line.
 func (r *Reader) ReadLine() ([]byte, error) {
-	skipped := 0
-	for seen := r.start; r.err == nil; {
-		if i := bytes.IndexByte(r.buf[seen:r.end], '\n'); i >= 0 {
-			line := bytes.TrimSuffix(r.buf[r.start:seen+i], []byte("\r"))
-			r.start = seen + i + 1
-			if skipped > 0 || !fits(line, r.maxTags) {
+	for skipped := 0; r.lines.Err() == nil; {
+		text, whole := r.lines.Next()
+		if whole {
+			if skipped > 0 || !fits(text, r.maxTags) {
 				return nil, ErrTooLong
 			}
-			return line, nil
+			return text, nil
 		}
-		if r.end-r.start == len(r.buf) {
-			if skipped += r.end - r.start; skipped > maxSkip {
-				r.err = ErrEndless
+		if r.lines.Full() {
+			if skipped = r.lines.Skip(); skipped > maxSkip {
+				r.lines.Fail(ErrEndless)
 				break
 			}
-			r.start = r.end
 		}
-		if r.end == len(r.buf) {
-			r.end = copy(r.buf, r.buf[r.start:r.end])
-			r.start = 0
-		}
-		seen = r.end
-		n, err := r.src.Read(r.buf[r.end:])
-		r.end += n
-		if n == 0 && err != nil {
-			if r.err = err; errors.Is(err, io.EOF) && (r.end > r.start || skipped > 0) {
-				r.err = io.ErrUnexpectedEOF
-			}
-		}
+		r.lines.Read()
 	}
-	return nil, r.err
+	return nil, r.lines.Err()
 }
 
-// Unread returns what was read behind the last line, for whom the stream belongs to from here on. The reader has nothing
-// more to give then.
-func (r *Reader) Unread() []byte {
-	rest := bytes.Clone(r.buf[r.start:r.end])
-	r.start = r.end
-	if r.err == nil {
-		r.err = io.EOF
-	}
-	return rest
-}
+// Unread returns what was read beyond the last line, for the next owner of the stream. The reader then has no more lines.
+func (r *Reader) Unread() []byte { return r.lines.Unread() }
 
-// Buffered reports how many bytes are unread.
-func (r *Reader) Buffered() int { return r.end - r.start }
+// Buffered returns how many bytes are unread.
+func (r *Reader) Buffered() int { return r.lines.Buffered() }

@@ -99,7 +99,7 @@ var failed = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
 
 // run runs go test. A test that fails is a failure; every other error means that none has run.
 func (t *Trials) run(ctx context.Context, test string) (output []byte, err error) {
-	args := append([]string{"test", "-count=1", "-failfast", "-vet=off", "-timeout=3m"}, strings.Fields(test)...)
+	args := append([]string{"test", "-count=1", "-failfast", "-vet=off", "-timeout=2m"}, strings.Fields(test)...)
 	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // what a patch says
 	cmd.Dir, cmd.Env = t.scratch.dir, env
 	output, err = cmd.CombinedOutput()

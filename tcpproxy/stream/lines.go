@@ -46,6 +46,10 @@ func (l *Lines) Skip() int {
 
 // Read reads on. At the end of the stream Err is [io.EOF] from then on, or [io.ErrUnexpectedEOF] in the middle of a line.
 func (l *Lines) Read() {
+	if l.Full() { // the caller's mistake, which would have it ask for ever
+		l.err = io.ErrShortBuffer
+		return
+	}
 	if l.end == len(l.buf) {
 		l.end = copy(l.buf, l.buf[l.start:l.end])
 		l.seen -= l.start

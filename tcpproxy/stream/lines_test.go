@@ -92,6 +92,13 @@ func TestFail(t *testing.T) {
 	if _, err := read(l); !errors.Is(err, broken) {
 		t.Error(err)
 	}
+	l = stream.NewLines(strings.NewReader(strings.Repeat("x", 2*size)), size)
+	for range size + 1 {
+		l.Read()
+	}
+	if _, err := read(l); !errors.Is(err, io.ErrShortBuffer) {
+		t.Error(err)
+	}
 	l = stream.NewLines(strings.NewReader("a\n"), size)
 	l.Fail(broken)
 	l.Unread()

@@ -115,7 +115,7 @@ func (t *Trials) run(ctx context.Context, test string) (output []byte, err error
 	case !bytes.Contains(output, []byte("\nFAIL")) && !bytes.HasPrefix(output, []byte("FAIL")):
 		return output, fmt.Errorf("go test %s: %w\n%s", test, err, output)
 	}
-	name := "no test by name: " + string(firstLine(output))
+	name := string(firstLine(output)) // a panic, or the time is over
 	if all := failed.FindAllSubmatch(output, -1); all != nil {
 		name = string(all[len(all)-1][1]) // a subtest stands below its test
 	}

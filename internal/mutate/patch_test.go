@@ -146,7 +146,7 @@ func namesTest(root, test string) string {
 	}
 	files, _ := filepath.Glob(filepath.Join(root, filepath.FromSlash(args[0]), "*_test.go"))
 	for _, file := range files {
-		text, _ := os.ReadFile(file) //nolint:gosec // of this module
+		text, _ := os.ReadFile(file)
 		for _, name := range testFunc.FindAllSubmatch(text, -1) {
 			if run.Match(name[1]) {
 				return ""

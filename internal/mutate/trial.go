@@ -64,7 +64,7 @@ func (t *Trials) passes(ctx context.Context, test string) error {
 	if err, known := t.good[test]; known {
 		return err
 	}
-	_, err := t.run(ctx, test)
+	err := t.run(ctx, test)
 	if failed, ok := errors.AsType[*failure](err); ok {
 		err = fmt.Errorf("go test %s fails without the patch: %s\n%s", test, failed.test, failed.output)
 	}
@@ -74,7 +74,7 @@ func (t *Trials) passes(ctx context.Context, test string) error {
 
 func (t *Trials) tryTests(ctx context.Context, p Patch) Result {
 	for _, test := range p.Tests {
-		_, err := t.run(ctx, test)
+		err := t.run(ctx, test)
 		if failed, ok := errors.AsType[*failure](err); ok {
 			return Result{p, Noticed, failed.test}
 		} else if err != nil {
@@ -98,28 +98,28 @@ var env = append(os.Environ(), "CHATGATE_TEST_STRICT=1")
 var failed = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
 
 // run runs go test. A test that fails is a failure; every other error means that none has run.
-func (t *Trials) run(ctx context.Context, test string) (output []byte, err error) {
+func (t *Trials) run(ctx context.Context, test string) error {
 	args := append([]string{"test", "-count=1", "-failfast", "-vet=off", "-timeout=2m"}, strings.Fields(test)...)
 	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // what a patch says
 	cmd.Dir, cmd.Env = t.scratch.dir, env
-	output, err = cmd.CombinedOutput()
+	output, err := cmd.CombinedOutput()
 	switch {
 	case ctx.Err() != nil:
-		return output, ctx.Err()
+		return ctx.Err()
 	case bytes.Contains(output, []byte("[build failed]")), bytes.Contains(output, []byte("[setup failed]")):
-		return output, fmt.Errorf("it does not build:\n%s", output)
+		return fmt.Errorf("it does not build:\n%s", output)
 	case bytes.Contains(output, []byte("no tests to run")), bytes.Contains(output, []byte("[no test files]")):
-		return output, fmt.Errorf("go test %s runs no test", test)
+		return fmt.Errorf("go test %s runs no test", test)
 	case err == nil:
-		return output, nil
+		return nil
 	case !bytes.Contains(output, []byte("\nFAIL")) && !bytes.HasPrefix(output, []byte("FAIL")):
-		return output, fmt.Errorf("go test %s: %w\n%s", test, err, output)
+		return fmt.Errorf("go test %s: %w\n%s", test, err, output)
 	}
 	name := string(firstLine(output)) // a panic, or the time is over
 	if all := failed.FindAllSubmatch(output, -1); all != nil {
 		name = string(all[len(all)-1][1]) // a subtest stands below its test
 	}
-	return output, &failure{name, output}
+	return &failure{name, output}
 }
 
 func firstLine(b []byte) []byte {

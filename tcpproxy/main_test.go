@@ -1,7 +1,6 @@
 package tcpproxy_test
 
 import (
-	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -9,10 +8,4 @@ import (
 	"github.com/chatgate/chatgate/internal/gatetest"
 )
 
-func TestMain(m *testing.M) {
-	if os.Getenv("CHATGATE_TEST_BE_GATEWAY") != "" {
-		gatetest.Main(m)
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(gatetest.Suite{M: m}) }

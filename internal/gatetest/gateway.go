@@ -22,24 +22,8 @@ import (
 	"testing"
 	"time"
 
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
-	_ "github.com/caddyserver/caddy/v2/modules/standard" // as in cmd/chatgate
-	_ "github.com/mholt/caddy-l4"
-
-	_ "github.com/chatgate/chatgate"
 	"github.com/chatgate/chatgate/internal/leash"
 )
-
-const beGateway = "CHATGATE_TEST_BE_GATEWAY"
-
-// Main runs a package's tests, or is a gateway.
-func Main(m *testing.M) {
-	if os.Getenv(beGateway) != "" {
-		caddycmd.Main()
-		return
-	}
-	os.Exit(m.Run())
-}
 
 // Gateway is a running gateway process.
 type Gateway struct {
@@ -134,18 +118,18 @@ func (g *Gateway) Launch(caddyfile string) {
 
 // TryLaunch is Launch for a gateway that is expected to fail.
 func (g *Gateway) TryLaunch(caddyfile string) error {
-	file := filepath.Join(g.Dir, "Caddyfile")
-	if err := os.WriteFile(file, []byte(g.Expand(caddyfile)), 0o600); err != nil {
-		return err
-	}
-	self, err := os.Executable()
-	if err != nil {
+	config := filepath.Join(g.Dir, "Caddyfile")
+	if err := os.WriteFile(config, []byte(g.Expand(caddyfile)), 0o600); err != nil {
 		return err
 	}
 	g.log = new(syncBuffer)
-	g.cmd = exec.Command(self, "run", "--config", file, "--adapter", "caddyfile")
+	file, err := program()
+	if err != nil {
+		return err
+	}
+	g.cmd = exec.Command(file, "run", "--config", config, "--adapter", "caddyfile")
 	g.cmd.Dir = g.Dir
-	g.cmd.Env = append(append(leash.Environ(), beGateway+"=1", "HOME="+g.Dir, "XDG_DATA_HOME="+g.Dir+"/data", "XDG_CONFIG_HOME="+g.Dir+"/config"), g.env...)
+	g.cmd.Env = append(append(leash.Environ(), "HOME="+g.Dir, "XDG_DATA_HOME="+g.Dir+"/data", "XDG_CONFIG_HOME="+g.Dir+"/config"), g.env...)
 	g.cmd.Stdout, g.cmd.Stderr = g.log, g.log
 	if err := g.cmd.Start(); err != nil {
 		return err

@@ -51,10 +51,6 @@ func (s *Shared) TempDir() string {
 
 // MainShared is [Main] for a package whose tests share something.
 func MainShared(m *testing.M, s *Shared) {
-	if os.Getenv(beGateway) != "" {
-		Main(m)
-		return
-	}
 	code := m.Run()
 	end := &ending{}
 	s.TB = end
@@ -64,6 +60,7 @@ func MainShared(m *testing.M, s *Shared) {
 	for _, dir := range s.dirs {
 		_ = os.RemoveAll(dir)
 	}
+	removeBuilt()
 	if end.failed {
 		code = 1
 	}

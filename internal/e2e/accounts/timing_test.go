@@ -28,7 +28,7 @@ const (
 // measured is for tests that measure: under the race detector they show nothing. test.sh runs them without it, and with
 // nothing beside them.
 func measured(t *testing.T) {
-	if underRace {
+	if gatetest.Race {
 		t.Skip("the race detector takes time of its own")
 	}
 }

@@ -27,7 +27,7 @@ func rss(g *gatetest.Gateway) int64 {
 func TestConnectionsComeAndGo(t *testing.T) {
 	const batch = 500
 	batches := 20
-	if race {
+	if gatetest.Race {
 		batches = 2 // each takes many times as long
 	}
 	up := gatetest.NewUpstream(t, echo)
@@ -81,7 +81,7 @@ func TestConnectionsComeAndGo(t *testing.T) {
 		return now.Goroutines <= base.Goroutines+15 && now.FDs <= base.FDs+15
 	})
 	t.Logf("%d connections: %+v, then %+v", batches*batch, base, now)
-	if !race && now.RSS > base.RSS+60<<20 {
+	if !gatetest.Race && now.RSS > base.RSS+60<<20 {
 		t.Errorf("memory grew from %d to %d MiB", base.RSS>>20, now.RSS>>20)
 	}
 	g.Stop()

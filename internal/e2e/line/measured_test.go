@@ -22,7 +22,7 @@ import (
 // measured is for tests that measure memory, of which the race detector takes many times as much. test.sh runs them
 // without it: their names end in Measured.
 func measured(t *testing.T) {
-	if race {
+	if gatetest.Race {
 		t.Skip("the race detector takes memory of its own")
 	}
 }

@@ -16,7 +16,7 @@ import (
 // BenchmarkLogoutAll takes the time from a logout_all until the last of 5,000 WebSockets on two nodes is closed, as
 // their clients see it. Run it with -benchtime 5x, say, and without the race detector.
 func BenchmarkLogoutAll(b *testing.B) {
-	if race {
+	if gatetest.Race {
 		b.Skip("the race detector is not what is measured")
 	}
 	const connections = 5000

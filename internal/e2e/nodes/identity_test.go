@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/chatgate/chatgate/internal/gatetest"
 )
 
 // member is one of many users, who log in anew from time to time.
@@ -29,7 +31,7 @@ func (m *member) current() string {
 // Whatever clients break off and however slow Redis is, every answer is for the one who asked.
 func (c *cluster) testIdentity(t *testing.T) {
 	total := int64(100_000)
-	if race {
+	if gatetest.Race {
 		total = 8_000 // as many as there is time for
 	}
 	const users, workers = 200, 32

@@ -1,6 +1,0 @@
-//go:build race
-
-package lifecycle
-
-// race says that the detector is in this build, and so in the gateways: they take many times the memory, and the time.
-const race = true

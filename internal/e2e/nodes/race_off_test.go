@@ -1,5 +1,0 @@
-//go:build !race
-
-package nodes
-
-const race = false

@@ -48,6 +48,7 @@ func impatient(o *Options) {
 }
 
 func TestFeed(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	storetest.RunFeed(t, func(t *testing.T) (feeds storetest.Feeds) {
 		for i := range feeds {
@@ -59,6 +60,7 @@ func TestFeed(t *testing.T) {
 
 // TestFeedCluster follows, answers and counts on a cluster, whose keys live on several servers.
 func TestFeedCluster(t *testing.T) {
+	t.Parallel()
 	var urls []string
 	for _, server := range redistest.StartCluster(t) {
 		urls = append(urls, server.URL())
@@ -86,6 +88,7 @@ func TestFeedCluster(t *testing.T) {
 
 // TestFeedVersions: nodes of other versions say more or less than this one, and understand each other as far as they can.
 func TestFeedVersions(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	publisher, r := openFeed(t, server), storetest.NewRecorder(0)
 	storetest.Follow(t, openFeed(t, server), r)
@@ -141,6 +144,7 @@ func TestFeedVersions(t *testing.T) {
 
 // TestFeedFaults breaks the feed in many ways. In each, an event that was stored is applied, or followed by a reset.
 func TestFeedFaults(t *testing.T) {
+	t.Parallel()
 	type nodes struct {
 		server    *redistest.Server
 		publisher *Store
@@ -298,6 +302,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 
 // TestFeedStale checks that nothing is said to be fresh while it cannot be known, and that it is again soon after.
 func TestFeedStale(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name       string
 		begin, end func(t *testing.T, server *redistest.Server)
@@ -348,6 +353,7 @@ func TestFeedStale(t *testing.T) {
 
 // TestFeedDeadNode checks that a node which ended without a word is waited for, and forgotten after a while.
 func TestFeedDeadNode(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := openFeed(t, server, func(o *Options) { o.AnswerTimeout = 200 * time.Millisecond })
 	now := time.Now().UnixMilli()
@@ -371,6 +377,7 @@ func TestFeedDeadNode(t *testing.T) {
 
 // TestFeedBusy gives a stuck follower more than it may hold. It gets all of it, in order, once it goes on.
 func TestFeedBusy(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s, publisher := openFeed(t, server), openFeed(t, server)
 	r := storetest.NewRecorder(0)
@@ -411,6 +418,7 @@ func TestFeedBusy(t *testing.T) {
 
 // TestFeedOverrun gives a stuck follower more than it may hold, and takes away what it left in the stream.
 func TestFeedOverrun(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s, publisher := openFeed(t, server), openFeed(t, server)
 	r := storetest.NewRecorder(0)
@@ -441,6 +449,7 @@ func TestFeedOverrun(t *testing.T) {
 // TestFeedUnbroken checks that a constant stream of events does not keep freshness away. They are the node's own, which
 // it need not answer, so that it keeps up.
 func TestFeedUnbroken(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := openFeed(t, server)
 	r := storetest.NewRecorder(0)
@@ -466,6 +475,7 @@ func TestFeedUnbroken(t *testing.T) {
 
 // TestFeedRepeated checks that an event that was sent again, because the answer was lost, is stored once.
 func TestFeedRepeated(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := openFeed(t, server)
 	for range 2 {
@@ -561,6 +571,7 @@ func (w *witness) Fresh(at time.Time) {
 
 // TestFeedNothingLost breaks a feed at random and holds it to its promise.
 func TestFeedNothingLost(t *testing.T) {
+	t.Parallel()
 	const lasting = 6 * time.Second
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

@@ -160,6 +160,7 @@ func withPassword(addr, user, password string) Options {
 }
 
 func TestOpenPasswords(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, "requirepass", secret, "save", "3600 1")
 	warns(t, "right", withPassword(server.Addr, "", secret))
 	refuses(t, "none", Options{URLs: []string{"redis://" + server.Addr}}, "redis: the server wants a password, and the URL has none")
@@ -179,6 +180,7 @@ func TestOpenPasswords(t *testing.T) {
 }
 
 func TestOpenSettings(t *testing.T) {
+	t.Parallel()
 	const (
 		nothingKept = "keeps nothing on disk: sessions are lost when it restarts"
 		wouldEvict  = "would throw keys away if maxmemory were set"
@@ -218,6 +220,7 @@ func TestOpenSettings(t *testing.T) {
 }
 
 func TestOpenUnreachable(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	addr := l.Addr().String()
@@ -247,6 +250,7 @@ func TestOpenUnreachable(t *testing.T) {
 }
 
 func TestOpenSocket(t *testing.T) {
+	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "s")
 	redistest.Start(t, "unixsocket", socket, "requirepass", secret, "save", "3600 1")
 	warns(t, "socket", Options{URLs: []string{"unix://:" + secret + "@" + socket + "?db=2"}})
@@ -254,6 +258,7 @@ func TestOpenSocket(t *testing.T) {
 }
 
 func TestOpenTLS(t *testing.T) {
+	t.Parallel()
 	server := redistest.StartTLS(t, "tls-auth-clients", "no", "save", "3600 1")
 	secure := func(addr string) Options { return Options{URLs: []string{"rediss://" + addr}, CAFile: server.CA} }
 	warns(t, "right", secure(server.Addr))
@@ -295,6 +300,7 @@ func TestOpenTLS(t *testing.T) {
 
 // TestOpenVersion asks a server that is older than any at hand, and one that says little.
 func TestOpenVersion(t *testing.T) {
+	t.Parallel()
 	info := "redis_version:%s\r\nrole:master\r\naof_enabled:1\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n"
 	old := Options{URLs: []string{"redis://" + fake(t, fmt.Sprintf(info, "6.0.16"))}}
 	refuses(t, "old", old, `redis: the server is version "6.0.16", but it takes 6.2 or later`)

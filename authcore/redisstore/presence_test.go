@@ -15,6 +15,7 @@ type (
 )
 
 func TestPresence(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	storetest.RunPresence(t, func(t *testing.T) storetest.Nodes {
 		return presenceNodes(t, openFeed(t, server), openFeed(t, server))
@@ -30,6 +31,7 @@ func presenceNodes(t *testing.T, a, b *Store) storetest.Nodes {
 
 // TestPresenceLapses checks that what a node says has an end, and is said anew by each call.
 func TestPresenceLapses(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := openFeed(t, server)
 	key := s.presenceKey("a", s.node)
@@ -48,6 +50,7 @@ func TestPresenceLapses(t *testing.T) {
 
 // TestPresenceUnknownNode checks that a node which is no longer heard of does not count, until it is heard of again.
 func TestPresenceUnknownNode(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	a, b := openFeed(t, server), openFeed(t, server)
 	if err := b.SetPresence(t.Context(), accounts{"a": {"1": 1}}); err != nil {
@@ -64,6 +67,7 @@ func TestPresenceUnknownNode(t *testing.T) {
 
 // TestPresenceMixUp checks that a value under another account's key is not taken for its own.
 func TestPresenceMixUp(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := openFeed(t, server)
 	if err := s.SetPresence(t.Context(), accounts{"a": {"1": 1}}); err != nil {
@@ -79,6 +83,7 @@ func TestPresenceMixUp(t *testing.T) {
 
 // TestNotText checks that an ID which JSON cannot carry is refused rather than changed.
 func TestNotText(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := openFeed(t, server)
 	for _, a := range []accounts{{"\xff": {"1": 1}}, {"a": {"\xff": 1}}} {

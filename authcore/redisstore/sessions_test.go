@@ -20,6 +20,7 @@ import (
 
 // TestSessionLifetime checks when Redis forgets an account's sessions: an hour after the last of them is over.
 func TestSessionLifetime(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := open(t, fresh(Options{URLs: []string{server.URL()}}))
 	now := time.Now().UTC().Truncate(time.Millisecond)
@@ -73,6 +74,7 @@ func TestSessionLifetime(t *testing.T) {
 
 // TestSessionsForgotten: an account that logs in again and again does not gather sessions for ever.
 func TestSessionsForgotten(t *testing.T) {
+	t.Parallel()
 	s := open(t, fresh(Options{URLs: []string{redistest.Start(t).URL()}}))
 	const account = "account"
 	alive, recent := newSession(account), newSession(account)
@@ -104,6 +106,7 @@ func TestSessionsForgotten(t *testing.T) {
 
 // TestSessionOfAnother puts what belongs elsewhere under a key: the reader gets an error, not the session.
 func TestSessionOfAnother(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := open(t, fresh(Options{URLs: []string{server.URL()}}))
 	mine, other, foreign := newSession("mine"), newSession("mine"), newSession("foreign")
@@ -169,6 +172,7 @@ func TestSessionOfAnother(t *testing.T) {
 
 // TestHostileIDs: whatever IDs are made of, none reaches another account's sessions.
 func TestHostileIDs(t *testing.T) {
+	t.Parallel()
 	nodes := redistest.StartCluster(t)
 	s := open(t, fresh(Options{URLs: []string{nodes[0].URL()}, Mode: Cluster}))
 	ids := []string{
@@ -212,6 +216,7 @@ func hasKind(err error) bool {
 // TestRepliesStayApart cuts a hundred thousand calls off at any moment while the server stalls again and again: no
 // answer may reach anybody but the one who asked.
 func TestRepliesStayApart(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	o := fresh(Options{
 		URLs: []string{server.URL()}, CommandTimeout: 30 * time.Millisecond, ConnectTimeout: 100 * time.Millisecond, MaxConns: 32,

@@ -67,12 +67,14 @@ func runLimits(t *testing.T, o Options) {
 }
 
 func TestSingle(t *testing.T) {
+	t.Parallel()
 	o := Options{URLs: []string{redistest.Start(t).URL()}}
 	runSessions(t, o)
 	t.Run("limits", func(t *testing.T) { runLimits(t, o) })
 }
 
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	nodes := redistest.StartCluster(t)
 	o := Options{URLs: []string{nodes[1].URL(), nodes[2].URL()}, Mode: Cluster}
 	runSessions(t, o)
@@ -86,6 +88,7 @@ func TestCluster(t *testing.T) {
 
 // TestServerClock checks the limits by the clock that they have in earnest.
 func TestServerClock(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := open(t, fresh(Options{URLs: []string{server.URL()}}))
 	ctx := t.Context()
@@ -135,6 +138,7 @@ func TestServerClock(t *testing.T) {
 
 // TestNothingStays writes all there is and finds that each key ends by itself, and what one costs.
 func TestNothingStays(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := open(t, fresh(Options{URLs: []string{server.URL()}}))
 	ctx, c := t.Context(), server.Client()
@@ -187,6 +191,7 @@ func used(t *testing.T, server *redistest.Server) int {
 
 // TestClockPutBack: a server that takes over may be behind. Nobody waits longer for it than the rule says.
 func TestClockPutBack(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	o := fresh(Options{URLs: []string{redistest.Start(t).URL()}})
 	o.Now = func() time.Time { return now }

@@ -112,6 +112,7 @@ func works(t *testing.T, s *Store, what string) {
 const slack = 5 * time.Second
 
 func TestFrozen(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := open(t, Options{URLs: []string{server.URL()}})
 	works(t, s, "at first")
@@ -125,6 +126,7 @@ func TestFrozen(t *testing.T) {
 // TestDeadline: the caller's deadline holds where the store itself would wait longer; and the store's, where the caller
 // has none.
 func TestDeadline(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := open(t, fresh(Options{URLs: []string{server.URL()}}))
 	server.Freeze()
@@ -146,6 +148,7 @@ func TestDeadline(t *testing.T) {
 }
 
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := open(t, Options{URLs: []string{server.URL()}})
 	n := newSession("account")
@@ -165,6 +168,7 @@ func TestKilled(t *testing.T) {
 
 // TestRestarted: the connections that a restart left behind are no reason to fail, as long as nobody waits on them.
 func TestRestarted(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := open(t, fresh(Options{URLs: []string{server.URL()}}))
 	for name, call := range calls(s) {
@@ -178,6 +182,7 @@ func TestRestarted(t *testing.T) {
 }
 
 func TestFlushed(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := open(t, fresh(Options{URLs: []string{server.URL()}}))
 	n := newSession("account")
@@ -196,6 +201,7 @@ func TestFlushed(t *testing.T) {
 
 // TestScriptsLost: a batch of touches is whole, though the server knows the script no longer.
 func TestScriptsLost(t *testing.T) {
+	t.Parallel()
 	nodes := redistest.StartCluster(t)
 	s := open(t, fresh(Options{URLs: []string{nodes[0].URL()}, Mode: Cluster}))
 	var touches []authcore.Touch
@@ -219,6 +225,7 @@ func TestScriptsLost(t *testing.T) {
 
 // TestMemoryFull: nothing can be added, but what is there can be read and ended.
 func TestMemoryFull(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := open(t, fresh(Options{URLs: []string{server.URL()}}))
 	var sessions []authcore.Session
@@ -256,6 +263,7 @@ func TestMemoryFull(t *testing.T) {
 }
 
 func TestDemoted(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	s := open(t, Options{URLs: []string{server.URL()}})
 	n := newSession("account")
@@ -287,6 +295,7 @@ func TestDemoted(t *testing.T) {
 }
 
 func TestLoading(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, "enable-debug-command", "yes", "loading-process-events-interval-bytes", "1024")
 	s := open(t, Options{URLs: []string{server.URL()}})
 	c := server.Client()
@@ -317,6 +326,7 @@ func TestLoading(t *testing.T) {
 }
 
 func TestNoConnectionLeft(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, "maxclients", "10")
 	s := open(t, Options{URLs: []string{server.URL()}})
 	c := server.Client()
@@ -353,6 +363,7 @@ func TestNoConnectionLeft(t *testing.T) {
 
 // TestNodeLost: of a cluster, the accounts of the other nodes go on.
 func TestNodeLost(t *testing.T) {
+	t.Parallel()
 	nodes := redistest.StartCluster(t, "cluster-require-full-coverage", "no")
 	s := open(t, fresh(Options{
 		URLs: []string{nodes[0].URL(), nodes[1].URL()}, Mode: Cluster,
@@ -409,6 +420,7 @@ func TestNodeLost(t *testing.T) {
 }
 
 func TestFailover(t *testing.T) {
+	t.Parallel()
 	w := redistest.StartSentinel(t)
 	s := open(t, fresh(Options{URLs: []string{"redis://" + w.Sentinel}, Mode: Sentinel, Master: w.Name}))
 	n := newSession("account")
@@ -436,6 +448,7 @@ func TestFailover(t *testing.T) {
 // TestAnswerLost: a call whose answer is lost, though it was carried out, fails. Sent again, it would say what is no
 // longer so: that nobody ended the session, that the ID was taken, or that two attempts were made.
 func TestAnswerLost(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	direct := fresh(Options{URLs: []string{server.URL()}, Now: time.Now})
 	sure := open(t, direct)

@@ -6,11 +6,13 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"github.com/chatgate/chatgate/internal/chromiumtest"
 )
 
 // TestBrowser has one gateway and one browser. Every part has a room of its own, and names that no other part takes.
 func TestBrowser(t *testing.T) {
-	browser := startChromium(t)
+	browser := chromiumtest.Start(t)
 	s := startExample(t)
 
 	for _, part := range []struct {

@@ -3,7 +3,6 @@ package browser
 import (
 	"context"
 	"encoding/json"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -12,51 +11,9 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
-
-	"github.com/chatgate/chatgate/internal/gatetest"
-	"github.com/chatgate/chatgate/internal/leash"
 )
 
 type step = chromedp.Action[chromedp.Void]
-
-// startChromium runs a browser until the test ends, and returns the context of which tabs are made.
-func startChromium(t testing.TB) context.Context {
-	t.Helper()
-	path := leash.Find(t, "chromium")
-	home := t.TempDir()
-	profile := home + "/profile"
-	alloc, stop := chromedp.NewExecAllocator(context.Background(),
-		chromedp.ExecPath(path),
-		chromedp.UserDataDir(profile),
-		chromedp.Env("HOME="+home, "XDG_CONFIG_HOME="+home+"/config", "XDG_CACHE_HOME="+home+"/cache"),
-		chromedp.Flag("headless", true),
-		chromedp.Flag("no-sandbox", os.Getuid() == 0), // Chromium refuses to run as root with one
-		chromedp.Flag("disable-gpu", true),
-		chromedp.Flag("disable-quic", true),
-		chromedp.Flag("no-first-run", true),
-		chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true),
-		chromedp.Flag("ignore-certificate-errors", true),
-		// Every tab is looked at, none is in the background.
-		chromedp.Flag("disable-background-timer-throttling", true),
-		chromedp.Flag("disable-backgrounding-occluded-windows", true),
-		chromedp.Flag("disable-renderer-backgrounding", true),
-	)
-	ctx, cancel := chromedp.NewContext(alloc)
-	t.Cleanup(func() {
-		tctx, done := context.WithTimeout(ctx, patience)
-		_ = chromedp.Cancel(tctx) // gently, so that nothing writes to its home afterwards
-		done()
-		cancel()
-		stop()
-		gatetest.Eventually(t, "the browser lets go of its home", func() bool { return os.RemoveAll(home) == nil })
-	})
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("starting %s: %v", path, err)
-	}
-	return ctx
-}
 
 // tab is one tab of a browser. What its page says on the console is an error, unless it was allowed.
 type tab struct {

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/chatgate/chatgate/internal/gatetest"
+	"github.com/chatgate/chatgate/internal/leash"
 )
 
 // group are sockets that a client opens at once.
@@ -93,7 +94,7 @@ func TestClients(t *testing.T) {
 	g.Stop()
 	all.Wait()
 	if len(lacking) > 0 {
-		missing(t, strings.Join(lacking, "; "))
+		leash.Missing(t, strings.Join(lacking, "; "))
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -54,14 +53,7 @@ http://{{HTTP}}, https://{{HTTPS}} {
 }
 `, "UPSTREAM", up.Addr), gatetest.Options{Env: []string{"GODEBUG=http2xconnect=1"}})
 	g.Register("alice", password)
-	gatetest.Eventually(t, "the certificate", func() bool {
-		resp, err := gatetest.Client().Get("https://" + g.HTTPS + "/page")
-		if err != nil {
-			return false
-		}
-		_ = resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
-	})
+	gatetest.AwaitCertificate(t, g.HTTPS)
 	return g
 }
 
@@ -88,12 +80,4 @@ func logout(t testing.TB, g *gatetest.Gateway, token string) {
 	if status, _, body := g.Call(http.MethodPost, "/api/v1/logout", token, ""); status != http.StatusOK {
 		t.Errorf("logout: %d %s", status, body)
 	}
-}
-
-func missing(t testing.TB, what string) {
-	t.Helper()
-	if os.Getenv("CHATGATE_TEST_STRICT") != "" {
-		t.Fatalf("%s is not installed", what)
-	}
-	t.Skipf("%s is not installed", what)
 }

@@ -3,14 +3,12 @@ package methods
 import (
 	"context"
 	"net/http"
-	"os"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/chatgate/chatgate/internal/gatetest"
-	"github.com/chatgate/chatgate/internal/leash"
+	"github.com/chatgate/chatgate/internal/chromiumtest"
 )
 
 const patience = 60 * time.Second
@@ -18,7 +16,7 @@ const patience = 60 * time.Second
 // The page of a legacy chat, in a browser, with the client that it always had: before and after login, through a logout
 // from elsewhere, and through a reconnect.
 func TestBrowser(t *testing.T) {
-	browser := startChromium(t)
+	browser := chromiumtest.Start(t)
 	g, ch, _ := started(t, "")
 	p := visit(t, browser, "http://"+g.HTTP+"/")
 	p.eval(`connect()`, nil)
@@ -103,37 +101,4 @@ func (p *tab) want(expression, want string) {
 	if p.eval(expression, &got); got != want {
 		p.t.Fatalf("%s is %q, want %q", expression, got, want)
 	}
-}
-
-func startChromium(t testing.TB) context.Context {
-	t.Helper()
-	path := leash.Find(t, "chromium")
-	home := t.TempDir()
-	alloc, stop := chromedp.NewExecAllocator(context.Background(),
-		chromedp.ExecPath(path), chromedp.UserDataDir(home+"/profile"),
-		chromedp.Env("HOME="+home, "XDG_CONFIG_HOME="+home+"/config", "XDG_CACHE_HOME="+home+"/cache"),
-		chromedp.Flag("headless", true),
-		chromedp.Flag("no-sandbox", os.Getuid() == 0), // Chromium refuses to run as root with one
-		chromedp.Flag("disable-gpu", true),
-		chromedp.Flag("no-first-run", true),
-		chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true),
-		chromedp.Flag("disable-background-timer-throttling", true),
-		chromedp.Flag("disable-backgrounding-occluded-windows", true),
-		chromedp.Flag("disable-renderer-backgrounding", true),
-	)
-	ctx, cancel := chromedp.NewContext(alloc)
-	t.Cleanup(func() {
-		gently, done := context.WithTimeout(ctx, patience)
-		_ = chromedp.Cancel(gently) // so that nothing writes to its home afterwards
-		done()
-		cancel()
-		stop()
-		gatetest.Eventually(t, "the browser lets go of its home", func() bool { return os.RemoveAll(home) == nil })
-	})
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("starting %s: %v", path, err)
-	}
-	return ctx
 }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/chatgate/chatgate/internal/gatetest"
+	"github.com/chatgate/chatgate/internal/streamtest"
 )
 
 // pool is a gateway with passive health checks and retries in front of two upstreams, so that whatever is taken for a
@@ -113,13 +114,7 @@ func newPool(t *testing.T, maxFails int) *pool {
 	p.Gateway = gatetest.Start(t, file, gatetest.Options{Env: []string{"GODEBUG=http2xconnect=1"}})
 	p.Register("alice", password)
 	p.token = p.Login("alice", password)
-	gatetest.Eventually(t, "the certificate", func() bool {
-		resp, err := gatetest.Client().Get("https://" + p.HTTPS + "/x")
-		if err == nil {
-			resp.Body.Close()
-		}
-		return err == nil
-	})
+	gatetest.AwaitCertificate(t, p.HTTPS)
 	return p
 }
 
@@ -334,7 +329,7 @@ func h3upload(then func(t *testing.T, p *pool, mark string) error) func(*testing
 			t.Fatal(err)
 		}
 		r.ContentLength = 100
-		resp, err := dialH3(t, p.Gateway).RoundTrip(r)
+		resp, err := streamtest.DialHTTP3(t, p.HTTPS).RoundTrip(r)
 		if err != nil {
 			return 0
 		}

@@ -3,7 +3,6 @@ package attack
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -15,12 +14,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quic-go/quic-go"
-	"github.com/quic-go/quic-go/http3"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/chatgate/chatgate/internal/gatetest"
+	"github.com/chatgate/chatgate/internal/streamtest"
 )
 
 // tunnel is the stream of an extended CONNECT.
@@ -191,8 +189,7 @@ func connectH3(t *testing.T, g *gatetest.Gateway, protocol, path string, fields 
 // askH3 sends a request without a body, or begins that of a tunnel, and waits for the answer.
 func askH3(t *testing.T, g *gatetest.Gateway, r *http.Request) *tunnel {
 	t.Helper()
-	client := dialH3(t, g)
-	str, err := client.OpenRequestStream(t.Context())
+	str, err := streamtest.DialHTTP3(t, g.HTTPS).OpenRequestStream(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,22 +205,4 @@ func askH3(t *testing.T, g *gatetest.Gateway, r *http.Request) *tunnel {
 		return &tunnel{status: -1}
 	}
 	return &tunnel{status: resp.StatusCode, header: resp.Header, w: str, r: bufio.NewReader(str)}
-}
-
-func dialH3(t *testing.T, g *gatetest.Gateway) *http3.ClientConn {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	conn, err := quic.DialAddr(ctx, g.HTTPS, insecure(http3.NextProtoH3), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.CloseWithError(0, "") })
-	client := (&http3.Transport{}).NewClientConn(conn)
-	select {
-	case <-client.ReceivedSettings():
-	case <-ctx.Done():
-		t.Fatal("no SETTINGS")
-	}
-	return client
 }

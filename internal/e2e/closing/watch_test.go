@@ -3,7 +3,6 @@ package closing
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -13,11 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quic-go/quic-go"
-	"github.com/quic-go/quic-go/http3"
-	"golang.org/x/net/http2"
-
 	"github.com/chatgate/chatgate/internal/gatetest"
+	"github.com/chatgate/chatgate/internal/streamtest"
 )
 
 // watcher is a client that watches for the end of the stream all the time, over whatever its WebSocket runs.
@@ -136,48 +132,19 @@ func overHTTP1(c *gatetest.Raw, t testing.TB, host, path, token string) *watcher
 
 func overHTTP2(t testing.TB, g *gatetest.Gateway, path, token string) *watcher {
 	t.Helper()
-	tr := &http2.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:staticcheck // net/http's own has no extended CONNECT
-	body, w := io.Pipe()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	req, err := http.NewRequestWithContext(ctx, http.MethodConnect, "https://"+g.HTTPS+path, body)
+	c, r, err := streamtest.DialHTTP2(t, g.HTTPS).Open(path, token)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header = http.Header{":protocol": {"websocket"}, "Sec-Websocket-Version": {"13"}}
-	if token != "" {
-		req.Header.Set("Sec-WebSocket-Protocol", token)
-	}
-	resp, err := tr.RoundTrip(req) //nolint:staticcheck // as above
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cancel()
-		_ = resp.Body.Close()
-		tr.CloseIdleConnections() //nolint:staticcheck // as above
-	})
-	if resp.StatusCode != http.StatusOK {
-		t.Fatal(resp.Status)
-	}
-	return watch(t, w, resp.Body)
+	t.Cleanup(func() { _ = c.Close() })
+	return watch(t, c, r)
 }
 
 func overHTTP3(t testing.TB, g *gatetest.Gateway, path, token string) *watcher {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	conn, err := quic.DialAddr(ctx, g.HTTPS, &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", NextProtos: []string{http3.NextProtoH3}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.CloseWithError(0, "") })
-	client := (&http3.Transport{}).NewClientConn(conn)
-	select {
-	case <-client.ReceivedSettings():
-	case <-ctx.Done():
-		t.Fatal("no SETTINGS")
-	}
-	str, err := client.OpenRequestStream(ctx)
+	str, err := streamtest.DialHTTP3(t, g.HTTPS).OpenRequestStream(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

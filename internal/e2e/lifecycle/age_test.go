@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/chatgate/chatgate/internal/gatetest"
+	"github.com/chatgate/chatgate/internal/streamtest"
 )
 
 // TestSessionEnds is about what ends by itself (UPG-06). A session has to last for a minute at least, so its sockets
@@ -22,8 +23,8 @@ func TestSessionEnds(t *testing.T) {
 	}
 	begun := time.Now()
 	alice := g.Login("alice", password)
-	c := dialH2(t, g)
-	over2, br, err := c.open(path, alice)
+	c := streamtest.DialHTTP2(t, g.HTTPS)
+	over2, br, err := c.Open(path, alice)
 	if err != nil {
 		t.Fatal(err)
 	}

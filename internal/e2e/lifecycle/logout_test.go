@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/chatgate/chatgate/internal/gatetest"
+	"github.com/chatgate/chatgate/internal/streamtest"
 )
 
 // UPG-06, JWT-10: what ends a session ends its sockets, however they came, and no others.
@@ -15,9 +16,9 @@ func TestLogout(t *testing.T) {
 	up := gatetest.NewUpstream(t, echo)
 	g := gatetest.Start(t, plain{upstream: up.Addr}.String(), withStreams)
 	gatetest.AwaitCertificate(t, g.HTTPS)
-	c := dialH2(t, g)
+	c := streamtest.DialHTTP2(t, g.HTTPS)
 	everyWay := func(name, token string) []*sock {
-		conn, br, err := c.open(path, token)
+		conn, br, err := c.Open(path, token)
 		if err != nil {
 			t.Fatal(err)
 		}

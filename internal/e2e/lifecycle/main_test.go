@@ -20,6 +20,9 @@ const (
 	path     = "/api/v1/rooms/1/messages/ws"
 )
 
+// withStreams makes a gateway offer WebSockets over HTTP/2 (RFC 8441), which Go has behind a switch.
+var withStreams = gatetest.Options{Env: []string{"GODEBUG=http2xconnect=1"}}
+
 // plain is the configuration that tests vary: the lines of the chatgate option, of chatgate_proxy, and around.
 type plain struct {
 	accounts string // of "sqlite"

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/chatgate/chatgate/internal/gatetest"
+	"github.com/chatgate/chatgate/internal/streamtest"
 )
 
 // DEP-07: 300 sockets, of which a fifth does nothing for its own end, and SIGTERM.
@@ -39,7 +40,7 @@ func TestStop(t *testing.T) {
 	for i := range 90 {
 		socks = append(socks, talk(t, g, fmt.Sprintf("clear %d", i), false, as(i)), talk(t, g, fmt.Sprintf("TLS %d", i), true, as(i)))
 	}
-	c := dialH2(t, g)
+	c := streamtest.DialHTTP2(t, g.HTTPS)
 	keep := func(c net.Conn, _ *bufio.Reader, err error) net.Conn {
 		t.Helper()
 		if err != nil {
@@ -49,7 +50,7 @@ func TestStop(t *testing.T) {
 		return c
 	}
 	for i := range 60 {
-		conn, br, err := c.open(path, as(i))
+		conn, br, err := c.Open(path, as(i))
 		keep(conn, br, err)
 		socks = append(socks, talkOver(t, fmt.Sprintf("HTTP/2 %d", i), as(i) != "", conn, br))
 	}
@@ -63,12 +64,12 @@ func TestStop(t *testing.T) {
 			keep(openAt(g, overTLS, "/flood", as(i)))
 			keep(openAt(g, overTLS, "/flood", as(i)))
 		}
-		conn, br, err := c.open(path, as(i))
+		conn, br, err := c.Open(path, as(i))
 		keep(conn, br, err)
 		mute = append(mute, br)
-		deaf := dialH2(t, g) // a connection of its own: its flow control is for all of its streams
+		deaf := streamtest.DialHTTP2(t, g.HTTPS) // a connection of its own: its flow control is for all of its streams
 		for range 5 {
-			keep(deaf.open("/flood", as(i)))
+			keep(deaf.Open("/flood", as(i)))
 		}
 	}
 	alive(t, socks)

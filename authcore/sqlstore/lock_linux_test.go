@@ -29,6 +29,7 @@ func tellLocked(path string) error {
 // Opening a file must not take away the locks of a store that has it open, as closing any other descriptor of the file
 // would (see fcntl, "advisory record locking"): another process would believe that it is alone, and remove the log.
 func TestSQLiteLocksStay(t *testing.T) {
+	t.Parallel()
 	path := newPath(t)
 	s, err := sqlstore.OpenSQLite(t.Context(), path)
 	must(t, err)

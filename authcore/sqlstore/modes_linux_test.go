@@ -11,6 +11,7 @@ import (
 
 // A database that others could use is made private, with what SQLite keeps beside it.
 func TestSQLiteMakesFilesPrivate(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []os.FileMode{0o600, 0o644, 0o640, 0o660, 0o666, 0o604} {
 		for _, suffix := range []string{"", "-wal", "-shm"} {
 			t.Run(mode.String()+suffix, func(t *testing.T) {
@@ -48,6 +49,7 @@ func octal(m os.FileMode) string {
 
 // Where every user can put another database in its place, its own mode is of no use.
 func TestSQLiteDirectories(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name        string
 		above, dir  os.FileMode
@@ -113,6 +115,7 @@ func TestSQLiteOfAnotherOwner(t *testing.T) {
 
 // Where a group may write to the directory, it could lay a link to any file of ours beside the database.
 func TestSQLiteFollowsNoLinkBesideIt(t *testing.T) {
+	t.Parallel()
 	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
 		for _, dangling := range []bool{false, true} {
 			t.Run(suffix, func(t *testing.T) {
@@ -137,6 +140,7 @@ func TestSQLiteFollowsNoLinkBesideIt(t *testing.T) {
 
 // The database may be a link. What counts is where SQLite has it, and the files beside it.
 func TestSQLiteBehindALink(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name            string
 		linkDir, dir    os.FileMode

@@ -46,7 +46,7 @@ func rawPostgres(t *testing.T, dsn string) *sql.DB {
 }
 
 func TestPostgres(t *testing.T) {
-	t.Parallel() // as TestSQLite
+	t.Parallel()
 	server := pgtest.Start(t)
 	// What a store does is the matter here, not how fast a busy machine does it.
 	s := openPostgresWith(t, sqlstore.PostgresOptions{

@@ -19,6 +19,7 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/authcore/sqlstore"
 	"github.com/chatgate/chatgate/internal/leash"
+	"github.com/chatgate/chatgate/internal/paralleltest"
 )
 
 // Some tests need a second process. It is this test binary, told by its environment what to be.
@@ -32,6 +33,7 @@ var roles = map[string]func(path string) error{"crash": beKilled, "open": openOn
 func TestMain(m *testing.M) {
 	role, ok := roles[os.Getenv(roleVar)]
 	if !ok {
+		paralleltest.AtLeast(3) // they wait for the disk, and those of outages for time to pass
 		goleak.VerifyTestMain(m)
 		return
 	}
@@ -92,6 +94,7 @@ func openInProcesses(t *testing.T, role, path string) {
 }
 
 func TestSQLiteConcurrentProcesses(t *testing.T) {
+	t.Parallel()
 	for range 3 {
 		path := newPath(t)
 		openInProcesses(t, "open", path)
@@ -150,6 +153,7 @@ func beKilled(path string) error {
 
 // TestSQLiteKill kills a process that writes: what it was told is done, is done.
 func TestSQLiteKill(t *testing.T) {
+	t.Parallel()
 	path := newPath(t)
 	numbers := make(map[string]string)
 	checked := 0

@@ -188,6 +188,7 @@ func newOlderSQLite(t *testing.T, version int64) (path string, o *older) {
 }
 
 func TestSQLiteUpgrade(t *testing.T) {
+	t.Parallel()
 	for _, version := range []int64{1, 2, 3} {
 		t.Run(fmt.Sprint("from ", version), func(t *testing.T) {
 			path, o := newOlderSQLite(t, version)
@@ -240,6 +241,7 @@ func keepsRevocations(t *testing.T, open func() (*sqlstore.Store, error)) {
 }
 
 func TestSQLiteKeepsRevocations(t *testing.T) {
+	t.Parallel()
 	path := newPath(t)
 	keepsRevocations(t, func() (*sqlstore.Store, error) { return sqlstore.OpenSQLite(t.Context(), path) })
 }

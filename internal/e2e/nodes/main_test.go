@@ -20,11 +20,15 @@ import (
 	"github.com/chatgate/chatgate/chatroom"
 	"github.com/chatgate/chatgate/internal/faultproxy"
 	"github.com/chatgate/chatgate/internal/gatetest"
+	"github.com/chatgate/chatgate/internal/paralleltest"
 	"github.com/chatgate/chatgate/internal/pgtest"
 	"github.com/chatgate/chatgate/internal/redistest"
 )
 
-func TestMain(m *testing.M) { gatetest.Main(m) }
+func TestMain(m *testing.M) {
+	paralleltest.AtLeast(4)
+	gatetest.Main(m)
+}
 
 const (
 	password = "Lantern-Quarry-Ostrich-71"

@@ -40,6 +40,7 @@ half-closed bye
 
 // The clients are of nothing but what their languages bring along, and share no code with the gateway.
 func TestClients(t *testing.T) {
+	t.Parallel()
 	h := start(t, options{app: "\t\tsms file {{DIR}}/sms\n\t\tmail file {{DIR}}/mail {\n\t\t\tfrom chat@example.com\n\t\t}\n"})
 	ca := filepath.Join(h.Dir, "data/caddy/pki/authorities/local/root.crt")
 	port := func(listener string) string {

@@ -11,6 +11,7 @@ import (
 // Whatever follows the line that lets somebody in arrives, byte for byte and behind what the chat is told, and goes on
 // when one side has nothing more to say.
 func TestEveryByteArrives(t *testing.T) {
+	t.Parallel()
 	h := start(t, options{})
 	h.Register("alice", password)
 	_, _, me := h.Call("GET", "/api/auth/me", h.Login("alice", password), "")
@@ -50,6 +51,7 @@ func TestEveryByteArrives(t *testing.T) {
 
 // A chat that ends a connection ends it here, and one that is gone takes nobody else along.
 func TestChatLeaves(t *testing.T) {
+	t.Parallel()
 	h := start(t, options{})
 	h.Register("alice", password)
 	c, d := h.dial("gate"), h.dial("gate")
@@ -70,6 +72,7 @@ func TestChatLeaves(t *testing.T) {
 
 // Visitors hear everything, and the chat hears nothing of them.
 func TestVisitorsAreSilent(t *testing.T) {
+	t.Parallel()
 	h := start(t, options{})
 	c := h.dial("gate")
 	c.send("visit\n" + strings.Repeat("QUIT\n", 1000))

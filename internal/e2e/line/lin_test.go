@@ -21,6 +21,7 @@ import (
 const many = "\t\t\t\t\ttries 100\n\t\t\t\t\trequests 10000\n"
 
 func TestLIN01LongestLine(t *testing.T) {
+	t.Parallel()
 	h := start(t, options{})
 	h.Register("alice", password)
 	const limit = 1024 // without the end of the line
@@ -52,6 +53,7 @@ func TestLIN01LongestLine(t *testing.T) {
 }
 
 func TestLIN02Grammar(t *testing.T) {
+	t.Parallel()
 	h := start(t, options{line: many})
 	h.Register("alice", password)
 	c := h.dial("line")
@@ -96,6 +98,7 @@ func TestLIN02Grammar(t *testing.T) {
 }
 
 func TestLIN03ManyTries(t *testing.T) {
+	t.Parallel()
 	h := start(t, options{app: "\t\tlogin_backoff 5 1h 1h\n"})
 	h.Register("alice", password)
 	h.Register("bob", password)
@@ -130,6 +133,7 @@ func TestLIN03ManyTries(t *testing.T) {
 }
 
 func TestLIN03OtherProtocols(t *testing.T) {
+	t.Parallel()
 	h := start(t, options{})
 	h.Register("alice", password)
 	for _, first := range []string{
@@ -155,6 +159,7 @@ func TestLIN03OtherProtocols(t *testing.T) {
 }
 
 func TestLIN04Transport(t *testing.T) {
+	t.Parallel()
 	h := start(t, options{})
 	h.Register("alice", password)
 	addr := h.listeners["line"]
@@ -220,6 +225,7 @@ func weak(c *tls.Config, suite uint16) {
 }
 
 func TestLIN06TokensAreThoseOfHTTP(t *testing.T) {
+	t.Parallel()
 	h := start(t, options{})
 	h.Register("alice", password)
 	begin := time.Now().Truncate(time.Second)

@@ -17,6 +17,7 @@ var fraction = regexp.MustCompile(`[0-9]+\.[0-9]{3,}`) // a time, which has six 
 
 // All that a client says is done, and done wrongly, at the most talkative level.
 func TestCFG04LogsHaveNoSecrets(t *testing.T) {
+	t.Parallel()
 	h := start(t, options{global: "\tdebug\n"})
 	const wrong, newer = "wr0ng-Passw0rd-of-alice", "Another-Quarry-72"
 	address := "alice@example.com"
@@ -132,6 +133,7 @@ func (h *house) wantNowhere(what, secret string) {
 
 // What is kept of a number is a hash that nobody can make who lacks this gateway's key.
 func TestNumbersAreHashedWithAKey(t *testing.T) {
+	t.Parallel()
 	var hashes []string
 	for range 2 {
 		h := start(t, options{})

@@ -7,11 +7,15 @@ import (
 	"testing"
 
 	"github.com/chatgate/chatgate/internal/gatetest"
+	"github.com/chatgate/chatgate/internal/paralleltest"
 	"github.com/chatgate/chatgate/internal/smtptest"
 	"github.com/chatgate/chatgate/internal/transcript"
 )
 
-func TestMain(m *testing.M) { gatetest.Main(m) }
+func TestMain(m *testing.M) {
+	paralleltest.AtLeast(4)
+	gatetest.Main(m)
+}
 
 const (
 	password = "Lantern-Quarry-71"

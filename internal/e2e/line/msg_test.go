@@ -20,6 +20,7 @@ func (h *house) from(n int) *client {
 
 // A thousand numbers, one after the other, from a hundred addresses: the daily budget bounds what they cost.
 func TestMSG03Budget(t *testing.T) {
+	t.Parallel()
 	const budget = 30
 	h := start(t, options{app: fmt.Sprintf("\t\tsms_budget %d/1d\n\t\tsignup_rate 100000/1s\n", budget), line: many})
 	h.Register("bystander", password)
@@ -53,6 +54,7 @@ func TestMSG03Budget(t *testing.T) {
 
 // One address causes ten messages an hour, whatever the numbers and the names.
 func TestMSG03PerAddress(t *testing.T) {
+	t.Parallel()
 	h := start(t, options{line: many})
 	for i := range 15 {
 		want := "ok"
@@ -72,6 +74,7 @@ func TestMSG03PerAddress(t *testing.T) {
 // One number is sent three messages in ten minutes and five in an hour, however it is written, whoever asks, and from
 // wherever.
 func TestMSG03PerNumber(t *testing.T) {
+	t.Parallel()
 	r := redistest.Start(t)
 	h := start(t, options{app: "\t\tsessions redis " + r.URL() + "\n", line: many})
 	n := 0
@@ -121,6 +124,7 @@ func TestMSG03PerNumber(t *testing.T) {
 
 // Only the countries that are allowed are written to, and no number there that is charged at a premium.
 func TestMSG03Countries(t *testing.T) {
+	t.Parallel()
 	h := start(t, options{app: "\t\tphone_countries GB US KZ\n", line: many})
 	c := h.dial("line")
 	for what, n := range map[string]string{
@@ -145,6 +149,7 @@ func TestMSG03Countries(t *testing.T) {
 
 // A provider that fails is told as that, and once it is well again, the same line brings the code.
 func TestMSG03ProviderFails(t *testing.T) {
+	t.Parallel()
 	h := start(t, options{line: many})
 	file := h.config(options{line: many, app: "\t\tsms webhook http://" + h.sms.addr + "/send {\n\t\t\tretries 0\n\t\t\ttimeout 1s\n\t\t}\n"})
 	if err := h.Reload(file); err != nil {
@@ -186,6 +191,7 @@ func TestMSG03ProviderFails(t *testing.T) {
 
 // Nothing is sent to anybody who has not asked for an account: not on a login, a reset or a guess.
 func TestMSG03NobodyIsWrittenTo(t *testing.T) {
+	t.Parallel()
 	h := start(t, options{line: many})
 	h.Register("alice", password) // without an address
 	c := h.dial("line")

@@ -74,6 +74,7 @@ func over(t testing.TB, all []talk) {
 
 // A logout, anywhere and in any dialect, closes what was handed over under its session on every node, and nothing else.
 func TestLogoutClosesEverywhere(t *testing.T) {
+	t.Parallel()
 	nodes := startNodes(t, "")
 	all := nodes[:]
 	nodes[0].Register("alice", password)
@@ -115,6 +116,7 @@ func TestLogoutClosesEverywhere(t *testing.T) {
 
 // What was handed over does not care about configurations, and a logout finds it all the same.
 func TestReloadKeepsConnections(t *testing.T) {
+	t.Parallel()
 	h := start(t, options{})
 	h.Register("alice", password)
 	h.Register("bob", password)
@@ -148,6 +150,7 @@ func TestReloadKeepsConnections(t *testing.T) {
 
 // Failed logins count for the account, whichever node and dialect they came over.
 func TestNodesShareTries(t *testing.T) {
+	t.Parallel()
 	nodes := startNodes(t, "\t\tlogin_backoff 4 1h 1h\n")
 	nodes[0].Register("alice", password)
 	nodes[0].Register("bob", password)
@@ -173,6 +176,7 @@ func TestNodesShareTries(t *testing.T) {
 
 // A code that one node sent is good on the other, once.
 func TestNodesShareCodes(t *testing.T) {
+	t.Parallel()
 	nodes := startNodes(t, "")
 	nodes[0].dial("line").wants(register("alice", number), "ok")
 	code := nodes[0].sms.next(t, number)

@@ -7,6 +7,7 @@ import (
 
 // What an operator decides holds for who has connected before, and not yet logged in.
 func TestPolicyReachesOpenConnections(t *testing.T) {
+	t.Parallel()
 	h := start(t, options{app: "\t\tregistration open\n"})
 	h.Register("alice", password)
 	for _, c := range []struct{ name, from, to, ask, want string }{

@@ -21,6 +21,7 @@ import (
 
 // What a client does not finish ends by itself, in a time that is not per byte, and leaves nothing behind.
 func TestLIN05SlowAndSilent(t *testing.T) {
+	t.Parallel()
 	h := start(t, options{line: "\t\t\t\t\tline_timeout 5s\n"})
 	h.Register("alice", password)
 	h.dial("line").granted(login("alice"))
@@ -102,6 +103,7 @@ func (h *house) back(before gatetest.Usage) {
 
 // One address has no more than its share of connections that nobody has logged in, and leaves others theirs.
 func TestLIN05PerAddress(t *testing.T) {
+	t.Parallel()
 	h := start(t, options{line: "\t\t\t\t\tper_address 8\n"})
 	h.Register("alice", password)
 	first := make([]*client, 8)
@@ -128,6 +130,7 @@ func TestLIN05PerAddress(t *testing.T) {
 
 // Nor more than its share of handshakes under way.
 func TestLIN05HandshakesPerAddress(t *testing.T) {
+	t.Parallel()
 	h := start(t, options{tls: "\t\t\t\t\thandshake_timeout 1m\n\t\t\t\t\tper_address 8\n"})
 	h.Register("alice", password)
 	var ended atomic.Int32
@@ -153,6 +156,7 @@ func TestLIN05HandshakesPerAddress(t *testing.T) {
 // A client that changes its keys without end is cut off. What openssl reads at once, if it begins with "k", is an order to
 // change keys.
 func TestLIN05KeyUpdates(t *testing.T) {
+	t.Parallel()
 	h := start(t, options{})
 	h.Register("alice", password)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)

@@ -30,9 +30,11 @@ func transcripts(t *testing.T) (files []string) {
 }
 
 func TestTranscripts(t *testing.T) {
+	t.Parallel()
 	for _, file := range transcripts(t) {
 		name := filepath.Base(file)
 		t.Run(strings.TrimSuffix(name, ".txt"), func(t *testing.T) {
+			t.Parallel()
 			lines := transcript.Read(t, file)
 			o := options{app: transcript.Options(lines, "+", "\t\t"), line: transcript.Options(lines, "*", "\t\t\t\t\t"), dir: t.TempDir()}
 			seed(t, o.dir)

@@ -11,12 +11,17 @@ import (
 	"testing"
 
 	"github.com/chatgate/chatgate/internal/gatetest"
+	"github.com/chatgate/chatgate/internal/paralleltest"
 	"github.com/chatgate/chatgate/internal/transcript"
 )
 
-func TestMain(m *testing.M) { gatetest.Main(m) }
+func TestMain(m *testing.M) {
+	paralleltest.AtLeast(4)
+	gatetest.Main(m)
+}
 
 func TestTranscripts(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d files, %v", len(files), err)
@@ -27,6 +32,7 @@ func TestTranscripts(t *testing.T) {
 			continue
 		}
 		t.Run(strings.TrimSuffix(name, ".txt"), func(t *testing.T) {
+			t.Parallel()
 			lines := transcript.Read(t, file)
 			s, _, _ := start(t, lines)
 			s.Run(t, name, lines)
@@ -37,6 +43,7 @@ func TestTranscripts(t *testing.T) {
 // What was answered is kept: accounts, sessions and tokens live on over a process that was killed, and what was logged
 // out stays so.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	before, after := transcript.Read(t, "testdata/restart_1_before.txt"), transcript.Read(t, "testdata/restart_2_after.txt")
 	s, g, file := start(t, before)
 	s.Run(t, "restart_1_before.txt", before)
@@ -48,6 +55,7 @@ func TestRestart(t *testing.T) {
 
 // A database that cannot be used is told at the start, by its name, and is left as it is.
 func TestUnusableDatabase(t *testing.T) {
+	t.Parallel()
 	_, g, file := start(t, transcript.Read(t, "testdata/restart_1_before.txt"))
 	g.Register("alice", "Lantern-Quarry-71")
 	g.Kill()

@@ -21,6 +21,7 @@ func spread(t testing.TB, wantA, wantB int, a, b *room) {
 }
 
 func TestRoundRobin(t *testing.T) {
+	t.Parallel()
 	a, b := two(t)
 	g, tok := gate(t, a.addr()+" "+b.addr()+` {
 		lb_policy round_robin
@@ -33,6 +34,7 @@ func TestRoundRobin(t *testing.T) {
 
 // A WebSocket counts for as long as it is open, though its request is over at once.
 func TestLeastConn(t *testing.T) {
+	t.Parallel()
 	a, b := two(t)
 	g, tok := gate(t, a.addr()+" "+b.addr()+` {
 		lb_policy least_conn
@@ -81,6 +83,7 @@ func relays(g *gatetest.Gateway) int {
 }
 
 func TestUnhealthyRequestCount(t *testing.T) {
+	t.Parallel()
 	for _, policy := range []string{"round_robin", "least_conn", "random", "first", "ip_hash"} {
 		t.Run(policy, func(t *testing.T) {
 			a, b := two(t)
@@ -112,6 +115,7 @@ func TestUnhealthyRequestCount(t *testing.T) {
 }
 
 func TestRetries(t *testing.T) {
+	t.Parallel()
 	r := newRoom(t, "live", nil, false)
 	dead := fmt.Sprintf("127.0.0.1:%d", gatetest.FreePort(t))
 	g, tok := gate(t, dead+" "+r.addr()+` {
@@ -131,6 +135,7 @@ func TestRetries(t *testing.T) {
 
 // An upstream that fails is left alone for a while (passive health), the other is not.
 func TestPassiveHealth(t *testing.T) {
+	t.Parallel()
 	r := newRoom(t, "live", nil, false)
 	dead := fmt.Sprintf("127.0.0.1:%d", gatetest.FreePort(t))
 	g, tok := gate(t, dead+" "+r.addr()+` {
@@ -150,6 +155,7 @@ func TestPassiveHealth(t *testing.T) {
 }
 
 func TestActiveHealth(t *testing.T) {
+	t.Parallel()
 	a, b := two(t)
 	g, tok := gate(t, a.addr()+" "+b.addr()+` {
 		lb_policy first
@@ -185,6 +191,7 @@ func TestActiveHealth(t *testing.T) {
 
 // What is asked over TLS is asked for its health over TLS.
 func TestActiveHealthOverTLS(t *testing.T) {
+	t.Parallel()
 	r := newRoom(t, "tls", nil, true)
 	g, tok := gate(t, "https://"+r.addr()+` {
 		health_uri /health
@@ -203,6 +210,7 @@ func TestActiveHealthOverTLS(t *testing.T) {
 }
 
 func TestDynamicUpstreams(t *testing.T) {
+	t.Parallel()
 	r := newRoom(t, "dynamic", nil, false)
 	_, port, _ := net.SplitHostPort(r.addr())
 	g, tok := gate(t, `{

@@ -144,6 +144,7 @@ func allSpelled(b byte) string {
 }
 
 func TestServersThatFoldNames(t *testing.T) {
+	t.Parallel()
 	for name, server := range cgiServers {
 		t.Run(name, func(t *testing.T) {
 			addr := server.start(t)

@@ -58,6 +58,7 @@ http://{{HTTP}} {
 // A plain reverse_proxy beside the gate lets clients be whoever they say. Caddy serves that, and the log says so, at the
 // start and at every reload.
 func TestWarnsOfWaysPastTheGate(t *testing.T) {
+	t.Parallel()
 	r := newRoom(t, "chat", nil, false)
 	line := newRoom(t, "line", nil, false)
 	file := func(rest string) string {

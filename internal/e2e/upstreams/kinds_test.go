@@ -18,6 +18,7 @@ import (
 )
 
 func TestTLSUpstream(t *testing.T) {
+	t.Parallel()
 	r := newRoom(t, "tls", nil, true)
 	g, tok := gate(t, `https://`+r.addr()+` {
 		transport http {
@@ -38,6 +39,7 @@ func TestTLSUpstream(t *testing.T) {
 }
 
 func TestTLSUpstreamIsVerified(t *testing.T) {
+	t.Parallel()
 	r := newRoom(t, "tls", nil, true)
 	g, tok := gate(t, `https://`+r.addr())
 	for _, token := range []string{tok, ""} {
@@ -51,6 +53,7 @@ func TestTLSUpstreamIsVerified(t *testing.T) {
 }
 
 func TestUnixUpstream(t *testing.T) {
+	t.Parallel()
 	sock := filepath.Join(t.TempDir(), "room.sock")
 	ln, err := net.Listen("unix", sock)
 	if err != nil {
@@ -70,6 +73,7 @@ func TestUnixUpstream(t *testing.T) {
 }
 
 func TestHeaders(t *testing.T) {
+	t.Parallel()
 	r := newRoom(t, "one", nil, false)
 	g, tok := gate(t, r.addr()+` {
 		header_up X-Extra one
@@ -133,6 +137,7 @@ func dialTLS(t testing.TB, addr string) *gatetest.Raw {
 }
 
 func TestOrdinaryRequests(t *testing.T) {
+	t.Parallel()
 	r := newRoom(t, "one", nil, false)
 	g, tok := gate(t, r.addr()+` {
 		flush_interval -1
@@ -192,6 +197,7 @@ func TestOrdinaryRequests(t *testing.T) {
 }
 
 func TestUpstreamDown(t *testing.T) {
+	t.Parallel()
 	g, tok := gate(t, fmt.Sprintf("127.0.0.1:%d", gatetest.FreePort(t)))
 	for _, token := range []string{tok, ""} {
 		if _, resp, body := try(t, g, path, token); resp.StatusCode != http.StatusBadGateway {
@@ -204,6 +210,7 @@ func TestUpstreamDown(t *testing.T) {
 }
 
 func TestUpstreamSilent(t *testing.T) {
+	t.Parallel()
 	up := gatetest.NewUpstream(t, func(_ *gatetest.Upstream, _ net.Conn, br *bufio.Reader, _ string) { io.Copy(io.Discard, br) })
 	g, tok := gate(t, up.Addr+` {
 		handshake_timeout 1s

@@ -15,9 +15,13 @@ import (
 
 	"github.com/chatgate/chatgate/chatroom"
 	"github.com/chatgate/chatgate/internal/gatetest"
+	"github.com/chatgate/chatgate/internal/paralleltest"
 )
 
-func TestMain(m *testing.M) { gatetest.Main(m) }
+func TestMain(m *testing.M) {
+	paralleltest.AtLeast(4)
+	gatetest.Main(m)
+}
 
 const (
 	password = "Lantern-Quarry-Ostrich-71"

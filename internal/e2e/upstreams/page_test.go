@@ -13,6 +13,7 @@ import (
 
 // A login page goes beside the gate in whatever way Caddy has for that, and the endpoints are still there.
 func TestLoginPageBesideTheGate(t *testing.T) {
+	t.Parallel()
 	r := newRoom(t, "chat", nil, false)
 	dir := t.TempDir()
 	for name, text := range map[string]string{"index.html": "the page", "login.html": "the page", "login/index.html": "the page"} {

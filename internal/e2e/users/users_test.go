@@ -8,14 +8,19 @@ import (
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/internal/gatetest"
+	"github.com/chatgate/chatgate/internal/paralleltest"
 	"github.com/chatgate/chatgate/internal/transcript"
 )
 
-func TestMain(m *testing.M) { gatetest.Main(m) }
+func TestMain(m *testing.M) {
+	paralleltest.AtLeast(4)
+	gatetest.Main(m)
+}
 
 const password = "Lantern-Quarry-71"
 
 func TestTranscripts(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d files, %v", len(files), err)
@@ -23,6 +28,7 @@ func TestTranscripts(t *testing.T) {
 	for _, file := range files {
 		name := filepath.Base(file)
 		t.Run(strings.TrimSuffix(name, ".txt"), func(t *testing.T) {
+			t.Parallel()
 			lines := transcript.Read(t, file)
 			dir := t.TempDir()
 			seed(t, dir)

@@ -24,7 +24,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	paralleltest.AtLeast(4)
+	paralleltest.AtLeast(3)
 	gatetest.Main(m)
 }
 

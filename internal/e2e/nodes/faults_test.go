@@ -34,6 +34,10 @@ func inTurn(t *testing.T, c *cluster, faults []named) {
 	}
 }
 
+// pace is how long a client waits before it asks everything again: as fast as it can, it would only slow down the clusters
+// beside it.
+const pace = 10 * time.Millisecond
+
 // observed is what clients saw, by call.
 type observed struct {
 	mu      sync.Mutex
@@ -112,6 +116,7 @@ func (f fault) test(t *testing.T, c *cluster) {
 				}
 			}
 			for round := 0; time.Now().Before(until) && !t.Failed(); round++ {
+				time.Sleep(pace)
 				saw.see(t, n, "use", n.use(alive))
 				saw.see(t, n, "handshake", n.handshake(alive))
 				if a, h := saw.see(t, n, "revoked use", n.use(gone)), saw.see(t, n, "revoked handshake", n.handshake(gone)); a.ok() || h.ok() {

@@ -27,7 +27,7 @@ type HTTP2 struct {
 // DialHTTP2 prepares a connection to localhost:port, which lasts until the test ends.
 func DialHTTP2(t testing.TB, addr string) *HTTP2 {
 	tr := &http2.Transport{ //nolint:staticcheck // as above
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:staticcheck // as above
 	}
 	t.Cleanup(tr.CloseIdleConnections) //nolint:staticcheck // as above
 	return &HTTP2{addr, tr}

@@ -91,7 +91,7 @@ func (st *State) loadBy(read func(context.Context) (Session, error)) sessionLoad
 		a, err := st.owner(ctx, sess)
 		if KindOf(err) == KindSessionOver {
 			// Whoever revoked it did not come to the end of that, and others may not have heard.
-			st.postpone(Event{Account: sess.Account, Sessions: []SessionID{sess.ID}})
+			st.postpone(NodeEvent{Account: sess.Account, Sessions: []SessionID{sess.ID}})
 		}
 		if err != nil {
 			return Session{}, Account{}, unavailable("looking up an account", err)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Event is what the nodes of a deployment tell each other. The stores know already when one is published.
-type Event struct {
+// NodeEvent is what the nodes of a deployment tell each other. The stores know already when one is published.
+type NodeEvent struct {
 	Account  AccountID
 	Sessions []SessionID // these are over
 	Epoch    int64       // sessions of earlier epochs of the account are over, but Kept
@@ -30,7 +30,7 @@ type Feed interface {
 	// Publish stores an event, so that every node that follows sees it, and then waits until each known node but this
 	// one has answered, for a time that the feed sets, or until ctx ends. Silence of a node is no error. An error means
 	// that the event may not have been stored. The event is not delivered to this node's own follower.
-	Publish(ctx context.Context, e Event) ([]NodeReceipt, error)
+	Publish(ctx context.Context, e NodeEvent) ([]NodeReceipt, error)
 
 	// Follow delivers what other nodes publish, one at a time and in the order in which it was stored, until ctx ends,
 	// and returns then. It survives every failure. There is one follower at a time.
@@ -44,7 +44,7 @@ type Follower interface {
 	Reset()
 
 	// Apply does what an event says, and returns how many live connections it told to close.
-	Apply(e Event) int
+	Apply(e NodeEvent) int
 
 	// Fresh says that every event that was stored before at (by this process's clock) has been applied. Where nothing
 	// happens it comes about twice a second; when it stays away, the feed is broken.

@@ -46,7 +46,7 @@ func (s *Service) EndSession(ctx context.Context, account AccountID, id SessionI
 	if err != nil {
 		return Receipt{}, err
 	}
-	return s.revoke(ctx, Event{Account: account, Sessions: []SessionID{id}}, start)
+	return s.revoke(ctx, NodeEvent{Account: account, Sessions: []SessionID{id}}, start)
 }
 
 // LogoutAll ends every session of the account but except, which may be empty, and their live connections, on every
@@ -63,7 +63,7 @@ func (s *Service) LogoutAll(ctx context.Context, account AccountID, except Sessi
 			return Receipt{}, err
 		}
 	}
-	e := Event{Account: account}
+	e := NodeEvent{Account: account}
 	err := exec(ctx, "revoking sessions", func(ctx context.Context) (err error) {
 		e.Epoch, e.Kept, err = s.state.Revocations.RevokeSessions(ctx, account, kept)
 		return err
@@ -89,7 +89,7 @@ func (s *Service) Disable(ctx context.Context, account AccountID) (Receipt, erro
 
 // revoke does the rest of a revocation once the accounts' database has it, whoever does not wait for it any more: from
 // here on no look-up finds the sessions alive; what is left is to end what hangs on earlier ones.
-func (s *Service) revoke(ctx context.Context, e Event, start time.Time) (Receipt, error) {
+func (s *Service) revoke(ctx context.Context, e NodeEvent, start time.Time) (Receipt, error) {
 	ctx = context.WithoutCancel(ctx)
 	closed := s.state.apply(e)
 	r, err := s.state.spread(ctx, e)
@@ -112,7 +112,7 @@ func (s *Service) revoke(ctx context.Context, e Event, start time.Time) (Receipt
 }
 
 // spread has the other processes end what is over, and the session store forget it.
-func (st *State) spread(ctx context.Context, e Event) (Receipt, error) {
+func (st *State) spread(ctx context.Context, e NodeEvent) (Receipt, error) {
 	var r Receipt
 	if st.Feed != nil {
 		nodes, err := st.Feed.Publish(ctx, e)
@@ -136,7 +136,7 @@ func (st *State) spread(ctx context.Context, e Event) (Receipt, error) {
 }
 
 // forget takes what is over out of the session store, and returns how many sessions that were.
-func (st *State) forget(ctx context.Context, e Event) (n int, err error) {
+func (st *State) forget(ctx context.Context, e NodeEvent) (n int, err error) {
 	if e.Epoch > 0 {
 		ended, err := query(ctx, "ending sessions", func(ctx context.Context) ([]SessionID, error) {
 			return st.Sessions.EndSessions(ctx, e.Account, e.Epoch, e.Kept)

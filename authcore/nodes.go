@@ -24,7 +24,7 @@ func (st follower) Reset() {
 }
 
 // Apply implements [Follower].
-func (st follower) Apply(e Event) int {
+func (st follower) Apply(e NodeEvent) int {
 	if e.Keys {
 		st.keyring.expire()
 		return 0
@@ -36,7 +36,7 @@ func (st follower) Apply(e Event) int {
 func (st follower) Fresh(at time.Time) { st.live.fresh.Store(int64(at.Sub(st.live.born))) }
 
 // apply does here what an event says.
-func (st *State) apply(e Event) int {
+func (st *State) apply(e NodeEvent) int {
 	n := st.live.end(e.Account, e.Sessions...)
 	if e.Epoch > 0 {
 		n += st.live.endEpochs(e.Account, e.Epoch, e.Kept)
@@ -149,11 +149,11 @@ func (st *State) watch(was bool) bool {
 
 // postpone keeps a revocation for retry. The accounts' database has it already, so that what is lost when there are too
 // many, or when this process ends, still takes effect at the next look-up.
-func (st *State) postpone(e Event) {
+func (st *State) postpone(e NodeEvent) {
 	const most = 4096
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	same := func(o Event) bool {
+	same := func(o NodeEvent) bool {
 		return o.Account == e.Account && o.Epoch == e.Epoch && o.Kept == e.Kept && slices.Equal(o.Sessions, e.Sessions)
 	}
 	if slices.ContainsFunc(st.unheard, same) {
@@ -187,7 +187,7 @@ func (st *State) publishKeys(ctx context.Context) {
 	if st.Feed == nil {
 		return
 	}
-	if _, err := st.Feed.Publish(ctx, Event{Keys: true}); err != nil {
+	if _, err := st.Feed.Publish(ctx, NodeEvent{Keys: true}); err != nil {
 		st.Log.Warn("telling the other nodes of a new signing key failed", "error", err)
 	}
 }

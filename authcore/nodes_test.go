@@ -37,7 +37,7 @@ func (h *hub) join() *member {
 	return m
 }
 
-func (m *member) Publish(_ context.Context, e Event) ([]NodeReceipt, error) {
+func (m *member) Publish(_ context.Context, e NodeEvent) ([]NodeReceipt, error) {
 	m.hub.mu.Lock()
 	defer m.hub.mu.Unlock()
 	if m.cut {
@@ -200,11 +200,11 @@ func TestNodesLateEvent(t *testing.T) {
 		var c, kept conn
 		n[1].hold(t, fresh, &c, false)
 		n[1].hold(t, fresh, &kept, false)
-		want(t, "connections that a late event ends", n[1].state.apply(Event{Account: a.ID, Epoch: 1}), 0)
+		want(t, "connections that a late event ends", n[1].state.apply(NodeEvent{Account: a.ID, Epoch: 1}), 0)
 		_, err := n[1].auth(t, old)
 		wantKind(t, "the old session", err, KindSessionOver)
-		want(t, "connections of the next epoch", n[1].state.apply(Event{Account: a.ID, Epoch: 2, Kept: fresh.Session.ID}), 0)
-		want(t, "connections of the next epoch", n[1].state.apply(Event{Account: a.ID, Epoch: 2}), 2)
+		want(t, "connections of the next epoch", n[1].state.apply(NodeEvent{Account: a.ID, Epoch: 2, Kept: fresh.Session.ID}), 0)
+		want(t, "connections of the next epoch", n[1].state.apply(NodeEvent{Account: a.ID, Epoch: 2}), 2)
 		c.lease.Release()
 		kept.lease.Release()
 	})
@@ -218,7 +218,7 @@ func TestEpochEndsWhileLookingUp(t *testing.T) {
 	h.store.onCall(func(_ context.Context, op string) error {
 		if op == "SessionAccount" && first {
 			first = false
-			h.state.apply(Event{Account: g.Account.ID, Epoch: 5}) // what it was read before, or after, nobody knows
+			h.state.apply(NodeEvent{Account: g.Account.ID, Epoch: 5}) // what it was read before, or after, nobody knows
 		}
 		return nil
 	})

@@ -84,7 +84,7 @@ func (s *Service) UpdateProfile(ctx context.Context, id Identity, p ProfileChang
 	s.state.live.stale(id.Account)
 	if s.state.Feed != nil {
 		// The change is made; what other nodes know of it lapses within minutes if they do not hear.
-		if _, err := s.state.Feed.Publish(context.WithoutCancel(ctx), Event{Account: id.Account, Changed: true}); err != nil {
+		if _, err := s.state.Feed.Publish(context.WithoutCancel(ctx), NodeEvent{Account: id.Account, Changed: true}); err != nil {
 			s.state.Log.Warn("telling the other nodes of a changed profile failed", "account", id.Account, "error", err)
 		}
 	}

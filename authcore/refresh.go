@@ -61,7 +61,7 @@ func (s *Service) theft(ctx context.Context, a Account, id SessionID, c Client) 
 	s.state.Log.Warn("a superseded token was used for a refresh; ending its session", "account", a.ID, "session", id, "dialect", c.Dialect, "client_ip", c.Addr)
 	r, err := s.EndSession(ctx, a.ID, id)
 	if err != nil { // nobody may come again to make up for it
-		e := Event{Account: a.ID, Sessions: []SessionID{id}}
+		e := NodeEvent{Account: a.ID, Sessions: []SessionID{id}}
 		s.state.apply(e)
 		s.state.postpone(e)
 	}

@@ -164,7 +164,7 @@ func (s *Service) ResetPassword(ctx context.Context, r PasswordReset) error {
 	s.state.Log.Info("password reset", "account", a.ID, "dialect", r.Client.Dialect, "client_ip", r.Client.Addr)
 	s.notifyOwner(a, NoticePasswordChanged, r.Client)
 	s.clearLogins(context.WithoutCancel(ctx), a.ID)
-	_, err = s.revoke(ctx, Event{Account: a.ID, Epoch: a.Epoch}, start)
+	_, err = s.revoke(ctx, NodeEvent{Account: a.ID, Epoch: a.Epoch}, start)
 	return err
 }
 

@@ -66,7 +66,7 @@ func (s *Service) EndOwnSession(ctx context.Context, id Identity, session Sessio
 // Disconnect shows the session of id as offline, on every node, until it has a new connection. It stays logged in, and
 // its connections stay as they are. Kinds: Unavailable.
 func (s *Service) Disconnect(ctx context.Context, id Identity) error {
-	e := Event{Account: id.Account, Away: id.Session}
+	e := NodeEvent{Account: id.Account, Away: id.Session}
 	s.state.apply(e)
 	if s.state.Feed == nil {
 		return nil

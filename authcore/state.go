@@ -49,7 +49,7 @@ type State struct {
 	doubts chan struct{} // has an element after a Reset, until its sessions are looked up again
 
 	mu      sync.Mutex
-	unheard []Event // revocations that the session store or the other processes could not be told of yet
+	unheard []NodeEvent // revocations that the session store or the other processes could not be told of yet
 }
 
 // How often the maintenance of a [State] runs.

@@ -117,7 +117,7 @@ func (w *waiting) missing(nodes []string) bool {
 }
 
 // Publish implements [authcore.Feed].
-func (s *Store) Publish(ctx context.Context, e authcore.Event) ([]authcore.NodeReceipt, error) {
+func (s *Store) Publish(ctx context.Context, e authcore.NodeEvent) ([]authcore.NodeReceipt, error) {
 	raw, err := encodeEvent(e)
 	if err != nil {
 		return nil, err
@@ -280,7 +280,7 @@ func (s *Store) Nodes(ctx context.Context) ([]string, error) {
 	return nodes, err
 }
 
-// event is an [authcore.Event] in the stream.
+// event is an [authcore.NodeEvent] in the stream.
 type event struct {
 	Account  authcore.AccountID   `json:"account,omitempty"`
 	Sessions []authcore.SessionID `json:"sessions,omitempty"`
@@ -294,7 +294,7 @@ type event struct {
 // errNotText refuses an ID that JSON would change into another one. No account and no session has such an ID.
 var errNotText = errors.New("an ID is not text")
 
-func encodeEvent(e authcore.Event) ([]byte, error) {
+func encodeEvent(e authcore.NodeEvent) ([]byte, error) {
 	bad := func(id authcore.SessionID) bool { return !utf8.ValidString(string(id)) }
 	if !utf8.ValidString(string(e.Account)) || bad(e.Kept) || bad(e.Away) || slices.ContainsFunc(e.Sessions, bad) {
 		return nil, errNotText
@@ -302,10 +302,10 @@ func encodeEvent(e authcore.Event) ([]byte, error) {
 	return json.Marshal(event(e))
 }
 
-func decodeEvent(raw string) (authcore.Event, error) {
+func decodeEvent(raw string) (authcore.NodeEvent, error) {
 	var e event
 	err := json.Unmarshal([]byte(raw), &e)
-	return authcore.Event(e), err
+	return authcore.NodeEvent(e), err
 }
 
 var _ authcore.Feed = (*Store)(nil)

@@ -23,7 +23,7 @@ func TestFeedFaults(t *testing.T) {
 	}
 	store := func(t *testing.T, n nodes, account string) {
 		t.Helper()
-		raw, err := encodeEvent(authcore.Event{Account: authcore.AccountID(account), Epoch: 1})
+		raw, err := encodeEvent(authcore.NodeEvent{Account: authcore.AccountID(account), Epoch: 1})
 		if err == nil {
 			_, err = n.publisher.store(t.Context(), account, "nobody", raw)
 		}
@@ -133,7 +133,7 @@ func TestFeedFaults(t *testing.T) {
 			var receipts []authcore.NodeReceipt
 			eventually(t, "answers of both", func() bool {
 				var err error
-				receipts, err = n.publisher.Publish(t.Context(), authcore.Event{Keys: true})
+				receipts, err = n.publisher.Publish(t.Context(), authcore.NodeEvent{Keys: true})
 				return err == nil && len(receipts) == 2 && receipts[0].Answered && receipts[1].Answered
 			})
 		})
@@ -195,7 +195,7 @@ func TestFeedStale(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
 			defer cancel()
 			for ctx.Err() == nil {
-				if _, err := other.Publish(ctx, authcore.Event{Keys: true}); err == nil {
+				if _, err := other.Publish(ctx, authcore.NodeEvent{Keys: true}); err == nil {
 					t.Error("an event was stored")
 				}
 			}
@@ -228,7 +228,7 @@ func TestFeedDeadNode(t *testing.T) {
 	if err := server.Client().ZAdd(t.Context(), s.feedKey("nodes"), z...).Err(); err != nil {
 		t.Fatal(err)
 	}
-	receipts, err := s.Publish(t.Context(), authcore.Event{Keys: true})
+	receipts, err := s.Publish(t.Context(), authcore.NodeEvent{Keys: true})
 	if err != nil || len(receipts) != 1 || receipts[0] != (authcore.NodeReceipt{Node: "dead"}) {
 		t.Errorf("receipts %+v, error %v", receipts, err)
 	}

@@ -42,7 +42,7 @@ func (w *witness) Reset() {
 	w.resets++
 }
 
-func (w *witness) Apply(e authcore.Event) int {
+func (w *witness) Apply(e authcore.NodeEvent) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.applied[e.Account] = true
@@ -95,7 +95,7 @@ func TestFeedNothingLost(t *testing.T) {
 				e.resets = append(e.resets, w.resets)
 				w.mu.Unlock()
 			}
-			raw, err := encodeEvent(authcore.Event{Account: e.account, Epoch: 1})
+			raw, err := encodeEvent(authcore.NodeEvent{Account: e.account, Epoch: 1})
 			if err == nil {
 				_, err = publisher.store(ctx, fmt.Sprintf("token%d", i), "nobody", raw)
 			}

@@ -91,17 +91,17 @@ func TestFeedVersions(t *testing.T) {
 	storetest.Follow(t, openFeed(t, server), r)
 	cases := []struct {
 		raw  string
-		want authcore.Event
+		want authcore.NodeEvent
 	}{
-		{`{}`, authcore.Event{}},
-		{`{"account":"a","sessions":["s"]}`, authcore.Event{Account: "a", Sessions: []authcore.SessionID{"s"}}},
-		{`{"account":"a","epoch":7,"kept":"k"}`, authcore.Event{Account: "a", Epoch: 7, Kept: "k"}},
-		{`{"account":"a","changed":true}`, authcore.Event{Account: "a", Changed: true}},
-		{`{"account":"a","away":"s"}`, authcore.Event{Account: "a", Away: "s"}},
-		{`{"new":{"account":"b","epoch":[8]},"account":"a","epoch":7,"more":null,"gone":true,"":1e400}`, authcore.Event{Account: "a", Epoch: 7}},
-		{`{"keys":true,"purposes":["signing"]}`, authcore.Event{Keys: true}},
+		{`{}`, authcore.NodeEvent{}},
+		{`{"account":"a","sessions":["s"]}`, authcore.NodeEvent{Account: "a", Sessions: []authcore.SessionID{"s"}}},
+		{`{"account":"a","epoch":7,"kept":"k"}`, authcore.NodeEvent{Account: "a", Epoch: 7, Kept: "k"}},
+		{`{"account":"a","changed":true}`, authcore.NodeEvent{Account: "a", Changed: true}},
+		{`{"account":"a","away":"s"}`, authcore.NodeEvent{Account: "a", Away: "s"}},
+		{`{"new":{"account":"b","epoch":[8]},"account":"a","epoch":7,"more":null,"gone":true,"":1e400}`, authcore.NodeEvent{Account: "a", Epoch: 7}},
+		{`{"keys":true,"purposes":["signing"]}`, authcore.NodeEvent{Keys: true}},
 	}
-	var events []authcore.Event
+	var events []authcore.NodeEvent
 	for i, c := range cases {
 		if _, err := publisher.store(t.Context(), fmt.Sprint("token", i), "nobody", []byte(c.raw)); err != nil {
 			t.Fatal(err)
@@ -117,7 +117,7 @@ func TestFeedVersions(t *testing.T) {
 	}
 
 	// For the version before, which knew five fields, the new ones are nothing to do.
-	for _, e := range []authcore.Event{{Account: "a", Changed: true}, {Account: "a", Away: "s"}} {
+	for _, e := range []authcore.NodeEvent{{Account: "a", Changed: true}, {Account: "a", Away: "s"}} {
 		raw, err := encodeEvent(e)
 		if err != nil {
 			t.Fatal(err)
@@ -132,7 +132,7 @@ func TestFeedVersions(t *testing.T) {
 			t.Errorf("%s is %+v, %v", raw, older, err)
 		}
 	}
-	for _, e := range []authcore.Event{{Account: "a\xff"}, {Sessions: []authcore.SessionID{"s", "\xff"}}, {Kept: "\xff"}, {Away: "\xff"}} {
+	for _, e := range []authcore.NodeEvent{{Account: "a\xff"}, {Sessions: []authcore.SessionID{"s", "\xff"}}, {Kept: "\xff"}, {Away: "\xff"}} {
 		if raw, err := encodeEvent(e); !errors.Is(err, errNotText) {
 			t.Errorf("%s, %v", raw, err)
 		}
@@ -155,13 +155,13 @@ func TestFeedBusy(t *testing.T) {
 	s, publisher := openFeed(t, server), openFeed(t, server)
 	r := storetest.NewRecorder(0)
 	gate := make(chan struct{})
-	r.Hook = func(authcore.Event) { <-gate }
+	r.Hook = func(authcore.NodeEvent) { <-gate }
 	release := sync.OnceFunc(func() { close(gate) })
 	storetest.Follow(t, s, r)
 	t.Cleanup(release)
 	const many = 3 * heldAtOnce
 	for i := range many {
-		raw, err := encodeEvent(authcore.Event{Account: authcore.AccountID(fmt.Sprint(i)), Epoch: 1})
+		raw, err := encodeEvent(authcore.NodeEvent{Account: authcore.AccountID(fmt.Sprint(i)), Epoch: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +196,7 @@ func TestFeedOverrun(t *testing.T) {
 	s, publisher := openFeed(t, server), openFeed(t, server)
 	r := storetest.NewRecorder(0)
 	gate := make(chan struct{})
-	r.Hook = func(authcore.Event) { <-gate }
+	r.Hook = func(authcore.NodeEvent) { <-gate }
 	release := sync.OnceFunc(func() { close(gate) })
 	storetest.Follow(t, s, r)
 	t.Cleanup(release)
@@ -299,7 +299,7 @@ func BenchmarkPublish(b *testing.B) {
 	storetest.Follow(b, s, storetest.NewRecorder(0))
 	var all []time.Duration
 	for b.Loop() {
-		receipts, err := s.Publish(b.Context(), authcore.Event{Account: "a", Epoch: 1})
+		receipts, err := s.Publish(b.Context(), authcore.NodeEvent{Account: "a", Epoch: 1})
 		if err != nil || len(receipts) != 2 || !receipts[0].Answered || !receipts[1].Answered {
 			b.Fatal(receipts, errors.Join(err))
 		}

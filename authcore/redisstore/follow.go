@@ -114,7 +114,7 @@ var errBroken = errors.New("the feed is not the one that was followed")
 
 // entry is an event of another node in the stream.
 type entry struct {
-	event        authcore.Event
+	event        authcore.NodeEvent
 	token, reply string
 }
 

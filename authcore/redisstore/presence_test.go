@@ -91,7 +91,7 @@ func TestNotText(t *testing.T) {
 			t.Errorf("presence %v was stored", a)
 		}
 	}
-	for _, e := range []authcore.Event{{Account: "\xff"}, {Kept: "\xff"}, {Sessions: []authcore.SessionID{"a", "\xff"}}} {
+	for _, e := range []authcore.NodeEvent{{Account: "\xff"}, {Kept: "\xff"}, {Sessions: []authcore.SessionID{"a", "\xff"}}} {
 		if _, err := s.Publish(t.Context(), e); err == nil {
 			t.Errorf("event %v was stored", e)
 		}

@@ -43,12 +43,12 @@ const Patience = 30 * time.Second
 
 // Recorder is a follower that notes what it is told.
 type Recorder struct {
-	Closed int                  // what Apply returns
-	Hook   func(authcore.Event) // what Apply does, if not nil
+	Closed int                      // what Apply returns
+	Hook   func(authcore.NodeEvent) // what Apply does, if not nil
 
 	mu     sync.Mutex
 	log    []string
-	events []authcore.Event
+	events []authcore.NodeEvent
 	resets int
 	fresh  time.Time
 	change chan struct{} // closed and made anew by each call
@@ -74,7 +74,7 @@ func (r *Recorder) note(what string, f func()) {
 func (r *Recorder) Reset() { r.note("reset", func() { r.resets++ }) }
 
 // Apply implements [authcore.Follower].
-func (r *Recorder) Apply(e authcore.Event) int {
+func (r *Recorder) Apply(e authcore.NodeEvent) int {
 	if r.Hook != nil {
 		r.Hook(e)
 	}
@@ -96,7 +96,7 @@ func (r *Recorder) Fresh(at time.Time) {
 }
 
 // Events returns what was applied.
-func (r *Recorder) Events() []authcore.Event {
+func (r *Recorder) Events() []authcore.NodeEvent {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.events)
@@ -189,12 +189,12 @@ func followAll(t *testing.T, feeds Feeds) (rs [3]*Recorder) {
 
 func publish(t *testing.T, f authcore.Feed, account string) []authcore.NodeReceipt {
 	t.Helper()
-	receipts, err := f.Publish(t.Context(), authcore.Event{Account: authcore.AccountID(account), Epoch: 1})
+	receipts, err := f.Publish(t.Context(), authcore.NodeEvent{Account: authcore.AccountID(account), Epoch: 1})
 	must(t, err)
 	return receipts
 }
 
-func names(events []authcore.Event) (out []string) {
+func names(events []authcore.NodeEvent) (out []string) {
 	for _, e := range events {
 		out = append(out, string(e.Account))
 	}
@@ -228,7 +228,7 @@ func feedResetFirst(t *testing.T, feeds Feeds) {
 
 func feedDelivery(t *testing.T, feeds Feeds) {
 	rs := followAll(t, feeds)
-	events := []authcore.Event{
+	events := []authcore.NodeEvent{
 		{Account: "a", Sessions: []authcore.SessionID{"s1", "s2"}},
 		{Account: "b", Epoch: 1 << 60, Kept: "s3"},
 		{Account: "c", Epoch: 1},
@@ -286,7 +286,7 @@ func feedReceiptsAtOnce(t *testing.T, feeds Feeds) {
 	followAll(t, feeds)
 	parallel(racers, func(i int) {
 		closed := [][]int{{11, 12}, {10, 12}, {10, 11}}[i%3]
-		receipts, err := feeds[i%3].Publish(t.Context(), authcore.Event{Account: "a", Epoch: 1})
+		receipts, err := feeds[i%3].Publish(t.Context(), authcore.NodeEvent{Account: "a", Epoch: 1})
 		if err != nil {
 			t.Error(err)
 			return
@@ -299,7 +299,7 @@ func feedOnlyPublishes(t *testing.T, feeds Feeds) {
 	Follow(t, feeds[1], NewRecorder(1))
 	Follow(t, feeds[2], NewRecorder(2))
 	parallel(4, func(int) {
-		receipts, err := feeds[0].Publish(t.Context(), authcore.Event{Account: "a", Epoch: 1})
+		receipts, err := feeds[0].Publish(t.Context(), authcore.NodeEvent{Account: "a", Epoch: 1})
 		if err != nil {
 			t.Error(err)
 			return
@@ -314,7 +314,7 @@ func stuck(t *testing.T) (r *Recorder, release func()) {
 	r = NewRecorder(3)
 	gate := make(chan struct{})
 	release = sync.OnceFunc(func() { close(gate) })
-	r.Hook = func(authcore.Event) { <-gate }
+	r.Hook = func(authcore.NodeEvent) { <-gate }
 	return r, release
 }
 
@@ -346,8 +346,8 @@ func feedContextEnds(t *testing.T, feeds Feeds) {
 	t.Cleanup(release)
 	ctx, cancel := context.WithCancel(t.Context())
 	gate := r.Hook
-	r.Hook = func(e authcore.Event) { cancel(); gate(e) } // by then it is stored
-	receipts, err := feeds[0].Publish(ctx, authcore.Event{Account: "a", Epoch: 1})
+	r.Hook = func(e authcore.NodeEvent) { cancel(); gate(e) } // by then it is stored
+	receipts, err := feeds[0].Publish(ctx, authcore.NodeEvent{Account: "a", Epoch: 1})
 	must(t, err)
 	if len(receipts) != 1 || receipts[0].Answered {
 		t.Errorf("receipts %+v", receipts)
@@ -383,8 +383,8 @@ func feedSlow(t *testing.T, feeds Feeds) {
 	Follow(t, feeds[2], NewRecorder(2))
 	ctx, cancel := context.WithCancel(t.Context())
 	gate := r.Hook
-	r.Hook = func(e authcore.Event) { cancel(); gate(e) }
-	_, err := feeds[0].Publish(ctx, authcore.Event{Account: "first", Epoch: 1})
+	r.Hook = func(e authcore.NodeEvent) { cancel(); gate(e) }
+	_, err := feeds[0].Publish(ctx, authcore.NodeEvent{Account: "first", Epoch: 1})
 	must(t, err)
 	wantClosed(t, publish(t, feeds[1], "of the busy one"), 2)
 	release()
@@ -396,9 +396,9 @@ func feedSlow(t *testing.T, feeds Feeds) {
 func feedHostile(t *testing.T, feeds Feeds) {
 	r := NewRecorder(0)
 	Follow(t, feeds[1], r)
-	var all []authcore.Event
+	var all []authcore.NodeEvent
 	for _, s := range hostile {
-		e := authcore.Event{
+		e := authcore.NodeEvent{
 			Account: authcore.AccountID(s), Sessions: []authcore.SessionID{authcore.SessionID(s), "x"}, Kept: authcore.SessionID(s),
 			Away: authcore.SessionID(s),
 		}
@@ -411,7 +411,7 @@ func feedHostile(t *testing.T, feeds Feeds) {
 }
 
 func feedCanceled(t *testing.T, feeds Feeds) {
-	_, err := feeds[0].Publish(canceled(), authcore.Event{Keys: true})
+	_, err := feeds[0].Publish(canceled(), authcore.NodeEvent{Keys: true})
 	wantCanceled(t, "publishing", err)
 	feeds[0].Follow(canceled(), NewRecorder(0)) // returns
 }

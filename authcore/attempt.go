@@ -32,8 +32,9 @@ func (s *Service) proveAttempt(ctx context.Context, at attempt, verify verifyFun
 		return err
 	}
 	if wait > 0 {
-		s.state.Log.Warn("login delayed after failures", "account", at.account.ID, "dialect", at.client.Dialect, "client_ip", at.client.Addr, "wait", wait)
-		return rateLimited(wait)
+		err := rateLimited(wait)
+		s.publish(failed(EventLoginDelayed, at.account, at.client, err))
+		return err
 	}
 	right, err := verify(ctx)
 	if err != nil {
@@ -49,7 +50,7 @@ func (s *Service) proveAttempt(ctx context.Context, at attempt, verify verifyFun
 		err = Errorf(KindAccountDisabled, "this account is closed")
 	}
 	if err != nil {
-		s.state.Log.Info("login failed", "reason", KindOf(err).String(), "account", at.account.ID, "dialect", at.client.Dialect, "client_ip", at.client.Addr)
+		s.publish(failed(EventLoginFailed, at.account, at.client, err))
 		return err
 	}
 	return exec(ctx, "clearing login attempts", func(ctx context.Context) error { return s.state.Limits.Clear(ctx, at.class, at.key) })

@@ -14,8 +14,9 @@ func logged(log *bytes.Buffer) setting {
 }
 
 // lines returns what was logged with a message.
-func lines(t testing.TB, log *bytes.Buffer, message string) (out []map[string]any) {
+func (h *house) lines(t testing.TB, log *bytes.Buffer, message string) (out []map[string]any) {
 	t.Helper()
+	h.idle()
 	for d := json.NewDecoder(bytes.NewReader(log.Bytes())); d.More(); {
 		var line map[string]any
 		if err := d.Decode(&line); err != nil {
@@ -50,7 +51,7 @@ func TestEveryProofOfAPassword(t *testing.T) {
 			a := must[Account](t)(h.state.Accounts.AccountByUsername(t.Context(), "alice"))
 
 			wantKind(t, "another password", prove(h, t, "wrong-Quarry-71"), KindWrongPassword, KindUsernameTaken)
-			failed := lines(t, &log, "login failed")
+			failed := h.lines(t, &log, "login failed")
 			want(t, "failures logged", len(failed), 1)
 			want(t, "the reason", failed[0]["reason"], any("wrong_password"))
 			want(t, "of", failed[0]["account"], any(string(a.ID)))
@@ -59,14 +60,14 @@ func TestEveryProofOfAPassword(t *testing.T) {
 				t.Fatal(err)
 			}
 			wantKind(t, "disabled", prove(h, t, rightPassword), KindAccountDisabled)
-			failed = lines(t, &log, "login failed")
+			failed = h.lines(t, &log, "login failed")
 			want(t, "failures logged", len(failed), 2)
 			want(t, "the reason", failed[1]["reason"], any("account_disabled"))
 			wantKind(t, "disabled, again", prove(h, t, rightPassword), KindAccountDisabled)
 
 			// Nothing cleared the three failures.
 			wantKind(t, "delayed", prove(h, t, rightPassword), KindRateLimited)
-			delayed := lines(t, &log, "login delayed after failures")
+			delayed := h.lines(t, &log, "login delayed after failures")
 			want(t, "delays logged", len(delayed), 1)
 			want(t, "of", delayed[0]["account"], any(string(a.ID)))
 

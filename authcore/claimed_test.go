@@ -113,7 +113,7 @@ func TestGroupedValidationCodes(t *testing.T) {
 	everyWay(t, []map[string]func(string) string{spaced, grouped}, func(t *testing.T, way func(string) string) {
 		bubble(t, func(t *testing.T, h *house) {
 			h.signUp(t, asks("alice", email("alice@example.com")))
-			h.state.idle()
+			h.idle()
 			code, _ := h.texted(t)
 			mailed := string(h.mail.last().Code)
 			for range CodeTries - 1 {
@@ -127,7 +127,7 @@ func TestGroupedValidationCodes(t *testing.T) {
 	everyWay(t, []map[string]func(string) string{spaced}, func(t *testing.T, way func(string) string) {
 		bubble(t, func(t *testing.T, h *house) {
 			h.signUp(t, asks(way("alice"), email(way("alice@example.com")), phone(way(theNumber))))
-			h.state.idle()
+			h.idle()
 			code, to := h.texted(t)
 			want(t, "to", to, "+447400123456")
 			want(t, "number", h.validate(t, way(theNumber), code), nil)

@@ -11,6 +11,11 @@
 //   - A username is canonicalised in one place, [ParseUsername]; stores, counters and tokens see only its result.
 //   - No password hash is computed before the limits were asked, outside the hasher's semaphore, or while a store's
 //     connection is held.
+//   - [Service] is the only door: what is not a method of it, no dialect can do.
+//   - A password is proven in one place, proveAttempt, and a code is tried in one place, tryCode; a new kind of proof goes
+//     through the same counters.
+//   - What happens is published as an [Event], in one line an operation. Logs, metrics and mails subscribe; publishing never
+//     blocks and never fails the operation.
 //   - Every [Identity] was proven against a live session, and becomes worthless when that session ends: what was
 //     registered as live under it is told so ([LiveConn]).
 //   - A token belongs to a generation of its session. The newest and the one before it are good, for proofs and for

@@ -120,7 +120,7 @@ func (s *Service) addInvite(ctx context.Context, code InviteCode, n NewInvite) (
 	}
 	added, err := query(ctx, "adding an invite", func(ctx context.Context) (bool, error) { return s.state.Invites.AddInvite(ctx, i) })
 	if err == nil && added {
-		s.state.Log.Info("invite made", "invite", i.ID, "uses", i.Uses, "expires", i.ExpiresAt)
+		s.publish(Event{Kind: EventInviteCreated, Invite: i})
 	}
 	return i, added, err
 }

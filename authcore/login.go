@@ -87,7 +87,7 @@ func (s *Service) login(ctx context.Context, c Credentials) (Grant, error) {
 	}
 	g, err := s.startSession(ctx, at.account, c.Client, c.TokenLifetime)
 	if err == nil {
-		s.loggedIn(ctx, g, c.Client)
+		s.publish(g.event(EventLogin, c.Client))
 	}
 	return g, err
 }
@@ -165,16 +165,17 @@ func (s *Service) startSession(ctx context.Context, a Account, c Client, lifetim
 	return newGrant(tok, expires, a, sess, true), nil
 }
 
-// loggedIn logs the new session and notifies the owner of a new device.
-func (s *Service) loggedIn(ctx context.Context, g Grant, c Client) {
-	s.state.Log.Info("login", "account", g.Account.ID, "session", g.Session.ID, "dialect", c.Dialect, "client_ip", c.Addr)
-	s.noteDevice(ctx, g.Account, c)
-}
-
 func newGrant(token SignedToken, expires time.Time, a Account, sess Session, begun bool) Grant {
 	g := Grant{Token: token, Expires: expires, Account: a, Session: sess, Proven: provenSession(&a, sess.ID, sess.Generation, expires)}
 	if begun {
 		g.Proven.begun = &sess
 	}
 	return g
+}
+
+// event returns an event about the session.
+func (g *Grant) event(k EventKind, c Client) Event {
+	e := byOwner(k, g.Account, c)
+	e.Session = g.Session.ID
+	return e
 }

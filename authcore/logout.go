@@ -3,7 +3,6 @@ package authcore
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 )
 
@@ -29,12 +28,16 @@ func (r Receipt) Complete() bool {
 
 // Logout ends the session of id and its live connections, on every node. Ending what is over already is no error.
 func (s *Service) Logout(ctx context.Context, id Identity) (Receipt, error) {
-	return s.EndSession(ctx, id.Account, id.Session)
+	return s.endSession(ctx, id.Account, id.Session, id.Account)
 }
 
 // EndSession ends one session of an account. Kinds: Unavailable; then it may still be alive, and ending it again is
 // right.
 func (s *Service) EndSession(ctx context.Context, account AccountID, id SessionID) (Receipt, error) {
+	return s.endSession(ctx, account, id, "")
+}
+
+func (s *Service) endSession(ctx context.Context, account AccountID, id SessionID, by AccountID) (Receipt, error) {
 	start := s.state.Now()
 	forget := start.Add(s.policy.SessionMax)
 	if k := s.state.live.knownSession(account, id); k != nil {
@@ -46,7 +49,7 @@ func (s *Service) EndSession(ctx context.Context, account AccountID, id SessionI
 	if err != nil {
 		return Receipt{}, err
 	}
-	return s.revoke(ctx, NodeEvent{Account: account, Sessions: []SessionID{id}}, start)
+	return s.revoke(ctx, NodeEvent{Account: account, Sessions: []SessionID{id}}, Event{Session: id, By: by}, start)
 }
 
 // LogoutAll ends every session of the account but except, which may be empty, and their live connections, on every
@@ -71,7 +74,7 @@ func (s *Service) LogoutAll(ctx context.Context, account AccountID, except Sessi
 	if err != nil {
 		return Receipt{}, err
 	}
-	r, err := s.revoke(ctx, e, start)
+	r, err := s.revoke(ctx, e, Event{}, start)
 	if err == nil && e.Kept != except {
 		err = errSessionOver
 	}
@@ -84,12 +87,14 @@ func (s *Service) Disable(ctx context.Context, account AccountID) (Receipt, erro
 	if err != nil {
 		return Receipt{}, err
 	}
+	s.publish(Event{Kind: EventAccountDisabled, Account: account})
 	return s.LogoutAll(ctx, account, "")
 }
 
 // revoke does the rest of a revocation once the accounts' database has it, whoever does not wait for it any more: from
-// here on no look-up finds the sessions alive; what is left is to end what hangs on earlier ones.
-func (s *Service) revoke(ctx context.Context, e NodeEvent, start time.Time) (Receipt, error) {
+// here on no look-up finds the sessions alive; what is left is to end what hangs on earlier ones. ended is the event to
+// publish then, with who did it and where from.
+func (s *Service) revoke(ctx context.Context, e NodeEvent, ended Event, start time.Time) (Receipt, error) {
 	ctx = context.WithoutCancel(ctx)
 	closed := s.state.apply(e)
 	r, err := s.state.spread(ctx, e)
@@ -100,14 +105,8 @@ func (s *Service) revoke(ctx context.Context, e NodeEvent, start time.Time) (Rec
 	}
 	r.Closed += closed
 	r.Took = s.state.Now().Sub(start)
-	level := slog.LevelInfo
-	if !r.Complete() {
-		level = slog.LevelWarn
-	}
-	s.state.Log.Log(ctx, level, "sessions ended", "account", e.Account, "sessions", r.Sessions, "connections", r.Closed, "nodes", r.Nodes, "took", r.Took)
-	if s.state.Observe != nil {
-		s.state.Observe(r)
-	}
+	ended.Kind, ended.Account, ended.Receipt = EventSessionsEnded, e.Account, r
+	s.publish(ended)
 	return r, nil
 }
 

@@ -132,6 +132,9 @@ func (h *house) online(t testing.TB, account AccountID) bool {
 	return len(live) > 0
 }
 
+// idle waits for the tasks in the background and for the log.
+func (h *house) idle() { h.state.idle(context.Background()) }
+
 // person registers and logs in.
 func (h *house) person(t testing.TB, name string) Grant {
 	t.Helper()

@@ -71,30 +71,40 @@ var errNoMail = errors.New("mail is off")
 func (noMail) Send(context.Context, Notice) error { return errNoMail }
 func (noMail) Queue(Notice) error                 { return errNoMail }
 
-// notifyOwner queues a notice to the owner of an account, if there is an address and mail.
-func (s *Service) notifyOwner(a Account, kind NoticeKind, c Client) {
-	if a.Email == "" || s.mailer == (noMail{}) {
+// notify is the subscriber that writes to the owners of accounts, where there is an address and mail.
+func (s *Service) notify(e Event) {
+	if e.email == "" || s.mailer == (noMail{}) {
 		return
 	}
-	err := s.mailer.Queue(Notice{
-		Kind: kind, To: Email(a.Email), Username: a.Username, Device: DeviceLabel(c.UserAgent), Addr: c.Addr, At: s.wholeNow(),
-	})
-	if err != nil {
-		s.state.Log.Warn("a notice could not be queued", "notice", kind.String(), "account", a.ID, "error", err)
+	switch e.Kind { //nolint:exhaustive // owners are not written to about the others
+	case EventLogin:
+		s.noteDevice(e)
+	case EventPasswordReset:
+		s.queueNotice(NoticePasswordChanged, e)
+	case EventTokenTheft:
+		if !e.repeated {
+			s.queueNotice(NoticeTokenTheft, e)
+		}
 	}
 }
 
-// noteDevice tells the owner of an account of a login from a device that it was never used from before. The first device
-// of all is no news.
-func (s *Service) noteDevice(ctx context.Context, a Account, c Client) {
-	if a.Email == "" || s.mailer == (noMail{}) {
-		return
+func (s *Service) queueNotice(k NoticeKind, e Event) {
+	err := s.mailer.Queue(Notice{
+		Kind: k, To: Email(e.email), Username: e.Username, Device: DeviceLabel(e.Client.UserAgent), Addr: e.Client.Addr, At: e.At.UTC().Truncate(time.Millisecond),
+	})
+	if err != nil {
+		s.state.Log.Warn("a notice could not be queued", "notice", k.String(), "account", e.Account, "error", err)
 	}
-	device := hashFields(s.state.codeKey, "device", string(a.ID), DeviceLabel(c.UserAgent))
-	s.state.background(ctx, "noting a device", func(ctx context.Context) error {
-		known, others, err := s.state.Devices.NoteDevice(ctx, a.ID, device, s.wholeNow())
+}
+
+// noteDevice notifies the owner of an account of a login from a device that it was never used from before, but not of the
+// first device of all.
+func (s *Service) noteDevice(e Event) {
+	device := hashFields(s.state.codeKey, "device", string(e.Account), DeviceLabel(e.Client.UserAgent))
+	s.state.background(context.Background(), "noting a device", func(ctx context.Context) error {
+		known, others, err := s.state.Devices.NoteDevice(ctx, e.Account, device, s.wholeNow())
 		if err == nil && !known && others {
-			s.notifyOwner(a, NoticeNewDevice, c)
+			s.queueNotice(NoticeNewDevice, e)
 		}
 		return err
 	})

@@ -24,7 +24,7 @@ func (h *house) loginFrom(t testing.TB, name, agent string) {
 	c := client
 	c.UserAgent = agent
 	must[Grant](t)(h.Login(t.Context(), Credentials{ClaimedName: name, Password: NewPassword(rightPassword), Client: c}))
-	h.state.idle()
+	h.idle()
 }
 
 const (
@@ -39,7 +39,7 @@ func TestNewDevice(t *testing.T) {
 	r := joining("alice")
 	r.ClaimedEmail, r.Client.UserAgent = "alice@example.com", firefox
 	must[Grant](t)(h.Join(t.Context(), r))
-	h.state.idle()
+	h.idle()
 	h.loginFrom(t, "alice", firefox)
 	h.loginFrom(t, "alice", newFirefox) // an update
 	want(t, "notices", h.mail.told(), "")
@@ -52,12 +52,12 @@ func TestNewDevice(t *testing.T) {
 	h.loginFrom(t, "alice", firefox)
 	_, err := h.try(t, "alice", "wrong password")
 	wantKind(t, "a login that fails", err, KindWrongPassword)
-	h.state.idle()
+	h.idle()
 	want(t, "notices", h.mail.told(), "new-device to alice@example.com;")
 
 	// What one account is used from is another's news.
 	h.join(t, "bob")
-	h.state.idle()
+	h.idle()
 	h.loginFrom(t, "bob", chrome)
 	want(t, "notices", h.mail.told(), "new-device to alice@example.com;new-device to bob@example.com;")
 	for _, of := range h.store.devices {
@@ -82,13 +82,13 @@ func TestNobodyToTell(t *testing.T) {
 	h.loginFrom(t, "alice", chrome)
 	want(t, "notices", h.mail.told(), "")
 	want(t, "devices noted", h.store.count("NoteDevice"), 0)
-	h.notifyOwner(h.store.accounts[0], NoticeTokenTheft, client)
+	h.notify(about(EventTokenTheft, h.store.accounts[0], client))
 	want(t, "notices", h.mail.told(), "")
 
 	h.Service = must[*Service](t)(NewService(ServiceOptions{State: h.state, Policy: h.policy}))
 	h.join(t, "bob")
 	h.loginFrom(t, "bob", chrome)
-	h.notifyOwner(h.store.accounts[1], NoticeTokenTheft, client)
+	h.notify(about(EventTokenTheft, h.store.accounts[1], client))
 	want(t, "notices", h.mail.told(), "")
 	want(t, "devices noted", h.store.count("NoteDevice"), 0)
 }
@@ -97,7 +97,7 @@ func TestNobodyToTell(t *testing.T) {
 func TestNoticesInBackground(t *testing.T) {
 	h := newHouse(t)
 	h.join(t, "alice")
-	h.state.idle()
+	h.idle()
 	blocked := make(chan struct{})
 	h.store.onCall(func(_ context.Context, op string) error {
 		if op == "NoteDevice" {
@@ -110,7 +110,7 @@ func TestNoticesInBackground(t *testing.T) {
 		must[Identity](t)(h.auth(t, h.login(t, "alice")))
 	}
 	close(blocked)
-	h.state.idle()
+	h.idle()
 	want(t, "devices noted", h.store.count("NoteDevice"), 1+maxWorkers)
 	h.store.onCall(nil)
 	h.mail.set(func() { h.mail.broken = errStore })
@@ -128,7 +128,7 @@ func TestNoticesInBackground(t *testing.T) {
 		return nil
 	})
 	must[Grant](t)(h.Login(ctx, Credentials{ClaimedName: "alice", Password: NewPassword(rightPassword), Client: Client{UserAgent: firefox}}))
-	h.state.idle()
+	h.idle()
 	h.store.onCall(nil)
 	want(t, "notices", h.mail.told(), "new-device to alice@example.com;")
 }

@@ -94,7 +94,7 @@ func (s *Service) sendPhoneCode(ctx context.Context, a Account, to Phone, c Clie
 	if err := s.sendText(ctx, to, text); err != nil {
 		return err
 	}
-	s.state.Log.Info("text sent", "account", a.ID, "dialect", c.Dialect, "client_ip", c.Addr)
+	s.publish(about(EventPhoneCodeSent, a, c))
 	return nil
 }
 

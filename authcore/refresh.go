@@ -58,16 +58,15 @@ func (s *Service) Refresh(ctx context.Context, r Refreshing) (Grant, error) {
 
 // theft ends a session of which an old token came back. Of several who bear one, the first brings the owner a notice.
 func (s *Service) theft(ctx context.Context, a Account, id SessionID, c Client) error {
-	s.state.Log.Warn("a superseded token was used for a refresh; ending its session", "account", a.ID, "session", id, "dialect", c.Dialect, "client_ip", c.Addr)
 	r, err := s.EndSession(ctx, a.ID, id)
 	if err != nil { // nobody may come again to make up for it
 		e := NodeEvent{Account: a.ID, Sessions: []SessionID{id}}
 		s.state.apply(e)
 		s.state.postpone(e)
 	}
-	if err != nil || r.Sessions > 0 || r.unforgotten {
-		s.notifyOwner(a, NoticeTokenTheft, c)
-	}
+	theft := failed(EventTokenTheft, a, c, err)
+	theft.Session, theft.Receipt, theft.repeated = id, r, err == nil && r.Sessions == 0 && !r.unforgotten
+	s.publish(theft)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func (s *Service) Join(ctx context.Context, r Registration) (Grant, error) {
 		return Grant{}, err
 	}
 	g.Proven.Number = g.Account.Number
-	s.loggedIn(ctx, g, r.Client)
+	s.publish(g.event(EventLogin, r.Client))
 	return g, nil
 }
 
@@ -112,6 +112,6 @@ func (s *Service) createAccount(ctx context.Context, a Account, invite []byte, c
 	if err != nil {
 		return Account{}, err
 	}
-	s.state.Log.Info("account registered", "account", a.ID, "username", a.Username, "dialect", c.Dialect, "client_ip", c.Addr)
+	s.publish(byOwner(EventAccountRegistered, a, c))
 	return a, nil
 }

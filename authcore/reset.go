@@ -119,10 +119,10 @@ func (s *Service) sendReset(ctx context.Context, a Account, request RequestID, c
 		Device: DeviceLabel(c.UserAgent), Addr: c.Addr, At: now,
 	})
 	if err != nil {
-		s.state.Log.Error("a code could not be sent", "account", a.ID, "error", err)
+		s.publish(failed(EventResetCodeUnsent, a, c, err))
 		return &Error{Kind: KindMailFailed, Msg: "the message could not be sent", Err: err}
 	}
-	s.state.Log.Info("code sent", "account", a.ID, "dialect", c.Dialect, "client_ip", c.Addr)
+	s.publish(about(EventResetCodeSent, a, c))
 	return nil
 }
 
@@ -161,10 +161,9 @@ func (s *Service) ResetPassword(ctx context.Context, r PasswordReset) error {
 	if err != nil {
 		return s.answerTrial(ctx, floor, err)
 	}
-	s.state.Log.Info("password reset", "account", a.ID, "dialect", r.Client.Dialect, "client_ip", r.Client.Addr)
-	s.notifyOwner(a, NoticePasswordChanged, r.Client)
+	s.publish(byOwner(EventPasswordReset, a, r.Client))
 	s.clearLogins(context.WithoutCancel(ctx), a.ID)
-	_, err = s.revoke(ctx, NodeEvent{Account: a.ID, Epoch: a.Epoch}, start)
+	_, err = s.revoke(ctx, NodeEvent{Account: a.ID, Epoch: a.Epoch}, byOwner(EventSessionsEnded, a, r.Client), start)
 	return err
 }
 
@@ -187,7 +186,7 @@ func (s *Service) redeemReset(ctx context.Context, r PasswordReset) (Account, er
 		return Account{}, err
 	}
 	err = s.tryCode(ctx, trial{
-		class: LimitAccount, key: codeTries(a.ID), account: a.ID, client: r.Client,
+		class: LimitAccount, key: codeTries(a.ID), account: a, client: r.Client, wrong: EventWrongCode,
 		right: func() bool {
 			right := hmac.Equal(c.Hash, s.state.codeHash(&c, parseCode(r.Code)))
 			return hmac.Equal([]byte(r.UserHash), []byte(s.UserHash(a.Username))) && right

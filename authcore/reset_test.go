@@ -23,7 +23,7 @@ func bubble(t *testing.T, f func(t *testing.T, h *house), settings ...setting) {
 		}}, settings...)...)
 		f(t, h)
 		h.store.onCall(nil)
-		h.state.idle()
+		h.idle()
 	})
 }
 
@@ -37,7 +37,7 @@ func (h *house) requestReset(name string) (PendingReset, error) {
 func (h *house) code(t testing.TB, name string) (PendingReset, string) {
 	t.Helper()
 	p := must[PendingReset](t)(h.requestReset(name))
-	h.state.idle()
+	h.idle()
 	n := h.mail.last()
 	want(t, "notice", n.Kind, NoticeResetCode)
 	return p, string(n.Code)
@@ -386,7 +386,7 @@ func TestENU03Concealed(t *testing.T) {
 				close(blocked)
 				h.store.onCall(nil)
 			}
-			h.state.idle()
+			h.idle()
 			time.Sleep(2 * time.Minute)
 		}
 		for _, n := range h.mail.queued {
@@ -404,7 +404,7 @@ func TestENU03Concealed(t *testing.T) {
 			for _, name := range names {
 				requests = append(requests, must[PendingReset](t)(h.requestReset(name)))
 			}
-			h.state.idle()
+			h.idle()
 			code := string(h.mail.last().Code)
 			for try := range 7 {
 				var answers []string
@@ -571,7 +571,7 @@ func TestOneTimeCodes(t *testing.T) {
 func TestPurgeCodesAndDevices(t *testing.T) {
 	bubble(t, func(t *testing.T, h *house) {
 		h.join(t, "alice")
-		h.state.idle()
+		h.idle()
 		h.code(t, "alice")
 		h.state.purge(t.Context())
 		want(t, "codes and devices", fmt.Sprint(len(h.store.codes), len(h.store.devices[h.store.accounts[0].ID])), "1 1")

@@ -288,7 +288,7 @@ func testErrorsAndLogsTellNoSecrets(t *testing.T) {
 			}
 		}
 	}
-	h.state.idle()
+	h.idle()
 	for _, n := range h.mail.all {
 		if n.Code != "" {
 			invites = append(invites, `"`+string(n.Code)+`"`) // six digits may stand in a time

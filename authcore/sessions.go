@@ -60,7 +60,7 @@ func (s *Service) EndOwnSession(ctx context.Context, id Identity, session Sessio
 	if err != nil {
 		return Receipt{}, err
 	}
-	return s.EndSession(ctx, id.Account, session)
+	return s.endSession(ctx, id.Account, session, id.Account)
 }
 
 // Disconnect shows the session of id as offline, on every node, until it has a new connection. It stays logged in, and

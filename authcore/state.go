@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,9 +30,9 @@ type StateOptions struct {
 	KeyRotate time.Duration // age at which the signing key is replaced
 	MaxTokens time.Duration // the longest that any token can be valid: retired keys verify for so long
 
-	Observe func(Receipt)    // is told of every revocation made here; nil: nobody
-	Log     *slog.Logger     // nil: none
-	Now     func() time.Time // nil: the system's
+	Subscribers []Subscriber     // are told of every event that is published here, after the log
+	Log         *slog.Logger     // nil: none
+	Now         func() time.Time // nil: the system's
 }
 
 // State is everything behind the services over one set of stores: it is shared by all configurations that name those
@@ -45,6 +46,8 @@ type State struct {
 	codeKey  []byte
 	phoneKey []byte
 	workers  chan struct{} // has an element for each task in the background
+	events   eventLog
+	dropped  atomic.Uint64 // tasks
 
 	doubts chan struct{} // has an element after a Reset, until its sessions are looked up again
 
@@ -82,7 +85,7 @@ func OpenState(ctx context.Context, o StateOptions) (*State, error) {
 	}
 	st := &State{
 		StateOptions: o, keyring: newKeyring(o.Keys, o.KeyRotate, o.Now), live: newLive(o.Now), doubts: make(chan struct{}, 1),
-		workers: make(chan struct{}, maxWorkers),
+		workers: make(chan struct{}, maxWorkers), events: eventLog{log: o.Log},
 	}
 	st.live.followed, st.live.presence = o.Feed != nil, o.Presence != nil
 	st.SetGraces(o.FeedGrace, o.LiveGrace)
@@ -107,11 +110,12 @@ func OpenState(ctx context.Context, o StateOptions) (*State, error) {
 // maxWorkers bounds how many tasks run in the background.
 const maxWorkers = 64
 
-// background runs what nobody waits for. What is too much at once is dropped, and said so.
+// background runs what nobody waits for. It drops, counts and logs tasks beyond maxWorkers.
 func (st *State) background(ctx context.Context, what string, do func(context.Context) error) {
 	select {
 	case st.workers <- struct{}{}:
 	default:
+		st.dropped.Add(1)
 		st.Log.Warn("dropped, since too much runs in the background", "task", what)
 		return
 	}
@@ -125,14 +129,15 @@ func (st *State) background(ctx context.Context, what string, do func(context.Co
 	}()
 }
 
-// idle waits until nothing runs in the background.
-func (st *State) idle() {
+// idle waits until nothing runs in the background. It waits for the log no longer than ctx.
+func (st *State) idle(ctx context.Context) {
 	for range maxWorkers {
 		st.workers <- struct{}{}
 	}
 	for range maxWorkers {
 		<-st.workers
 	}
+	st.events.flush(ctx)
 }
 
 // Live returns the live connections.
@@ -155,12 +160,13 @@ type Stats struct {
 	CacheMisses uint64        // looks at a session that asked the stores, or waited for one that did
 	FeedLag     time.Duration // since everything that other processes published was last known to be applied
 	FeedBroken  bool          // that is longer ago than FeedGrace
+	Dropped     uint64        // events that were not logged, and tasks in the background, since too many waited
 }
 
 // Stats returns them as they are now.
 func (st *State) Stats() Stats {
 	l := st.live
-	s := Stats{Connections: l.Connections(), Sessions: l.Sessions(), CacheHits: l.hits.Load(), CacheMisses: l.misses.Load()}
+	s := Stats{Connections: l.Connections(), Sessions: l.Sessions(), CacheHits: l.hits.Load(), CacheMisses: l.misses.Load(), Dropped: st.events.drops() + st.dropped.Load()}
 	if l.followed {
 		now := l.now().Sub(l.born)
 		s.FeedLag, s.FeedBroken = max(now-time.Duration(l.fresh.Load()), 0), !l.heard(now)
@@ -197,7 +203,7 @@ func (st *State) Run(ctx context.Context) {
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
 			st.flush(last)
-			st.idle()
+			st.idle(last)
 			return
 		}
 	}

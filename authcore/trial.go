@@ -16,9 +16,10 @@ const trialFloor = 300 * time.Millisecond
 // trial is one try of a code that was sent. The try was counted with the code when that was looked up.
 type trial struct {
 	class   LimitClass
-	key     string    // tries are counted under it, over all codes
-	account AccountID // empty if only the code tells
+	key     string  // tries are counted under it, over all codes
+	account Account // the zero value if only the code tells
 	client  Client
+	wrong   EventKind // what is published of a wrong code
 
 	right func() bool                 // whether the code is the one that was sent
 	use   func(context.Context) error // uses the code up for what it is good for
@@ -37,20 +38,13 @@ func (s *Service) tryCode(ctx context.Context, t trial) error {
 	if err != nil {
 		return err
 	}
-	log := s.state.Log
-	if t.account != "" {
-		log = log.With("account", t.account)
-	}
 	if wait > 0 {
-		log.Warn("a code was delayed after failures", "dialect", t.client.Dialect, "client_ip", t.client.Addr, "wait", wait)
-		return rateLimited(wait)
+		err := rateLimited(wait)
+		s.publish(failed(EventCodeDelayed, t.account, t.client, err))
+		return err
 	}
 	if !t.right() {
-		message := "a wrong code was tried"
-		if t.account == "" {
-			message = "a wrong code for a number was tried"
-		}
-		log.Warn(message, "dialect", t.client.Dialect, "client_ip", t.client.Addr)
+		s.publish(failed(t.wrong, t.account, t.client, errBadCode))
 		return errBadCode
 	}
 	used := t.use(ctx)
@@ -61,7 +55,7 @@ func (s *Service) tryCode(ctx context.Context, t trial) error {
 		return s.state.Limits.Forgive(ctx, t.class, t.key, codeBackoff)
 	})
 	if err != nil { // the delays lapse by themselves
-		log.Warn("forgiving a code that was right failed", "error", err)
+		s.state.Log.Warn("forgiving a code that was right failed", "account", t.account.ID, "error", err)
 	}
 	return used
 }

@@ -50,8 +50,8 @@ func TestEveryTrialOfACode(t *testing.T) {
 				if name == "validating a number" {
 					message = "a wrong code for a number was tried"
 				}
-				want(t, "wrong codes logged", len(lines(t, &log, message)), CodeTries)
-				delays := lines(t, &log, "a code was delayed after failures")
+				want(t, "wrong codes logged", len(h.lines(t, &log, message)), CodeTries)
+				delays := h.lines(t, &log, "a code was delayed after failures")
 				want(t, "delays logged", len(delays), 1)
 				_, known := delays[0]["account"]
 				want(t, "with an account", known, name != "validating a number")

@@ -55,7 +55,7 @@ func (s *Service) validatePhone(ctx context.Context, hash []byte, v PhoneValidat
 	}
 	var match *PhoneCode
 	err = s.tryCode(ctx, trial{
-		class: LimitTarget, key: "code:" + phoneKey(hash), client: v.Client,
+		class: LimitTarget, key: "code:" + phoneKey(hash), client: v.Client, wrong: EventWrongPhoneCode,
 		right: func() bool {
 			for i := range codes {
 				if hmac.Equal(codes[i].Hash, s.state.phoneCodeHash(&codes[i], parseCode(v.Code))) {
@@ -71,7 +71,7 @@ func (s *Service) validatePhone(ctx context.Context, hash []byte, v PhoneValidat
 	if err != nil {
 		return err
 	}
-	s.state.Log.Info("phone number validated", "account", match.Account, "dialect", v.Client.Dialect, "client_ip", v.Client.Addr)
+	s.publish(Event{Kind: EventPhoneValidated, Account: match.Account, By: match.Account, Client: v.Client})
 	return nil
 }
 
@@ -119,7 +119,7 @@ func (s *Service) validateEmail(ctx context.Context, hash []byte, v EmailValidat
 		return err
 	}
 	err = s.tryCode(ctx, trial{
-		class: LimitAccount, key: codeTries(a.ID), account: a.ID, client: v.Client,
+		class: LimitAccount, key: codeTries(a.ID), account: a, client: v.Client, wrong: EventWrongCode,
 		right: func() bool { return hmac.Equal(c.Hash, s.state.codeHash(&c, parseCode(v.Code))) },
 		use: func(ctx context.Context) error {
 			return exec(ctx, "validating an address", func(ctx context.Context) error {
@@ -130,6 +130,6 @@ func (s *Service) validateEmail(ctx context.Context, hash []byte, v EmailValidat
 	if err != nil {
 		return err
 	}
-	s.state.Log.Info("e-mail address validated", "account", a.ID, "dialect", v.Client.Dialect, "client_ip", v.Client.Addr)
+	s.publish(byOwner(EventEmailValidated, a, v.Client))
 	return nil
 }

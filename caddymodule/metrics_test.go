@@ -172,7 +172,7 @@ func TestMetrics(t *testing.T) {
 	for _, name := range []string{
 		"chatgate_revocation_seconds_sum", "chatgate_revocation_seconds_count", "chatgate_revocation_unanswered_total", "chatgate_feed_lag_seconds",
 		"chatgate_feed_broken", "chatgate_session_cache_hits_total", "chatgate_session_cache_misses_total", "chatgate_live_connections",
-		"chatgate_known_sessions",
+		"chatgate_known_sessions", "chatgate_events_dropped_total",
 	} {
 		if _, ok := before[name]; !ok {
 			t.Errorf("there is no %s: %v", name, before)

@@ -39,10 +39,13 @@ func registerMetrics(registry prometheus.Registerer) error {
 	return nil
 }
 
-// observeRevocation is told of every revocation that was made on this node.
-func observeRevocation(r authcore.Receipt) {
-	revocationSeconds.Observe(r.Took.Seconds())
-	for _, n := range r.Nodes {
+// observeRevocation measures the revocations that were made on this node.
+func observeRevocation(e authcore.Event) {
+	if e.Kind != authcore.EventSessionsEnded {
+		return
+	}
+	revocationSeconds.Observe(e.Receipt.Took.Seconds())
+	for _, n := range e.Receipt.Nodes {
 		if !n.Answered {
 			revocationUnanswered.Inc()
 		}
@@ -54,6 +57,7 @@ type stateCollector struct {
 	mu           sync.Mutex
 	open         []*authcore.State
 	hits, misses uint64 // of states that are closed, since a counter never falls
+	dropped      uint64 // likewise
 }
 
 func (c *stateCollector) add(st *authcore.State) {
@@ -70,6 +74,7 @@ func (c *stateCollector) remove(st *authcore.State) {
 	s := st.Stats()
 	c.hits += s.CacheHits
 	c.misses += s.CacheMisses
+	c.dropped += s.Dropped
 }
 
 var (
@@ -78,12 +83,13 @@ var (
 	cacheHits       = prometheus.NewDesc("chatgate_session_cache_hits_total", "Tokens whose session was known and believed.", nil, nil)
 	cacheMisses     = prometheus.NewDesc("chatgate_session_cache_misses_total", "Tokens whose session had to be looked up.", nil, nil)
 	liveConnections = prometheus.NewDesc("chatgate_live_connections", "Live connections on this node.", nil, nil)
+	eventsDropped   = prometheus.NewDesc("chatgate_events_dropped_total", "Events that were not logged, and tasks in the background that were not begun, since too many waited.", nil, nil)
 	knownSessions   = prometheus.NewDesc("chatgate_known_sessions", "Sessions that this node knows.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{feedLag, feedBroken, cacheHits, cacheMisses, liveConnections, knownSessions} {
+	for _, d := range []*prometheus.Desc{feedLag, feedBroken, cacheHits, cacheMisses, liveConnections, knownSessions, eventsDropped} {
 		ch <- d
 	}
 }
@@ -106,6 +112,7 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		{cacheMisses, prometheus.CounterValue, float64(s.CacheMisses)},
 		{liveConnections, prometheus.GaugeValue, float64(s.Connections)},
 		{knownSessions, prometheus.GaugeValue, float64(s.Sessions)},
+		{eventsDropped, prometheus.CounterValue, float64(s.Dropped)},
 	} {
 		ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value)
 	}
@@ -114,13 +121,14 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 func (c *stateCollector) sum() authcore.Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all := authcore.Stats{CacheHits: c.hits, CacheMisses: c.misses}
+	all := authcore.Stats{CacheHits: c.hits, CacheMisses: c.misses, Dropped: c.dropped}
 	for _, st := range c.open {
 		s := st.Stats()
 		all.Connections += s.Connections
 		all.Sessions += s.Sessions
 		all.CacheHits += s.CacheHits
 		all.CacheMisses += s.CacheMisses
+		all.Dropped += s.Dropped
 		all.FeedLag = max(all.FeedLag, s.FeedLag)
 		all.FeedBroken = all.FeedBroken || s.FeedBroken
 	}

@@ -125,7 +125,7 @@ func (h *stateHolder) openLocked(ctx context.Context, t tuning) (err error) {
 	o := authcore.StateOptions{
 		Accounts: db, Sessions: db, Revocations: db, Codes: db, Invites: db, Phones: db, Devices: db, Keys: db,
 		FeedGrace: t.feedGrace, LiveGrace: t.liveGrace,
-		KeyRotate: t.keyRotation, MaxTokens: MaxTokens, Observe: observeRevocation, Log: slog.New(ProcessLog{}),
+		KeyRotate: t.keyRotation, MaxTokens: MaxTokens, Subscribers: []authcore.Subscriber{observeRevocation}, Log: slog.New(ProcessLog{}),
 	}
 	if h.stores.redis != nil {
 		rs, err := redisstore.Open(ctx, *h.stores.redis)

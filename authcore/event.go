@@ -1,0 +1,105 @@
+package authcore
+
+import "time"
+
+// EventKind says what happened.
+type EventKind uint8
+
+// The kinds. [EventKinds] lists them all.
+const (
+	EventAccountRegistered EventKind = iota
+	EventAccountDisabled
+	EventLogin           // a session was begun
+	EventLoginFailed     // a password or another proof was wrong
+	EventLoginDelayed    // too many of them were, so nothing was tried
+	EventTokenTheft      // a superseded token came back for a refresh, so its session was ended
+	EventSessionsEnded   // a logout, or anything else that revokes
+	EventResetCodeSent   // by mail
+	EventResetCodeUnsent // the mail could not be sent
+	EventPhoneCodeSent   // by text message, or the message that the number is known
+	EventWrongCode       // for an account
+	EventWrongPhoneCode  // for a number, so that no account is known
+	EventCodeDelayed     // too many of them were wrong, so nothing was tried
+	EventPasswordReset   // by a code
+	EventPhoneValidated
+	EventEmailValidated
+	EventInviteCreated
+
+	numEvents
+)
+
+// String returns the kind's stable name.
+func (k EventKind) String() string {
+	if k < numEvents {
+		return eventLines[k].name
+	}
+	return "unknown"
+}
+
+// EventKinds returns every kind.
+func EventKinds() []EventKind {
+	ks := make([]EventKind, numEvents)
+	for i := range ks {
+		ks[i] = EventKind(i)
+	}
+	return ks
+}
+
+// Event is something that happened in the domain. An operation publishes it in one line, and whoever is to know of it
+// subscribes: the log, the mails to owners, and the [Subscriber] values of a [State].
+//
+// Subscribers hear of an event after its change was stored, and what they drop is lost: a process can end in between.
+// That is enough for logs, metrics and mails. A kind that must be durable, for an audit or for webhooks, will be written
+// as rows of the accounts' database in the transaction of its change: the store method that makes the change will take
+// the Event beside it, as CreateAccount takes the invite that it redeems, and a worker will deliver the rows of the
+// outbox. Such an Event is made before the change, and published after it like any other.
+type Event struct {
+	Kind    EventKind
+	At      time.Time
+	Account AccountID // that it happened to; empty if none is known
+	Session SessionID
+	By      AccountID // who did it, if they had proven that; empty for strangers, for operators, and if the operation is not told
+	Client  Client    // where it came from, and in which dialect; zero if the operation does not know
+	Err     error     // what failed, and with which kind; nil after a success
+
+	Username Username // of the account, where it is known
+	Receipt  Receipt  // of ended sessions
+	Invite   Invite   // without its hash
+
+	email    string // of the account, for mails
+	repeated bool   // its owner was notified of the first
+}
+
+// Subscriber is told of every event, in the order in which they are published, from any goroutine. It returns at once
+// and cannot fail: one that needs time for an event queues it, drops what does not fit, and counts that.
+type Subscriber func(Event)
+
+// about returns an event that happened to an account.
+func about(k EventKind, a Account, c Client) Event {
+	return Event{Kind: k, Account: a.ID, Username: a.Username, Client: c, email: a.Email}
+}
+
+// byOwner returns an event that the owner of an account brought about.
+func byOwner(k EventKind, a Account, c Client) Event {
+	e := about(k, a, c)
+	e.By = a.ID
+	return e
+}
+
+// failed returns an event about an operation that failed, or was not tried because of earlier failures.
+func failed(k EventKind, a Account, c Client, err error) Event {
+	e := about(k, a, c)
+	e.Err = err
+	return e
+}
+
+// publish tells all subscribers of an event. It never blocks and never fails the operation that publishes.
+func (s *Service) publish(e Event) {
+	e.At = s.state.Now()
+	e.Invite.Hash, e.Invite.EmailHash = nil, nil
+	s.state.events.take(e)
+	for _, tell := range s.state.Subscribers {
+		tell(e)
+	}
+	s.notify(e)
+}

@@ -108,7 +108,8 @@ func (s *socket) write(gone <-chan struct{}) {
 		s.member.end(websocket.CloseAbnormalClosure, "gone") // and one that waits for us
 	}()
 	for _, data := range s.member.backlog {
-		if s.send(data) != nil {
+		if err := s.send(data); err != nil {
+			s.hearOut(err, gone)
 			return
 		}
 	}
@@ -124,17 +125,30 @@ func (s *socket) write(gone <-chan struct{}) {
 		}
 		select {
 		case data := <-s.member.queue:
-			if s.send(data) != nil {
+			if err := s.send(data); err != nil {
+				s.hearOut(err, gone)
 				return
 			}
 		case <-ping.C:
-			if s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(s.times.write)) != nil {
+			if err := s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(s.times.write)); err != nil {
+				s.hearOut(err, gone)
 				return
 			}
 		case <-s.member.done:
 		case <-gone:
 			return
 		}
+	}
+}
+
+// hearOut waits for the reader to drain the connection if a write failed because the reader has sent a close frame.
+func (s *socket) hearOut(err error, gone <-chan struct{}) {
+	if !errors.Is(err, websocket.ErrCloseSent) {
+		return
+	}
+	select {
+	case <-gone:
+	case <-time.After(s.times.linger):
 	}
 }
 

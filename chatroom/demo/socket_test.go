@@ -118,8 +118,9 @@ func TestBadMessageLeavesTheSocketOpen(t *testing.T) {
 }
 
 func TestHugeFrameEndsTheSocket(t *testing.T) {
-	_, srv := start(t, Options{MaxMessage: 8})
+	h, srv := start(t, Options{MaxMessage: 8})
 	p := dial(t, srv, "lobby", writer("alice"))
+	room, _ := onlyMember(t, h, "lobby")
 	// The peer is still sending when it is judged, and must be able to, or it may never read why.
 	header := []byte{0x81, 0xff, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0} // text, masked with zeros, 4 times 64 KB
 	for _, part := range append([][]byte{header}, slices.Repeat([][]byte{make([]byte, 1<<16)}, 4)...) {
@@ -127,6 +128,7 @@ func TestHugeFrameEndsTheSocket(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Millisecond)
+		room.publish(&member{user: "bob"}, "hi", noon) // which cannot be sent behind a close frame
 	}
 	if code, _ := p.closedWith(); code != websocket.CloseMessageTooBig {
 		t.Errorf("closed with %d", code)

@@ -17,16 +17,16 @@ type pump struct {
 	nheld      uint8
 	fromClient bool // src is the downstream
 
-	mu      sync.Mutex    // over what is written to dst, and what the framing knows of it
-	over    bool          // nothing more goes to dst; src is still read, for what ends it
-	discard bool          // what src sends goes nowhere; src's reader alone changes it
-	renewAt time.Duration // when dst's write deadline has to be moved, by the clock
-
-	dl     sync.Mutex // over src's read deadline
-	pinned bool       // it is a last one
-
-	checking  bool          // src's read deadline only makes us look again; see pump_unix.go
+	mu        sync.Mutex    // over what is written to dst, and what the framing knows of it
+	renewAt   time.Duration // when dst's write deadline has to be moved, by the clock
+	dl        sync.Mutex    // over src's read deadline
 	checkedAt time.Duration // when we last decided whether to look again, by the clock
+
+	// Side by side, since they are per connection.
+	over     bool // nothing more goes to dst; src is still read, for what ends it; guarded by mu
+	discard  bool // what src sends goes nowhere; src's reader alone changes it
+	pinned   bool // src's read deadline is a last one; guarded by dl
+	checking bool // src's read deadline only makes us look again; see pump_unix.go
 }
 
 // clock is the time since the process began. It costs half as much as time.Now.

@@ -35,7 +35,7 @@ func rawConn(c Conn) syscall.RawConn {
 // A read that comes back short has emptied the socket, so the usual second read that finds nothing is left out: the
 // poller is edge-triggered and reports what arrives from here on. The one thing that can hide behind a short read is
 // the end of the stream, when it came in the same event as the data. Once what src sends is discarded, the end is expected
-// and looked for at once. Otherwise a read deadline makes us look again within lookEvery. For what comes less often
+// and looked for at once. Otherwise a read deadline makes us look again within framing.lookEvery. For what comes less often
 // than that, as most of a chat does, a second read is cheaper than a timer.
 func (p *pump) runRaw(raw syscall.RawConn) error {
 	var result error
@@ -99,7 +99,7 @@ func (p *pump) checkLater() (now bool) {
 	if p.checking {
 		return false
 	}
-	every := p.relay.lookEvery
+	every := p.relay.framing.lookEvery()
 	quiet := clock() - p.checkedAt
 	if p.checkedAt += quiet; quiet > every {
 		return true

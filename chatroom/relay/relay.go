@@ -17,8 +17,6 @@ type Relay struct {
 	times   *times
 	onClose func()
 
-	lookEvery time.Duration // see framing
-
 	begun chan struct{} // closed by Run, Start and Abandon
 	done  chan struct{} // closed at the very end; only Run waits for it
 	ended atomic.Bool   // the outcome is decided: a close is under way, or a side broke
@@ -39,7 +37,6 @@ func New(up Conn, early []byte, o Options) *Relay {
 	r.toDn = pump{relay: r, src: up, early: early}
 	r.left.Store(2)
 	r.framing = o.Framing.open(r, o.ReadOnly)
-	r.lookEvery = r.framing.lookEvery()
 	return r
 }
 

@@ -20,16 +20,16 @@ const (
 // scanner follows one direction of a WebSocket from frame header to frame header. It looks at headers only; payloads are
 // counted.
 type scanner struct {
+	maxMessage uint64 // payload bytes of a message over all its fragments; 0 means any
 	fromClient bool   // frames must be masked, and not otherwise
 	readOnly   bool   // no data frame may pass
 	extensions bool   // reserved bits may be set
-	maxMessage uint64 // payload bytes of a message over all its fragments; 0 means any
 
-	left    uint64 // payload bytes of the frame that is under way
-	message uint64 // payload bytes of the message so far
 	open    bool   // a fragmented message is under way
 	closing bool   // the frame under way is a close frame
 	closed  bool   // the close frame has come; nothing behind it counts
+	left    uint64 // payload bytes of the frame that is under way
+	message uint64 // payload bytes of the message so far
 }
 
 // scan judges p, which begins where the last scan stopped. It returns how many bytes may be passed on, and a close code if

@@ -35,7 +35,7 @@ func (es *events) last(k EventKind) (Event, bool) {
 }
 
 // happen has what publishes each kind.
-var happen = map[EventKind]func(h *house, t *testing.T){
+var happen = [numEvents]func(h *house, t *testing.T){
 	EventAccountRegistered: func(h *house, t *testing.T) { h.register(t, "alice") },
 	EventAccountDisabled:   func(h *house, t *testing.T) { must[Receipt](t)(h.Disable(t.Context(), h.register(t, "alice").ID)) },
 	EventLogin:             func(h *house, t *testing.T) { h.person(t, "alice") },

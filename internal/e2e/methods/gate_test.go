@@ -131,6 +131,7 @@ func TestNobodyElse(t *testing.T) {
 		}
 		c.ask(`{"m":"`+m+`","r":1,"d":{"user":"bob","user_id":1}}`, want)
 	}
+	gatetest.Eventually(t, "the upstream has bob", func() bool { return ch.present() == 1 }) // it is dialled behind the answer
 	if _, n := ch.head(); n != 1 {
 		t.Fatalf("%d handshakes", n)
 	}

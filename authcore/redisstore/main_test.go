@@ -9,6 +9,6 @@ import (
 
 // Each test has servers of its own and mostly waits for them.
 func TestMain(m *testing.M) {
-	paralleltest.AtLeast(8)
+	paralleltest.AtLeast(4)
 	os.Exit(m.Run())
 }

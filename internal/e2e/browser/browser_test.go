@@ -10,7 +10,7 @@ import (
 	"github.com/chatgate/chatgate/internal/chromiumtest"
 )
 
-// TestBrowser has one gateway and one browser. Every part has a room of its own, and names that no other part takes.
+// TestBrowser runs one gateway and one browser. Every part has a room of its own, and names that no other part takes.
 func TestBrowser(t *testing.T) {
 	browser := chromiumtest.Start(t)
 	s := startExample(t)
@@ -28,6 +28,7 @@ func TestBrowser(t *testing.T) {
 		{"accessibility", testAccessibility},
 		{"layout", testLayout},
 		{"contracts", testContracts},
+		{"cookie", testCookieAfterLogout}, // before a gateway of its own
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, browser, s) })
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
-	"github.com/chatgate/chatgate/internal/chromiumtest"
 	"github.com/chatgate/chatgate/internal/gatetest"
 )
 
@@ -83,8 +82,7 @@ info: 401
 its socket: closed with 1008`
 
 // After a logout the page loads again, as a visitor's, without anybody deleting a cookie by hand.
-func TestCookieAfterLogout(t *testing.T) {
-	browser := chromiumtest.Start(t)
+func testCookieAfterLogout(t *testing.T, browser context.Context, _ *site) {
 	up := gatetest.NewUpstream(t, nil)
 	g := gatetest.Start(t, strings.ReplaceAll(cookieSite, "UPSTREAM", up.Addr))
 	s := &site{Gateway: g, URL: "https://" + g.HTTPS, t: t}

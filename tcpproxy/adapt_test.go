@@ -12,6 +12,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/chatgate/chatgate"
 )
 
 var update = flag.Bool("update", false, "write what is adapted into testdata/adapt, to be read before it is committed")

@@ -6,56 +6,90 @@ import (
 	"time"
 )
 
-// Kind says what went wrong, in terms a dialect can translate. Every dialect has an answer for every kind.
+// Kind is what went wrong, in terms that a dialect translates. A new kind needs a constant here and a row in kinds; a
+// dialect mentions it only if its contract has an answer of its own for it, and otherwise answers with the kind's [Class].
 type Kind uint8
 
 // The kinds. [Kinds] lists them all.
 const (
 	KindInternal           Kind = iota // a fault of ours; its text is for the log alone
-	KindUnavailable                    // a store or a worker cannot be had now; retrying later may help
+	KindUnavailable                    // a store or a worker does not respond; retrying later may help
 	KindInvalidInput                   // malformed or missing fields
 	KindInvalidUsername                // breaks the username policy
-	KindUsernameTaken                  // the name, or one that looks like it, belongs to somebody
-	KindInvalidEmail                   // not an address that can be written to
-	KindEmailTaken                     // the address belongs to another account
+	KindUsernameTaken                  // another account has the name, or one that looks like it
+	KindInvalidEmail                   // not an address that mail can be sent to
+	KindEmailTaken                     // another account has the address
 	KindWeakPassword                   // breaks the password policy
 	KindUnknownAccount                 // no such account
-	KindWrongPassword                  // the account exists, the password is another
-	KindAccountDisabled                // an operator closed the account
-	KindRegistrationClosed             // settings do not allow new accounts
-	KindBadToken                       // not a token of ours, altered, or expired
+	KindWrongPassword                  // the account exists, but has another password
+	KindAccountDisabled                // an operator disabled the account
+	KindRegistrationClosed             // the settings allow no new accounts
+	KindBadToken                       // forged, altered, malformed or expired
 	KindSessionOver                    // a genuine token of a session that has ended
 	KindRateLimited                    // too many attempts; Error.RetryAfter says when to come back
 	KindNotFound                       // something other than an account does not exist
-	KindInviteRequired                 // settings allow new accounts to the invited alone
-	KindBadInvite                      // no invite of ours, or one that is used up, expired, revoked or somebody else's
-	KindBadCode                        // not the code that was sent, or one that is used, superseded or expired
-	KindNoEmail                        // the account has no address that could be written to
+	KindInviteRequired                 // the settings allow new accounts only with an invite
+	KindBadInvite                      // an invite that is unknown, used up, expired, revoked or bound to another address
+	KindBadCode                        // a code that is wrong, used, superseded or expired
+	KindNoEmail                        // the account has no address to send mail to
 	KindMailFailed                     // a message could not be sent
-	KindInvalidPhone                   // not a number that could be written to, or (of a code) one that none was sent to
-	KindPhoneTaken                     // the number was validated already
-	KindUnverifiedPhone                // the password is right; the phone number is yet to be validated
-	KindUnverifiedEmail                // the password is right; the e-mail address is yet to be validated
+	KindInvalidPhone                   // not a number that can get messages, or a code for a number that none was sent to
+	KindPhoneTaken                     // the number is validated already
+	KindUnverifiedPhone                // the password is right, but the phone number is not validated yet
+	KindUnverifiedEmail                // the password is right, but the e-mail address is not validated yet
 
 	numKinds
 )
 
-var kindNames = [numKinds]string{
-	"internal", "unavailable", "invalid_input", "invalid_username", "username_taken", "invalid_email", "email_taken",
-	"weak_password", "unknown_account", "wrong_password", "account_disabled", "registration_closed", "bad_token",
-	"session_over", "rate_limited", "not_found", "invite_required", "bad_invite", "bad_code", "no_email", "mail_failed",
-	"invalid_phone", "phone_taken", "unverified_phone", "unverified_email",
+// kinds has the stable name, as logs show it, and the class of every kind.
+var kinds = [numKinds]struct {
+	name  string
+	class Class
+}{
+	KindInternal:           {"internal", ClassInternal},
+	KindUnavailable:        {"unavailable", ClassUnavailable},
+	KindInvalidInput:       {"invalid_input", ClassInvalid},
+	KindInvalidUsername:    {"invalid_username", ClassInvalid},
+	KindUsernameTaken:      {"username_taken", ClassConflict},
+	KindInvalidEmail:       {"invalid_email", ClassInvalid},
+	KindEmailTaken:         {"email_taken", ClassConflict},
+	KindWeakPassword:       {"weak_password", ClassInvalid},
+	KindUnknownAccount:     {"unknown_account", ClassCredentials},
+	KindWrongPassword:      {"wrong_password", ClassCredentials},
+	KindAccountDisabled:    {"account_disabled", ClassBarred},
+	KindRegistrationClosed: {"registration_closed", ClassRegistration},
+	KindBadToken:           {"bad_token", ClassToken},
+	KindSessionOver:        {"session_over", ClassToken},
+	KindRateLimited:        {"rate_limited", ClassTooMany},
+	KindNotFound:           {"not_found", ClassNotFound},
+	KindInviteRequired:     {"invite_required", ClassRegistration},
+	KindBadInvite:          {"bad_invite", ClassRegistration},
+	KindBadCode:            {"bad_code", ClassCredentials},
+	KindNoEmail:            {"no_email", ClassConflict},
+	KindMailFailed:         {"mail_failed", ClassUnavailable},
+	KindInvalidPhone:       {"invalid_phone", ClassInvalid},
+	KindPhoneTaken:         {"phone_taken", ClassConflict},
+	KindUnverifiedPhone:    {"unverified_phone", ClassBarred},
+	KindUnverifiedEmail:    {"unverified_email", ClassBarred},
 }
 
 // String returns the kind's stable name, as logs show it.
 func (k Kind) String() string {
 	if k < numKinds {
-		return kindNames[k]
+		return kinds[k].name
 	}
 	return fmt.Sprintf("kind(%d)", uint8(k))
 }
 
-// Kinds returns every kind, so that a dialect's table can be shown to be total.
+// Class returns the kind's class: [ClassInternal] for a kind that does not exist.
+func (k Kind) Class() Class {
+	if k < numKinds {
+		return kinds[k].class
+	}
+	return ClassInternal
+}
+
+// Kinds returns every kind, so that a test can walk them through a dialect.
 func Kinds() []Kind {
 	ks := make([]Kind, numKinds)
 	for i := range ks {
@@ -67,8 +101,8 @@ func Kinds() []Kind {
 // Error is the one error type that leaves this package.
 type Error struct {
 	Kind       Kind
-	Msg        string        // may be shown to anybody
-	Err        error         // for the log; nil when there is no more to say
+	Msg        string        // safe to show to any client
+	Err        error         // for the log alone; nil if there is nothing to add
 	RetryAfter time.Duration // for KindRateLimited and KindUnavailable; zero when unknown
 }
 
@@ -81,12 +115,12 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Errorf makes an [Error] whose text may be shown.
+// Errorf returns an [Error] whose text is safe to show.
 func Errorf(k Kind, format string, args ...any) *Error {
 	return &Error{Kind: k, Msg: fmt.Sprintf(format, args...)}
 }
 
-// KindOf returns the kind of err: KindInternal for an error that is no [Error].
+// KindOf returns the kind of err: KindInternal if it is not an [Error].
 func KindOf(err error) Kind {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind
@@ -94,7 +128,7 @@ func KindOf(err error) Kind {
 	return KindInternal
 }
 
-// AsError returns err as an [Error]; one that is none becomes a constant KindInternal error wrapping it.
+// AsError returns err as an [Error]. Any other error is wrapped in a KindInternal error with a constant text.
 func AsError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
@@ -102,7 +136,7 @@ func AsError(err error) *Error {
 	return &Error{Kind: KindInternal, Msg: "internal error", Err: err}
 }
 
-// unavailable wraps a store's failure. A store's own [Error] passes as it is.
+// unavailable wraps a store's failure. It returns a store's own [Error] unchanged.
 func unavailable(what string, err error) error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -19,6 +20,49 @@ func TestKinds(t *testing.T) {
 	}
 	want(t, "how many", len(Kinds()), int(numKinds))
 	want(t, "beyond the last", numKinds.String(), fmt.Sprintf("kind(%d)", int(numKinds)))
+}
+
+// A kind without a class would be answered with nothing.
+func TestEveryKindHasAClass(t *testing.T) {
+	used := make(map[Class]bool)
+	for _, k := range Kinds() {
+		if !slices.Contains(Classes(), k.Class()) {
+			t.Errorf("%v has no class", k)
+		}
+		used[k.Class()] = true
+	}
+	for _, c := range Classes() {
+		if !used[c] {
+			t.Errorf("no kind is of class %d", c)
+		}
+	}
+	want(t, "beyond the last", numKinds.Class(), ClassInternal)
+}
+
+func TestAnswers(t *testing.T) {
+	full := Answers[string]{
+		Classes: map[Class]string{ClassInternal: "internal", ClassInvalid: "invalid", ClassToken: "token"},
+		Kinds:   map[Kind]string{KindWeakPassword: "weak", KindNotFound: ""},
+	}
+	for _, tc := range []struct {
+		name    string
+		answers *Answers[string]
+		kind    Kind
+		want    string
+		ok      bool
+	}{
+		{"by class", &full, KindInvalidInput, "invalid", true},
+		{"by kind, before its class", &full, KindWeakPassword, "weak", true},
+		{"by kind, without its class", &full, KindNotFound, "", true},
+		{"neither", &full, KindRateLimited, "", false},
+		{"no such kind", &full, numKinds, "internal", true},
+		{"no table", nil, KindInvalidInput, "", false},
+		{"an empty table", new(Answers[string]), KindInvalidInput, "", false},
+	} {
+		got, ok := tc.answers.Find(tc.kind)
+		want(t, tc.name, got, tc.want)
+		want(t, tc.name+": found", ok, tc.ok)
+	}
 }
 
 func TestErrors(t *testing.T) {

@@ -236,7 +236,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 	}
 	hs := &handshake{websocket: class.WebSocket}
 	if err := p.admit(r, asked, cred, hs); err != nil {
-		if kind := authcore.KindOf(err); hs.websocket && p.BadToken == badTokenClose && (kind == authcore.KindBadToken || kind == authcore.KindSessionOver) {
+		if hs.websocket && p.BadToken == badTokenClose && authcore.KindOf(err).Class() == authcore.ClassToken {
 			return p.acceptAndClose(w, r, cred)
 		}
 		p.fail(w, r, err)

@@ -134,39 +134,6 @@ func disconnect(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 	return dialect.NoContent, c.Service.Disconnect(ctx, c.Caller)
 }
 
-// badCredentials is the same for an address of nobody and for a wrong password, since the contract has one answer.
-var badCredentials = dialect.Answer{Status: http.StatusUnauthorized, Code: "invalid_credentials", Text: "the e-mail address or the password is wrong"}
-
-// answers has one for every kind of error. auth.txt names no codes; those that others of the contracts name in the
-// same manner are spelt as there.
-var answers = dialect.Answers{
-	authcore.KindInternal:           {Status: http.StatusInternalServerError, Code: "internal"},
-	authcore.KindUnavailable:        {Status: http.StatusServiceUnavailable, Code: "unavailable"},
-	authcore.KindInvalidInput:       {Status: http.StatusBadRequest, Code: "bad_request"},
-	authcore.KindInvalidUsername:    {Status: http.StatusUnprocessableEntity, Code: "invalid_username"},
-	authcore.KindUsernameTaken:      {Status: http.StatusConflict, Code: "username_taken"},
-	authcore.KindInvalidEmail:       {Status: http.StatusUnprocessableEntity, Code: "invalid_email"},
-	authcore.KindEmailTaken:         {Status: http.StatusConflict, Code: "email_taken"},
-	authcore.KindWeakPassword:       {Status: http.StatusUnprocessableEntity, Code: "weak_password"},
-	authcore.KindUnknownAccount:     badCredentials,
-	authcore.KindWrongPassword:      badCredentials,
-	authcore.KindAccountDisabled:    {Status: http.StatusForbidden, Code: "account_disabled"},
-	authcore.KindRegistrationClosed: {Status: http.StatusForbidden, Code: "registration_closed"},
-	authcore.KindBadToken:           {Status: http.StatusUnauthorized, Code: "bad_token"},
-	authcore.KindSessionOver:        {Status: http.StatusUnauthorized, Code: "session_over"},
-	authcore.KindRateLimited:        {Status: http.StatusTooManyRequests, Code: "rate_limited"},
-	authcore.KindNotFound:           {Status: http.StatusNotFound, Code: "not_found"},
-	authcore.KindInviteRequired:     {Status: http.StatusForbidden, Code: "invite_required"},
-	authcore.KindBadInvite:          {Status: http.StatusForbidden, Code: "bad_invite"},
-	authcore.KindBadCode:            {Status: http.StatusUnauthorized, Code: "bad_code"},
-	authcore.KindNoEmail:            {Status: http.StatusConflict, Code: "no_email"},
-	authcore.KindMailFailed:         {Status: http.StatusServiceUnavailable, Code: "mail_failed"},
-	authcore.KindInvalidPhone:       {Status: http.StatusUnprocessableEntity, Code: "invalid_number"},
-	authcore.KindPhoneTaken:         {Status: http.StatusConflict, Code: "number_taken"},
-	authcore.KindUnverifiedPhone:    {Status: http.StatusForbidden, Code: "unverified_number"},
-	authcore.KindUnverifiedEmail:    {Status: http.StatusForbidden, Code: "unverified_email"},
-}
-
 // wireError is the body of an error.
 type wireError struct {
 	Error   string `json:"error"`

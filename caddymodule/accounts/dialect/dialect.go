@@ -2,7 +2,6 @@ package dialect
 
 import (
 	"context"
-	"maps"
 	"net/http"
 	"time"
 
@@ -23,7 +22,7 @@ type Dialect struct {
 	Cookie string                                                // name of the cookie that may hold a token; empty: none
 	Token  func(*http.Request) (authcore.UnverifiedToken, error) // finds the token of a request
 
-	Answers     Answers // one for every kind of error
+	Answers     Answers // to errors
 	WrongMethod Answer  // to a known path with another method
 	TooEarly    Answer  // to a call that may be a replay; the text is the refusal's
 	OtherOrigin Answer  // to a page of another origin; zero where no cookie is set or read, so that pages can do no more than anybody
@@ -36,7 +35,7 @@ type Route struct {
 	Method  string
 	Path    string // below the prefix; a last segment {id} stands for any
 	Proof   proof
-	Answers Answers // for every kind, where the contract says something else here than elsewhere; nil: the dialect's
+	Answers *Answers // where the contract has another answer here than elsewhere; nil: nowhere
 	Handle  func(context.Context, *Call) (Reply, error)
 }
 
@@ -88,37 +87,25 @@ type Answer struct {
 	Text   string // in the place of the error's own, if not empty
 }
 
-type Answers map[authcore.Kind]Answer
+// Answers are a dialect's answers to errors: one for every class, and one for each kind that its contract names.
+type Answers = authcore.Answers[Answer]
 
 var NoContent = Reply{Status: http.StatusNoContent}
 
-// But returns as with another answer for some kinds.
-func (as Answers) But(a Answer, kinds ...authcore.Kind) Answers {
-	as = maps.Clone(as)
-	for _, k := range kinds {
-		as[k] = a
-	}
-	return as
-}
-
-// Fail answers a call that did not succeed, out of a table of its endpoint's own or of the dialect's.
-func (d *Dialect) Fail(w http.ResponseWriter, own Answers, e *authcore.Error) {
-	table := own
-	if table == nil {
-		table = d.Answers
-	}
-	a, ok := table[e.Kind]
+// Fail writes the answer to a failed call: the endpoint's own, if own has one, and else the dialect's.
+func (d *Dialect) Fail(w http.ResponseWriter, own *Answers, e *authcore.Error) {
+	a, ok := own.Find(e.Kind)
 	if !ok {
-		a = table[authcore.KindInternal]
+		a, _ = d.Answers.Find(e.Kind)
 	}
 	text := e.Msg
 	switch {
-	case !ok || e.Kind == authcore.KindInternal:
+	case e.Kind.Class() == authcore.ClassInternal:
 		text = "internal error"
 	case a.Text != "":
 		text = a.Text
 	}
-	if e.Kind == authcore.KindBadToken || e.Kind == authcore.KindSessionOver {
+	if e.Kind.Class() == authcore.ClassToken {
 		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 	}
 	answer.JSON(w, a.Status, d.Failure(a.Code, text))

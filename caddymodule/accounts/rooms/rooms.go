@@ -95,35 +95,6 @@ func logoutAll(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 	return dialect.Reply{Status: http.StatusOK, Body: Envelope{Data: struct{}{}}}, err
 }
 
-// answers has an answer for every kind of error. Codes that rooms.txt does not name are in its manner.
-var answers = dialect.Answers{
-	authcore.KindInternal:           {Status: http.StatusInternalServerError, Code: "INTERNAL"},
-	authcore.KindUnavailable:        {Status: http.StatusServiceUnavailable, Code: "UNAVAILABLE"},
-	authcore.KindInvalidInput:       {Status: http.StatusBadRequest, Code: "BAD_BINDING"},
-	authcore.KindInvalidUsername:    {Status: http.StatusBadRequest, Code: "BAD_BINDING"},
-	authcore.KindUsernameTaken:      {Status: http.StatusBadRequest, Code: "USER_EXISTS"},
-	authcore.KindInvalidEmail:       {Status: http.StatusBadRequest, Code: "BAD_BINDING"},
-	authcore.KindEmailTaken:         {Status: http.StatusBadRequest, Code: "USER_EXISTS"},
-	authcore.KindWeakPassword:       {Status: http.StatusBadRequest, Code: "BAD_PASSWORD"},
-	authcore.KindUnknownAccount:     {Status: http.StatusBadRequest, Code: "USER_NOT_FOUND"},
-	authcore.KindWrongPassword:      {Status: http.StatusUnauthorized, Code: "PASSWORD_MATCH_FAILED"},
-	authcore.KindAccountDisabled:    {Status: http.StatusForbidden, Code: "ACCOUNT_DISABLED"},
-	authcore.KindRegistrationClosed: {Status: http.StatusForbidden, Code: "REGISTRATION_CLOSED"},
-	authcore.KindBadToken:           {Status: http.StatusUnauthorized, Code: "TOKEN_INVALID"},
-	authcore.KindSessionOver:        {Status: http.StatusUnauthorized, Code: "TOKEN_INVALID"},
-	authcore.KindRateLimited:        {Status: http.StatusTooManyRequests, Code: "RATE_LIMITED"},
-	authcore.KindNotFound:           {Status: http.StatusNotFound, Code: "NOT_FOUND"},
-	authcore.KindInviteRequired:     {Status: http.StatusForbidden, Code: "REGISTRATION_CLOSED"}, // there is no field for an invite
-	authcore.KindBadInvite:          {Status: http.StatusForbidden, Code: "REGISTRATION_CLOSED"},
-	authcore.KindBadCode:            {Status: http.StatusUnauthorized, Code: "CODE_INVALID"},
-	authcore.KindNoEmail:            {Status: http.StatusConflict, Code: "NO_EMAIL"},
-	authcore.KindMailFailed:         {Status: http.StatusServiceUnavailable, Code: "MAIL_FAILED"},
-	authcore.KindInvalidPhone:       {Status: http.StatusBadRequest, Code: "BAD_BINDING"},
-	authcore.KindPhoneTaken:         {Status: http.StatusBadRequest, Code: "USER_EXISTS"},
-	authcore.KindUnverifiedPhone:    {Status: http.StatusForbidden, Code: "UNVERIFIED_NUMBER"},
-	authcore.KindUnverifiedEmail:    {Status: http.StatusForbidden, Code: "UNVERIFIED_EMAIL"},
-}
-
 // TooEarly is the code of what may be a replay.
 const TooEarly = "TOO_EARLY"
 

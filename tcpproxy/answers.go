@@ -5,46 +5,44 @@ import (
 	"github.com/chatgate/chatgate/tcpproxy/line"
 )
 
-// reasons has what to say for every kind of error.
-var reasons = map[authcore.Kind]line.Reason{
-	authcore.KindInternal:           line.Unavailable,
-	authcore.KindUnavailable:        line.Unavailable,
-	authcore.KindMailFailed:         line.Unavailable,
-	authcore.KindNotFound:           line.Unavailable, // no verb asks for what could be missing
-	authcore.KindInvalidInput:       line.BadData,
-	authcore.KindInvalidUsername:    line.InvalidUsername,
-	authcore.KindUsernameTaken:      line.UsernameTaken,
-	authcore.KindWeakPassword:       line.BadData,
-	authcore.KindInvalidEmail:       line.BadData,
-	authcore.KindEmailTaken:         line.BadData,
-	authcore.KindNoEmail:            line.BadData,
-	authcore.KindInvalidPhone:       line.BadData,
-	authcore.KindPhoneTaken:         line.BadData,
-	authcore.KindUnknownAccount:     line.Credentials, // which of the two it was is not told here, concealed or not
-	authcore.KindWrongPassword:      line.Credentials,
-	authcore.KindUnverifiedPhone:    line.UnverifiedNumber,
-	authcore.KindUnverifiedEmail:    line.UnverifiedEmail,
-	authcore.KindAccountDisabled:    line.Disabled,
-	authcore.KindRateLimited:        line.RateLimited,
-	authcore.KindRegistrationClosed: line.RegistrationClosed,
-	authcore.KindInviteRequired:     line.InviteRequired,
-	authcore.KindBadInvite:          line.InviteRequired,
-	authcore.KindBadToken:           line.BadToken,
-	authcore.KindSessionOver:        line.BadToken,
-	authcore.KindBadCode:            line.BadCode,
+// reasons are the answers of the line protocol to errors. It has one for an unknown account and a wrong password, whether
+// or not the HTTP dialects conceal which it was; and no verb that could miss something else.
+var reasons = authcore.Answers[line.Reason]{
+	Classes: map[authcore.Class]line.Reason{
+		authcore.ClassInternal:     line.Unavailable,
+		authcore.ClassUnavailable:  line.Unavailable,
+		authcore.ClassInvalid:      line.BadData,
+		authcore.ClassCredentials:  line.Credentials,
+		authcore.ClassToken:        line.BadToken,
+		authcore.ClassBarred:       line.Disabled,
+		authcore.ClassRegistration: line.RegistrationClosed,
+		authcore.ClassNotFound:     line.Unavailable,
+		authcore.ClassConflict:     line.BadData,
+		authcore.ClassTooMany:      line.RateLimited,
+	},
+	Kinds: map[authcore.Kind]line.Reason{
+		authcore.KindInvalidUsername: line.InvalidUsername,
+		authcore.KindUsernameTaken:   line.UsernameTaken,
+		authcore.KindBadCode:         line.BadCode,
+		authcore.KindUnverifiedPhone: line.UnverifiedNumber,
+		authcore.KindUnverifiedEmail: line.UnverifiedEmail,
+		authcore.KindInviteRequired:  line.InviteRequired,
+		authcore.KindBadInvite:       line.InviteRequired,
+	},
 }
 
-// reasonFor returns what a verb says about an error. Its text stays here.
+// reasonsOf are the answers of verbs that differ from reasons.
+var reasonsOf = map[line.Verb]*authcore.Answers[line.Reason]{
+	line.ValidatePhone: {Kinds: map[authcore.Kind]line.Reason{authcore.KindInvalidPhone: line.InvalidNumber}},
+	line.ValidateEmail: {Kinds: map[authcore.Kind]line.Reason{authcore.KindInvalidEmail: line.InvalidEmail}},
+}
+
+// reasonFor returns a verb's answer to err. The text of err is never part of it.
 func reasonFor(verb line.Verb, err error) line.Reason {
 	kind := authcore.KindOf(err)
-	switch {
-	case verb == line.ValidatePhone && kind == authcore.KindInvalidPhone:
-		return line.InvalidNumber
-	case verb == line.ValidateEmail && kind == authcore.KindInvalidEmail:
-		return line.InvalidEmail
-	}
-	if r, ok := reasons[kind]; ok {
+	if r, ok := reasonsOf[verb].Find(kind); ok {
 		return r
 	}
-	return line.Unavailable
+	r, _ := reasons.Find(kind)
+	return r
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/internal/authtest"
-	"github.com/chatgate/chatgate/tcpproxy/irc"
 )
 
 // ircLine is a handler in front of up.
@@ -380,32 +379,6 @@ func TestIRCPlaintext(t *testing.T) {
 	c := r.dial()
 	if got := c.cut(); got != "ERROR :Closing link (the chat server is unavailable, try again later)\r\n" {
 		t.Errorf("got %q", got)
-	}
-}
-
-// Every kind of error has a failure, and every failure its numeric.
-func TestIRCEveryKind(t *testing.T) {
-	for kind := range reasons {
-		f := ircFailure(&authcore.Error{Kind: kind, Msg: "hunter2", Err: errors.New("hunter2")})
-		for _, by := range []string{"PASS a:b\nNICK x\nUSER x 0 * x", "AUTHENTICATE PLAIN\nAUTHENTICATE " + plain("", "a", "b")} {
-			reg := irc.Registration{Server: "chatgate"}
-			for line := range strings.SplitSeq(by, "\n") {
-				reg.Line([]byte(line))
-			}
-			if say, _ := reg.Failed(f); len(say) == 0 || strings.Contains(string(say), "hunter2") {
-				t.Errorf("%v is told as %q", kind, say)
-			}
-		}
-		switch kind { //nolint:exhaustive // the others are not known to be anything else
-		case authcore.KindUnknownAccount, authcore.KindWrongPassword:
-			if f != irc.WrongPassword {
-				t.Errorf("%v is %v", kind, f)
-			}
-		case authcore.KindUnavailable, authcore.KindInternal:
-			if f != irc.Unavailable {
-				t.Errorf("%v is %v", kind, f)
-			}
-		}
 	}
 }
 

@@ -169,33 +169,3 @@ func (ircFilter) Farewell(code relay.CloseCode) (up, down []byte) {
 	}
 	return irc.Format("", "QUIT", why), irc.Closing(why)
 }
-
-// ircFailure is what a client is told of a login that failed.
-func ircFailure(err error) irc.Failure {
-	switch authcore.KindOf(err) { //nolint:exhaustive // of every other one, all that is known is that nobody could tell
-	case authcore.KindUnknownAccount, authcore.KindWrongPassword:
-		return irc.WrongPassword
-	case authcore.KindInvalidInput, authcore.KindInvalidUsername, authcore.KindInvalidEmail, authcore.KindWeakPassword:
-		return irc.WrongPassword // what can be nobody's is unknown
-	case authcore.KindRateLimited:
-		return irc.RateLimited
-	case authcore.KindAccountDisabled:
-		return irc.Disabled
-	case authcore.KindUnverifiedPhone:
-		return irc.UnverifiedNumber
-	case authcore.KindUnverifiedEmail:
-		return irc.UnverifiedEmail
-	}
-	return irc.Unavailable
-}
-
-// ircReason is why a connection is closed that is nobody's yet, or could not be handed over.
-func ircReason(err error) string {
-	switch authcore.KindOf(err) { //nolint:exhaustive // of every other one nobody is told more
-	case authcore.KindRateLimited:
-		return "too many connections"
-	case authcore.KindBadToken, authcore.KindSessionOver, authcore.KindAccountDisabled:
-		return "logged out"
-	}
-	return "the chat server is unavailable, try again later"
-}

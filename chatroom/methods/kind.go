@@ -2,40 +2,31 @@ package methods
 
 import "github.com/chatgate/chatgate/authcore"
 
-// kindCodes has a code for every kind of error. The contract has no room for further codes, so a kind that it does not foresee
-// has the nearest one.
-var kindCodes = map[authcore.Kind]Code{
-	authcore.KindInternal:           Unavailable,
-	authcore.KindUnavailable:        Unavailable,
-	authcore.KindInvalidInput:       BadRequest,
-	authcore.KindInvalidUsername:    InvalidUsername,
-	authcore.KindUsernameTaken:      UsernameTaken,
-	authcore.KindInvalidEmail:       BadRequest,
-	authcore.KindEmailTaken:         BadRequest,
-	authcore.KindWeakPassword:       WeakPassword,
-	authcore.KindUnknownAccount:     BadCredentials,
-	authcore.KindWrongPassword:      BadCredentials,
-	authcore.KindAccountDisabled:    BadCredentials,
-	authcore.KindRegistrationClosed: InviteRequired, // the contract has no code for closed registration
-	authcore.KindBadToken:           BadToken,
-	authcore.KindSessionOver:        BadToken,
-	authcore.KindRateLimited:        RateLimited,
-	authcore.KindNotFound:           BadRequest,
-	authcore.KindInviteRequired:     InviteRequired,
-	authcore.KindBadInvite:          BadInvite,
-	authcore.KindBadCode:            BadCredentials,
-	authcore.KindNoEmail:            BadRequest,
-	authcore.KindMailFailed:         Unavailable,
-	authcore.KindInvalidPhone:       BadRequest,
-	authcore.KindPhoneTaken:         BadRequest,
-	authcore.KindUnverifiedPhone:    BadCredentials,
-	authcore.KindUnverifiedEmail:    BadCredentials,
+// codes are the answers to errors. The contract has a closed list of codes, so each class gets the nearest one: a barred
+// account is no better than bad credentials, and who may not register needs an invite, even if there are none.
+var codes = authcore.Answers[Code]{
+	Classes: map[authcore.Class]Code{
+		authcore.ClassInternal:     Unavailable,
+		authcore.ClassUnavailable:  Unavailable,
+		authcore.ClassInvalid:      BadRequest,
+		authcore.ClassCredentials:  BadCredentials,
+		authcore.ClassToken:        BadToken,
+		authcore.ClassBarred:       BadCredentials,
+		authcore.ClassRegistration: InviteRequired,
+		authcore.ClassNotFound:     BadRequest,
+		authcore.ClassConflict:     BadRequest,
+		authcore.ClassTooMany:      RateLimited,
+	},
+	Kinds: map[authcore.Kind]Code{
+		authcore.KindInvalidUsername: InvalidUsername,
+		authcore.KindUsernameTaken:   UsernameTaken,
+		authcore.KindWeakPassword:    WeakPassword,
+		authcore.KindBadInvite:       BadInvite,
+	},
 }
 
-// codeOf returns what a client is told of an error.
+// codeOf returns the code that answers err.
 func codeOf(err error) Code {
-	if code, ok := kindCodes[authcore.KindOf(err)]; ok {
-		return code
-	}
-	return Unavailable
+	code, _ := codes.Find(authcore.KindOf(err))
+	return code
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/chatgate/chatgate/authcore"
 )
 
 func TestDecode(t *testing.T) {
@@ -180,19 +179,4 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%q: %+v, and %+v (%v)", msg, req, strict, err)
 		}
 	})
-}
-
-func TestKindsAreTotal(t *testing.T) {
-	known := map[Code]bool{
-		BadRequest: true, UnknownMethod: true, BadCredentials: true, UsernameTaken: true, InvalidUsername: true, WeakPassword: true,
-		InviteRequired: true, BadInvite: true, BadToken: true, NotLoggedIn: true, RateLimited: true, Unavailable: true,
-	}
-	for _, k := range authcore.Kinds() {
-		if code, ok := kindCodes[k]; !ok || !known[code] {
-			t.Errorf("%v is answered with %q", k, code)
-		}
-	}
-	if c := codeOf(errors.New("a secret")); c != Unavailable {
-		t.Errorf("an unknown error is answered with %q", c)
-	}
 }

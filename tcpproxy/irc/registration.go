@@ -153,50 +153,6 @@ func (r *Registration) LoggedIn(account string) ([]byte, Step) {
 	return b, Wait
 }
 
-// Failure is why somebody was not let in.
-type Failure uint8
-
-// The failures.
-const (
-	Unavailable Failure = iota // nobody could tell
-	WrongPassword
-	RateLimited
-	Disabled
-	UnverifiedNumber
-	UnverifiedEmail
-)
-
-// Failed says why what was claimed is not so. After a SASL exchange the client may try again. Where nobody could tell,
-// there is no numeric for it: of the nearest ones a client concludes that its password is wrong.
-func (r *Registration) Failed(why Failure) ([]byte, Step) {
-	bySASL := r.proving != nil && r.proving.sasl
-	r.proving = nil
-	var numeric, sasl, text string
-	switch why {
-	case WrongPassword:
-		numeric, sasl, text = errPasswordMismatch, errSASLFail, "Wrong account or password"
-	case RateLimited:
-		numeric, sasl, text = rplTryAgain, errSASLFail, "Too many attempts, try again later"
-	case Disabled:
-		numeric, sasl, text = errBanned, errNickLocked, "This account is closed"
-	case UnverifiedNumber:
-		numeric, sasl, text = errBanned, errSASLFail, "The phone number of this account is not validated yet"
-	case UnverifiedEmail:
-		numeric, sasl, text = errBanned, errSASLFail, "The e-mail address of this account is not validated yet"
-	case Unavailable:
-		fallthrough
-	default:
-		return Closing("the login is unavailable, try again later"), Close
-	}
-	switch {
-	case bySASL:
-		return r.reply(sasl, text), Wait
-	case numeric == rplTryAgain: // whose first parameter is what to try
-		return append(r.reply(numeric, "PASS", text), Closing(text)...), Close
-	}
-	return append(r.reply(numeric, text), Closing(text)...), Close
-}
-
 // NoNick is said where the account's name is none.
 func (r *Registration) NoNick() []byte {
 	return append(r.reply(errErroneousNick, "*", "The name of this account cannot be a nick"), Closing("no nick")...)

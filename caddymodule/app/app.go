@@ -3,10 +3,10 @@ package app
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,7 +15,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/chatgate/chatgate/authcore"
-	"github.com/chatgate/chatgate/authcore/texter"
 	"github.com/chatgate/chatgate/caddymodule/syntax"
 )
 
@@ -27,9 +26,9 @@ func init() {
 // configuration shares it. All fields are optional.
 type App struct {
 	// Where accounts are kept. Default: SQLite, in chatgate/chatgate.db under Caddy's data directory.
-	Accounts *AccountsConfig `json:"accounts,omitempty"`
+	AccountsRaw json.RawMessage `json:"accounts,omitempty" caddy:"namespace=chatgate.accounts inline_key=store"`
 	// Where sessions are kept. Default: embedded, in the accounts' SQLite database. With PostgreSQL it has to be said.
-	Sessions *SessionsConfig `json:"sessions,omitempty"`
+	SessionsRaw json.RawMessage `json:"sessions,omitempty" caddy:"namespace=chatgate.sessions inline_key=store"`
 	// How long a session that this node knows is believed while the other nodes cannot be heard: 1s to 5s. Default: 3s.
 	FeedGrace caddy.Duration `json:"feed_grace,omitempty"`
 	// How long live connections stay while the other nodes cannot be heard, 10s to 24h. Default: 10m.
@@ -59,9 +58,9 @@ type App struct {
 	// How long the closing of live connections is spread over when the process stops. Default: 3s.
 	Drain caddy.Duration `json:"drain,omitempty"`
 	// How e-mail leaves. Default: off.
-	Mail *MailConfig `json:"mail,omitempty"`
+	MailRaw json.RawMessage `json:"mail,omitempty" caddy:"namespace=chatgate.mail inline_key=transport"`
 	// How text messages leave. Default: off, so that nobody can register with a phone number.
-	SMS *SMSConfig `json:"sms,omitempty"`
+	SMSRaw json.RawMessage `json:"sms,omitempty" caddy:"namespace=chatgate.sms inline_key=transport"`
 	// The countries whose phone numbers are accepted, by their ISO 3166 codes. Default: all.
 	PhoneCountries []string `json:"phone_countries,omitempty"`
 	// How many text messages may be sent in all. Default: 500/1d.
@@ -71,10 +70,13 @@ type App struct {
 	// An invite that is made when the stores are opened, unless it is or was there.
 	FirstInvite *InviteConfig `json:"first_invite,omitempty"`
 
+	accounts AccountsModule
+	sessions SessionsModule
+	sms      SMSModule
+
 	policy authcore.Policy
 	stores stores
 	mail   mailing
-	sms    *texter.Options // nil where there are no text messages; it holds secrets
 	invite firstInvite
 	logger *zap.Logger
 	ctx    caddy.Context // for the checks
@@ -83,8 +85,8 @@ type App struct {
 	mu      sync.Mutex
 	holder  *stateHolder
 	mailer  *mailHolder // nil where there is no mail
-	texter  *texter.Texter
-	users   int // of holder and mailer: the configuration until Cleanup, and every request under way
+	texter  Texter      // nil where there are no text messages, or nobody has needed it yet
+	users   int         // of holder and mailer: the configuration until Cleanup, and every request under way
 	service *authcore.Service
 	others  sync.Map // *authcore.Service by *authcore.State, over stores of earlier configurations that are not closed yet
 
@@ -103,6 +105,12 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.logger, a.httpLog, a.ctx = ctx.Logger(), ctx.Logger(httpModule{}), ctx
 	if err := a.resolve(caddy.NewReplacer()); err != nil {
+		return err
+	}
+	if err := a.loadSenders(ctx); err != nil {
+		return err
+	}
+	if err := a.loadStores(ctx); err != nil {
 		return err
 	}
 	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
@@ -137,7 +145,7 @@ func (a *App) take() error {
 	return nil
 }
 
-// resolve turns the configured fields into a policy and stores, with defaults in place.
+// resolve turns the configured fields into a policy, with defaults in place.
 func (a *App) resolve(repl *caddy.Replacer) error {
 	p := authcore.DefaultPolicy()
 	text := func(dst *string, option, value string) error {
@@ -215,16 +223,7 @@ func (a *App) resolve(repl *caddy.Replacer) error {
 	}
 	p.Conceal = a.ConcealAccounts
 	a.policy = p
-	if a.invite, err = a.FirstInvite.resolve(repl); err != nil {
-		return err
-	}
-	if a.mail, err = a.resolveMail(repl, p.Issuer); err != nil {
-		return err
-	}
-	if a.sms, err = a.SMS.resolve(repl); err != nil {
-		return err
-	}
-	a.stores, err = a.resolveStores(repl)
+	a.invite, err = a.FirstInvite.resolve(repl)
 	return err
 }
 
@@ -235,18 +234,8 @@ func (a *App) Start() error {
 	if err := a.openLocked(context.Background()); err != nil {
 		return err
 	}
-	if a.stores.postgres != nil && a.stores.redis == nil {
-		a.logger.Warn("sessions are embedded in the PostgreSQL database: only one node may use it")
-		if *a.stores.postgres != *a.holder.stores.postgres {
-			a.logger.Warn("the PostgreSQL database stays open as it was: what changed in its options takes effect at a restart")
-		}
-	}
-	switch o := a.mail.options; {
-	case o.Dir != "":
-		a.logger.Warn("mail is written to files, and sent to nobody", zap.String("directory", o.Dir))
-	case o.Server != nil && !strings.HasPrefix(a.policy.Issuer, "https://"):
-		a.logger.Warn("messages have no link, since the issuer is no https URL", zap.String("issuer", a.policy.Issuer))
-	}
+	a.warnOfStores()
+	a.warnOfMail()
 	a.warnOfTexts()
 	a.warn()
 	a.takeCharge()

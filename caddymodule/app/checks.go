@@ -59,11 +59,10 @@ func (a *App) Check() []Finding {
 	if app, err := a.ctx.AppIfConfigured("http"); err == nil {
 		c.HTTP, _ = app.(*caddyhttp.App)
 	}
-	if dir := a.mail.options.Dir; dir != "" {
-		c.Directories = append(c.Directories, dir)
-	}
-	if a.sms != nil && a.sms.Dir != "" {
-		c.Directories = append(c.Directories, a.sms.Dir)
+	for _, sender := range []any{a.mail.module, a.sms} {
+		if to, ok := sender.(FileSender); ok {
+			c.Directories = append(c.Directories, to.Directory())
+		}
 	}
 	return c.Check()
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 
@@ -44,3 +45,27 @@ func Provision(t *testing.T, handler string) (*App, *caddyhttp.Server) {
 
 // SetService has an app hand out service.
 func (a *App) SetService(service *authcore.Service) { a.service = service }
+
+// Keys returns what tells the state and the mailer of an app that is configured so from others.
+func Keys(t *testing.T, fields map[string]any) (state, mail string) {
+	t.Helper()
+	raw, err := json.Marshal(fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, err := caddy.ProvisionContext(&caddy.Config{
+		Admin: &caddy.AdminConfig{Disabled: true}, AppsRaw: caddy.ModuleMap{"chatgate": raw},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	chatgate, err := ctx.App("chatgate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := chatgate.(*App)
+	if err := a.Cleanup(); err != nil {
+		t.Error(err)
+	}
+	return a.stores.key, a.mail.key
+}

@@ -4,10 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/caddymodule/syntax"
@@ -25,14 +26,11 @@ func (c *InviteConfig) check() error {
 	if c == nil {
 		return nil
 	}
-	fail := func(option string, err error) error { return &storeError{"first_invite", option, err} }
-	if err := syntax.Secret("the code", c.Code); err != nil {
-		return fail("", err)
-	}
-	if err := inRange(fail, "uses", c.Uses, 1, authcore.MaxInviteUses, strconv.Itoa); err != nil {
-		return err
-	}
-	return inRange(fail, "lifetime", c.Lifetime, caddy.Duration(time.Minute), caddy.Duration(authcore.MaxInviteLifetime), durationText)
+	return cmp.Or(
+		syntax.Secret("the code", c.Code),
+		syntax.InRange("uses", c.Uses, 1, authcore.MaxInviteUses),
+		syntax.InRange("lifetime", c.Lifetime, caddy.Duration(time.Minute), caddy.Duration(authcore.MaxInviteLifetime)),
+	)
 }
 
 // firstInvite is what to make, or nothing. It holds a secret.
@@ -46,7 +44,7 @@ func (c *InviteConfig) resolve(repl *caddy.Replacer) (firstInvite, error) {
 		return firstInvite{}, nil
 	}
 	if err := c.check(); err != nil {
-		return firstInvite{}, err
+		return firstInvite{}, fmt.Errorf("first_invite: %w", err)
 	}
 	text, err := repl.ReplaceOrErr(c.Code, true, true)
 	code := authcore.InviteCode(text)
@@ -62,4 +60,24 @@ func (c *InviteConfig) resolve(repl *caddy.Replacer) (firstInvite, error) {
 	return firstInvite{code, authcore.NewInvite{
 		Uses: cmp.Or(c.Uses, 1), Lifetime: time.Duration(cmp.Or(c.Lifetime, caddy.Duration(30*24*time.Hour))),
 	}}, nil
+}
+
+// unmarshalFirstInvite reads an invite that an operator chose. Syntax, with the defaults:
+//
+//	first_invite {env.NAME} | {file.path} {
+//	    uses     1
+//	    lifetime 30d
+//	}
+func (a *App) unmarshalFirstInvite(d *caddyfile.Dispenser) error {
+	line := d.Token()
+	args := d.RemainingArgs()
+	if len(args) != 1 || strings.TrimSpace(args[0]) == "" {
+		return d.Err("first_invite is written as: first_invite {env.NAME}")
+	}
+	c := &InviteConfig{Code: args[0]}
+	a.FirstInvite = c
+	return syntax.Block(d, "first_invite", line, c.check,
+		syntax.BlockOption{Name: "uses", Read: func() error { return syntax.Count(d, &c.Uses) }},
+		syntax.BlockOption{Name: "lifetime", Read: func() error { return syntax.Duration(d, &c.Lifetime) }},
+	)
 }

@@ -8,8 +8,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/chatgate/chatgate/authcore"
-	"github.com/chatgate/chatgate/authcore/mailer"
-	"github.com/chatgate/chatgate/authcore/texter"
 )
 
 // Every configuration has a metrics registry of its own, while what is measured belongs to the process: so the
@@ -25,8 +23,8 @@ var (
 		Help: "Nodes that did not answer to a revocation in time.",
 	})
 	measured = new(stateCollector)
-	mailed   = &mailCollector{sent[*mailer.Mailer, mailer.Stats]{plus: addMail}}
-	texted   = &textCollector{sent[*texter.Texter, texter.Stats]{plus: addTexts}}
+	mailed   = &mailCollector{sent[Mailer, MailStats]{plus: addMail}}
+	texted   = &textCollector{sent[Texter, TextStats]{plus: addTexts}}
 )
 
 // registerMetrics adds the collectors to the registry of a configuration.
@@ -176,7 +174,7 @@ func (c *sent[T, S]) sum() S {
 
 // mailCollector reads what all mailers have to tell when it is asked.
 type mailCollector struct {
-	sent[*mailer.Mailer, mailer.Stats]
+	sent[Mailer, MailStats]
 }
 
 var (
@@ -199,13 +197,13 @@ func (c *mailCollector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(mailQueued, prometheus.GaugeValue, float64(s.Queued))
 }
 
-func addMail(a, b mailer.Stats) mailer.Stats {
-	return mailer.Stats{Sent: a.Sent + b.Sent, Failed: a.Failed + b.Failed, Dropped: a.Dropped + b.Dropped, Queued: a.Queued + b.Queued}
+func addMail(a, b MailStats) MailStats {
+	return MailStats{Sent: a.Sent + b.Sent, Failed: a.Failed + b.Failed, Dropped: a.Dropped + b.Dropped, Queued: a.Queued + b.Queued}
 }
 
 // textCollector reads what all texters have to tell when it is asked.
 type textCollector struct {
-	sent[*texter.Texter, texter.Stats]
+	sent[Texter, TextStats]
 }
 
 var textMessages = prometheus.NewDesc("chatgate_sms_messages_total", "Text messages: handed over to the provider, or failed.", []string{"result"}, nil)
@@ -221,6 +219,6 @@ func (c *textCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-func addTexts(a, b texter.Stats) texter.Stats {
-	return texter.Stats{Sent: a.Sent + b.Sent, Failed: a.Failed + b.Failed}
+func addTexts(a, b TextStats) TextStats {
+	return TextStats{Sent: a.Sent + b.Sent, Failed: a.Failed + b.Failed}
 }

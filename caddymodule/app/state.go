@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -14,8 +13,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/chatgate/chatgate/authcore"
-	"github.com/chatgate/chatgate/authcore/redisstore"
-	"github.com/chatgate/chatgate/authcore/sqlstore"
 )
 
 // states holds every state in use, by the identity of its stores: two states over one database with embedded sessions
@@ -98,11 +95,11 @@ func (h *stateHolder) open(ctx context.Context, t tuning) (*authcore.State, erro
 }
 
 func (h *stateHolder) openLocked(ctx context.Context, t tuning) (err error) {
-	var opened []io.Closer
+	var opened []func() error
 	closeStores := func() error {
 		var errs []error
-		for _, c := range slices.Backward(opened) {
-			errs = append(errs, c.Close())
+		for _, closeStore := range slices.Backward(opened) {
+			errs = append(errs, closeStore())
 		}
 		return errors.Join(errs...)
 	}
@@ -111,33 +108,33 @@ func (h *stateHolder) openLocked(ctx context.Context, t tuning) (err error) {
 			_ = closeStores() // the reason why opening failed is the one to tell
 		}
 	}()
-	db, name, err := h.stores.openAccounts(ctx)
+	// No limit is set here: bringing a large database up to date takes its time.
+	db, err := h.stores.accounts.Open(ctx)
+	name := h.stores.accounts.Identity().Name
 	if err != nil {
 		return oneLine{fmt.Errorf("opening the accounts' database (%s): %w", name, err)}
 	}
-	opened = append(opened, db)
-	for _, w := range db.Warnings() {
+	opened = append(opened, db.Close)
+	for _, w := range db.Warnings {
 		slog.New(ProcessLog{}).Warn(w)
 	}
 
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	o := authcore.StateOptions{
-		Accounts: db, Sessions: db, Revocations: db, Codes: db, Invites: db, Phones: db, Devices: db, Keys: db,
+	ss, err := h.stores.sessions.Open(ctx, db)
+	if err != nil {
+		return oneLine{fmt.Errorf("opening the sessions' %s: %w", h.stores.sessions.Identity().Name, err)}
+	}
+	if ss.Close != nil {
+		opened = append(opened, ss.Close)
+	}
+	state, err := authcore.OpenState(ctx, authcore.StateOptions{
+		Accounts: db.Accounts, Revocations: db.Revocations, Codes: db.Codes, Invites: db.Invites, Phones: db.Phones,
+		Devices: db.Devices, Keys: db.Keys,
+		Sessions: ss.Sessions, Limits: ss.Limits, Feed: ss.Feed, Presence: ss.Presence,
 		FeedGrace: t.feedGrace, LiveGrace: t.liveGrace,
 		KeyRotate: t.keyRotation, MaxTokens: MaxTokens, Subscribers: []authcore.Subscriber{observeRevocation}, Log: slog.New(ProcessLog{}),
-	}
-	if h.stores.redis != nil {
-		rs, err := redisstore.Open(ctx, *h.stores.redis)
-		if err != nil {
-			return oneLine{fmt.Errorf("opening the sessions' Redis: %w", err)}
-		}
-		opened = append(opened, rs)
-		o.Sessions, o.Limits, o.Feed, o.Presence = rs, rs, rs, rs
-	} else if o.Limits, err = authcore.NewMemoryLimits(time.Now); err != nil {
-		return err
-	}
-	state, err := authcore.OpenState(ctx, o)
+	})
 	if err != nil {
 		return oneLine{fmt.Errorf("reading the keys in the accounts' database (%s): %w", name, err)}
 	}
@@ -156,19 +153,6 @@ func (h *stateHolder) openLocked(ctx context.Context, t tuning) (err error) {
 		return closeStores()
 	}
 	return nil
-}
-
-// openAccounts opens the accounts' database, and says what to call it.
-func (s stores) openAccounts(ctx context.Context) (db *sqlstore.Store, name string, err error) {
-	if s.postgres != nil {
-		// No limit is set here: bringing a large database up to date takes its time, and the store has limits of its own.
-		db, err = sqlstore.OpenPostgres(ctx, *s.postgres)
-		return db, "PostgreSQL", err
-	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	db, err = sqlstore.OpenSQLite(ctx, s.path)
-	return db, "SQLite, " + s.path, err
 }
 
 // oneLine is an error whose text has no line breaks: what Caddy reports when it cannot start is one line for each.

@@ -1,0 +1,147 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/caddymodule/syntax"
+)
+
+// SessionsModule is a module in the namespace chatgate.sessions: it keeps sessions and limits.
+type SessionsModule interface {
+	caddy.Module
+
+	// Embedded reports whether sessions are in the accounts' database, which has to be a [SessionsHost]. It is asked before
+	// Provision, too.
+	Embedded() bool
+
+	// Identity says which store is meant. It is asked for after Provision, unless sessions are embedded.
+	Identity() Identity
+
+	// Open connects to the store. As for [AccountsModule], it is called once for as long as the store is needed; ctx ends
+	// after 30 s at the latest. The accounts' database is open.
+	Open(ctx context.Context, accounts AccountStores) (SessionStores, error)
+}
+
+// SessionStores is an open store of sessions. Package storetest defines what each part has to do.
+type SessionStores struct {
+	Sessions authcore.SessionStore
+	Limits   authcore.LimitStore
+	Feed     authcore.Feed          // nil: no other node uses the store
+	Presence authcore.PresenceStore // nil likewise
+
+	Close func() error // called once, when nothing uses the stores any more; nil: there is nothing to close
+}
+
+// unmarshalSessions reads sessions <store> …, with the parser of chatgate.sessions.<store>.
+func (a *App) unmarshalSessions(d *caddyfile.Dispenser) (err error) {
+	a.sessions, a.SessionsRaw, err = unmarshalGuest[SessionsModule](d, sessionsGuest)
+	return err
+}
+
+// The bounds of the graces.
+const (
+	feedGraceLeast, feedGraceMost = caddy.Duration(time.Second), caddy.Duration(5 * time.Second)
+	liveGraceLeast, liveGraceMost = caddy.Duration(10 * time.Second), caddy.Duration(24 * time.Hour)
+)
+
+// checkGraces finds what is wrong with the graces by themselves.
+func (a *App) checkGraces() error {
+	return cmp.Or(
+		syntax.InRange("feed_grace", a.FeedGrace, feedGraceLeast, feedGraceMost),
+		syntax.InRange("live_grace", a.LiveGrace, liveGraceLeast, liveGraceMost),
+	)
+}
+
+// checkStores finds what does not go together. The option is the one to change. A module that is nil is the default.
+func (a *App) checkStores() (option string, err error) {
+	embedded := a.sessions == nil || a.sessions.Embedded()
+	host, hosts := a.accounts.(SessionsHost)
+	switch {
+	case !embedded || a.accounts == nil:
+	case !hosts:
+		return "accounts", fmt.Errorf("accounts %s keeps no sessions; say where they are, such as: sessions redis <url>", moduleName(a.accounts))
+	case host.Shared() && a.sessions == nil:
+		return "accounts", fmt.Errorf("accounts %s needs to know where sessions are: sessions redis <url>, or sessions embedded where one node alone uses the database", moduleName(a.accounts))
+	}
+	for _, grace := range [...]struct {
+		option string
+		value  caddy.Duration
+	}{{"feed_grace", a.FeedGrace}, {"live_grace", a.LiveGrace}} {
+		if embedded && grace.value != 0 {
+			return grace.option, fmt.Errorf("%s only matters where sessions are in Redis", grace.option)
+		}
+	}
+	return "", nil
+}
+
+func moduleName(m caddy.Module) string { return m.CaddyModule().ID.Name() }
+
+// stores is where a state keeps things.
+type stores struct {
+	key   string // says which state is meant, and holds no secret
+	place string // says where sessions are, and holds no secret
+
+	accounts AccountsModule
+	sessions SessionsModule
+}
+
+func newStores(accounts AccountsModule, sessions SessionsModule) stores {
+	db := accounts.Identity()
+	if sessions.Embedded() {
+		// Two states over one database would not hear of each other's logouts: what tells one from another is the database
+		// alone, not how it is reached.
+		return stores{db.Place, db.Place, accounts, sessions}
+	}
+	// Two states over one feed hear of each other's logouts, so whatever differs makes another one.
+	s := sessions.Identity()
+	return stores{Fingerprint(db.Config, s.Config), s.Place, accounts, sessions}
+}
+
+// loadStores provisions the modules that say where things are kept.
+func (a *App) loadStores(ctx caddy.Context) (err error) {
+	if !isSet(a.AccountsRaw) {
+		a.AccountsRaw = accountsGuest.object("sqlite", struct{}{})
+	}
+	if a.accounts, err = loadGuest[AccountsModule](ctx, a, accountsGuest, "AccountsRaw", a.AccountsRaw); err != nil {
+		return err
+	}
+	said := isSet(a.SessionsRaw)
+	if !said {
+		a.SessionsRaw = sessionsGuest.object("embedded", struct{}{})
+	}
+	sessions, err := loadGuest[SessionsModule](ctx, a, sessionsGuest, "SessionsRaw", a.SessionsRaw)
+	if err != nil {
+		return err
+	}
+	if said {
+		a.sessions = sessions
+	}
+	if _, err := a.checkStores(); err != nil {
+		return err
+	}
+	if err := a.checkGraces(); err != nil {
+		return err
+	}
+	a.stores = newStores(a.accounts, sessions)
+	return nil
+}
+
+// warnOfStores says what an operator may not have thought of. The stores are open.
+func (a *App) warnOfStores() {
+	host, ok := a.accounts.(SessionsHost)
+	if !ok || !host.Shared() || !a.stores.sessions.Embedded() {
+		return
+	}
+	is, was := a.accounts.Identity(), a.holder.stores.accounts.Identity()
+	a.logger.Warn("sessions are embedded in the " + is.Name + " database: only one node may use it")
+	if is.Config != was.Config {
+		a.logger.Warn("the " + is.Name + " database stays open as it was: what changed in its options takes effect at a restart")
+	}
+}

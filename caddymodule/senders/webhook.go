@@ -1,0 +1,256 @@
+package senders
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/chatgate/chatgate/authcore/texter"
+	"github.com/chatgate/chatgate/caddymodule/app"
+	"github.com/chatgate/chatgate/caddymodule/syntax"
+)
+
+func init() {
+	caddy.RegisterModule(new(Webhook))
+}
+
+// Webhook hands text messages to a provider's HTTP interface. URL, Headers and Body may hold placeholders, and what is
+// secret in them has to be one.
+type Webhook struct {
+	// An https URL, or an http URL on the same machine.
+	URL string `json:"url,omitempty"`
+	// "POST" (the default), "PUT" or "PATCH".
+	Method string `json:"method,omitempty"`
+	// Headers of the request, beside Content-Type.
+	Headers map[string][]string `json:"headers,omitempty"`
+	// "application/json" (the default) or "application/x-www-form-urlencoded".
+	ContentType string `json:"content_type,omitempty"`
+	// A template with {{.Number}} or {{.Digits}}, and {{.Text}}.
+	Body string `json:"body,omitempty"`
+	// How long one request may take, 100ms to 10s. Default: 4s.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+	// How often a request that was refused for now is made again, 0 to 5 times. Default: 1.
+	Retries *int `json:"retries,omitempty"`
+
+	options texter.Webhook // with secrets
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Webhook) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "chatgate.sms.webhook", New: func() caddy.Module { return new(Webhook) }}
+}
+
+// UnmarshalCaddyfile reads the option. Syntax, with the defaults:
+//
+//	sms webhook <url> {
+//	    method       POST
+//	    header       <name> <value>
+//	    content_type application/json
+//	    body         `{"to":"{{.Number}}","text":"{{.Text}}"}`
+//	    timeout      4s
+//	    retries      1
+//	}
+//
+// The body is a template: {{.Number}} is +447700900123, {{.Digits}} the same without the plus, {{.Text}} the message, each
+// escaped for the content type. For a form, the default is to={{.Number}}&text={{.Text}}. There may be several headers. A
+// secret is {env.NAME} or {file.path}: in the URL after a colon and before @, or as a parameter named for what it is; as
+// the value of a header that is, where a scheme may stand before it; or in the body.
+func (w *Webhook) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // webhook
+	line := d.Token()
+	args := d.RemainingArgs()
+	if len(args) != 1 {
+		return d.Err("sms webhook is written as: sms webhook <url>, such as https://sms.example.com/send")
+	}
+	w.URL = args[0]
+	return syntax.Block(d, "sms webhook", line, w.check,
+		syntax.BlockOption{Name: "method", Read: func() error { return syntax.One(d, &w.Method) }},
+		syntax.BlockOption{Name: "header", Read: func() error { return w.unmarshalHeader(d) }, Many: true},
+		syntax.BlockOption{Name: "content_type", Read: func() error { return syntax.One(d, &w.ContentType) }},
+		syntax.BlockOption{Name: "body", Read: func() error { return syntax.One(d, &w.Body) }},
+		syntax.BlockOption{Name: "timeout", Read: func() error { return syntax.Duration(d, &w.Timeout) }},
+		syntax.BlockOption{Name: "retries", Read: func() error { w.Retries = new(int); return syntax.Int(d, w.Retries) }},
+	)
+}
+
+func (w *Webhook) unmarshalHeader(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) != 2 || strings.TrimSpace(args[0]) == "" {
+		return d.Err("header is written as: header <name> <value>, where a value with spaces goes into quotes")
+	}
+	if err := checkHeader(args[0], args[1:]); err != nil { // while it is known which of several it is
+		return d.WrapErr(err)
+	}
+	if w.Headers == nil {
+		w.Headers = make(map[string][]string)
+	}
+	name := http.CanonicalHeaderKey(args[0])
+	w.Headers[name] = append(w.Headers[name], args[1])
+	return nil
+}
+
+const defaultRetries = 1
+
+var (
+	errClearSecret = errors.New("a secret is written in it, and Caddy saves its configuration and shows it; " +
+		"write {env.NAME} or {file.path} in its place")
+
+	secretName = regexp.MustCompile(`(?i)authorization|cookie|key|token|secret|passw|pwd|credential|signature`)
+
+	// A scheme may stand before the secret of a header.
+	maskedSecret = regexp.MustCompile(`^(?:[A-Za-z][A-Za-z-]{0,19}[ =])?` + syntax.Hole + `+$`)
+
+	// What a secret of a body looks like: a member of JSON, or a field of a form.
+	bodySecret = regexp.MustCompile(`(?i)(?:"[^"]*(?:key|token|secret|passw|pwd|credential)[^"]*"\s*:\s*"([^"]*)"|(?:^|&)[^&={]*(?:key|token|secret|passw|pwd|credential)[^&={]*=([^&]*))`)
+
+	// What of a body is a placeholder of Caddy's: one of the template has two braces.
+	bodyPlaceholder = regexp.MustCompile(`\{(?:env|file)\.[^{}]+\}`)
+)
+
+// check finds what is wrong whatever values placeholders have.
+func (w *Webhook) check() error {
+	if w.URL == "" {
+		return errors.New("there is no URL, such as https://sms.example.com/send")
+	}
+	a, err := parseWebhook(w.URL)
+	if err == nil && len(a.Names) == 0 {
+		err = texter.CheckURL(w.URL)
+	}
+	if err != nil {
+		return fmt.Errorf("the URL cannot be used: %w", err)
+	}
+	if w.Method != "" && !slices.Contains([]string{http.MethodPost, http.MethodPut, http.MethodPatch}, w.Method) {
+		return syntax.Wrong("method", "method is %q; it is POST, PUT or PATCH", w.Method)
+	}
+	for name, values := range w.Headers {
+		if err := checkHeader(name, values); err != nil {
+			return err
+		}
+	}
+	for _, m := range bodySecret.FindAllStringSubmatch(w.Body, -1) {
+		value := m[1] + m[2]
+		if value != "" && bodyPlaceholder.ReplaceAllString(value, "") != "" && !strings.HasPrefix(value, "{{") {
+			return syntax.Wrong("body", "body: %w", errClearSecret)
+		}
+	}
+	text, values := templateOf(w.Body)
+	if err := texter.CheckBody(w.ContentType, text, len(values)); err != nil {
+		option := "body"
+		if strings.HasPrefix(err.Error(), "content_type") {
+			option = "content_type"
+		}
+		return syntax.Wrong(option, "%w", err)
+	}
+	if err := syntax.InRange("timeout", w.Timeout, caddy.Duration(100*time.Millisecond), caddy.Duration(10*time.Second)); err != nil {
+		return err
+	}
+	if w.Retries != nil && (*w.Retries < 0 || *w.Retries > texter.MaxRetries) {
+		return syntax.Wrong("retries", "retries is %d; it must be between 0 and %d", *w.Retries, texter.MaxRetries)
+	}
+	return nil
+}
+
+// checkHeader finds a secret, and what no header can be. No error shows a value.
+func checkHeader(name string, values []string) error {
+	if err := texter.CheckHeader(name); err != nil {
+		return err
+	}
+	for _, v := range values {
+		masked, names := syntax.Mask(v)
+		for _, n := range names {
+			if !strings.HasPrefix(n, "env.") && !strings.HasPrefix(n, "file.") {
+				return fmt.Errorf("header %s: %w", name, syntax.ErrPlaceholder)
+			}
+		}
+		if secretName.MatchString(name) && !maskedSecret.MatchString(masked) {
+			return fmt.Errorf("header %s: %w", name, errClearSecret)
+		}
+	}
+	return nil
+}
+
+// parseWebhook is ParseAddress for a URL that may have secrets of other names in its query.
+func parseWebhook(text string) (syntax.Address, error) {
+	a, err := syntax.ParseAddress(text)
+	if err == nil && !a.HideParameters(secretName.MatchString) {
+		err = errClearSecret
+	}
+	return a, err
+}
+
+// templateOf returns a body with its placeholders as values of the template, and those placeholders.
+func templateOf(body string) (text string, placeholders []string) {
+	text = bodyPlaceholder.ReplaceAllStringFunc(body, func(p string) string {
+		placeholders = append(placeholders, p)
+		return fmt.Sprintf("{{index .Values %d}}", len(placeholders)-1)
+	})
+	return text, placeholders
+}
+
+// Provision resolves placeholders.
+func (w *Webhook) Provision(caddy.Context) error {
+	err := w.check()
+	if err == nil {
+		err = w.resolve(caddy.NewReplacer())
+	}
+	if err == nil {
+		_, err = texter.New(texter.Options{Webhook: &w.options})
+	}
+	if err != nil {
+		return fmt.Errorf("sms webhook: %w", err)
+	}
+	return nil
+}
+
+func (w *Webhook) resolve(repl *caddy.Replacer) error {
+	o := texter.Webhook{
+		Method: w.Method, Header: make(http.Header), ContentType: w.ContentType, Timeout: time.Duration(w.Timeout), Retries: defaultRetries,
+	}
+	if w.Retries != nil {
+		o.Retries = *w.Retries
+	}
+	a, err := parseWebhook(w.URL)
+	if err != nil {
+		return err
+	}
+	if o.URL, err = a.Resolve(repl); err != nil {
+		return err
+	}
+	for name, values := range w.Headers {
+		for _, v := range values {
+			v, err := repl.ReplaceOrErr(v, true, true)
+			if err != nil {
+				return fmt.Errorf("header %s: %w", name, err)
+			}
+			o.Header.Add(name, v)
+		}
+	}
+	var placeholders []string
+	o.Body, placeholders = templateOf(w.Body)
+	for _, p := range placeholders {
+		v, err := repl.ReplaceOrErr(p, true, true)
+		if err != nil {
+			return fmt.Errorf("body: %w", err)
+		}
+		o.Values = append(o.Values, v)
+	}
+	w.options = o
+	return nil
+}
+
+// Open implements [app.SMSModule].
+func (w *Webhook) Open() (app.Texter, error) { return openTexter(texter.Options{Webhook: &w.options}) }
+
+// Interface guards
+var (
+	_ app.SMSModule         = (*Webhook)(nil)
+	_ caddy.Provisioner     = (*Webhook)(nil)
+	_ caddyfile.Unmarshaler = (*Webhook)(nil)
+)

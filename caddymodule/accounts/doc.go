@@ -1,0 +1,9 @@
+// Package accounts is the HTTP handler chatgate_accounts. It owns the pipeline of every account call: the numbered steps from
+// the path to the answer, which no dialect can skip. A dialect, one of the folders rooms, auth and users, hands it a
+// [dialect.Dialect]: routes, wire types and answers. The decisions are authcore's.
+//
+//   - accounts.go: the handler's options and its provisioning
+//   - routes.go: which requests are for which endpoint
+//   - pipeline.go: the steps of a call
+//   - cookies.go: cookies that hold no good token
+package accounts

@@ -8,17 +8,17 @@ import (
 	"github.com/chatgate/chatgate/chatroom"
 )
 
-// siftCookies takes cookies away that hold nothing good: from a request, and from its browser where none is left.
-func siftCookies(c *dialect.Call, name string, a *caller.Asker) error {
+// dropBadCookies removes cookies without a good token from a request, and from the browser if no good one is left.
+func dropBadCookies(c *dialect.Call, name string, authn *caller.Authenticator) error {
 	var values []string
 	chatroom.FilterCookies(c.Request.Header, name, func(value string) bool {
 		values = append(values, value)
 		return true
 	})
-	found := chatroom.JudgeCookies(values, a.Judge)
+	found := chatroom.JudgeCookies(values, authn.Standing)
 	chatroom.FilterCookies(c.Request.Header, name, func(value string) bool { return slices.Contains(found.Living, value) })
 	if found.Dead && len(found.Living) == 0 {
-		caller.TakeAway(c.Writer.Header(), name, true)
+		caller.ExpireCookie(c.Writer.Header(), name, true)
 	}
-	return a.Err
+	return authn.Err
 }

@@ -390,15 +390,15 @@ func TestWhatNeedsASession(t *testing.T) {
 	for _, d := range dialects {
 		for _, rt := range d.Routes {
 			endpoint := d.Name + " " + rt.Method + " " + rt.Path
-			want := dialect.BySession
+			want := dialect.NeedsSession
 			switch {
 			case open[endpoint]:
-				want = dialect.ByAnybody
+				want = dialect.Public
 			case endpoint == "auth POST /refresh":
-				want = dialect.ByToken
+				want = dialect.NeedsToken
 			}
-			if rt.Proof != want {
-				t.Errorf("%s: %d, want %d", endpoint, rt.Proof, want)
+			if rt.Access != want {
+				t.Errorf("%s: %d, want %d", endpoint, rt.Access, want)
 			}
 			delete(open, endpoint)
 		}
@@ -480,7 +480,7 @@ func TestEarlyData(t *testing.T) {
 
 // What each dialect takes for a body.
 func TestBodies(t *testing.T) {
-	want := map[string]dialect.Bodies{"rooms": dialect.JSONAsAnything, "auth": dialect.JSONOnly, "users": dialect.JSONOrForm}
+	want := map[string]dialect.Bodies{"rooms": dialect.JSONAnyType, "auth": dialect.JSONOnly, "users": dialect.JSONOrForm}
 	for _, d := range dialects {
 		if got, ok := want[d.Name]; !ok || d.Bodies != got {
 			t.Errorf("%s takes %d, want %d", d.Name, d.Bodies, got)

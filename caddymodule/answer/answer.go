@@ -12,29 +12,29 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 )
 
-// SetRetryAfter sets Retry-After in whole seconds, rounded up (RFC 9110, section 10.2.3).
+// SetRetryAfter sets Retry-After for an error that passes with time, in whole seconds, rounded up (RFC 9110, section 10.2.3).
 func SetRetryAfter(w http.ResponseWriter, e *authcore.Error) {
 	if e.Kind == authcore.KindRateLimited || e.Kind == authcore.KindUnavailable {
 		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(e.RetryAfter.Seconds())))))
 	}
 }
 
-// JSON writes a response. A client that is gone is no error of ours.
+// JSON writes body as JSON. It ignores a failed write, since then the client is gone.
 func JSON(w http.ResponseWriter, status int, body any) {
 	b, err := json.Marshal(body)
 	if err != nil {
-		panic(fmt.Sprintf("answer: a reply does not encode: %v", err)) // a fault in this package
+		panic(fmt.Sprintf("answer: a reply does not encode: %v", err)) // a fault of ours
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(b, '\n')) //nolint:gosec // what a client sent can be in it, as JSON that is said to be JSON
+	_, _ = w.Write(append(b, '\n')) //nolint:gosec // client input in it is encoded, and the Content-Type is JSON
 }
 
-// LogFailure writes what an operator has to know. A client's mistakes are not among it.
+// LogFailure logs a failure of ours. It does not log mistakes of a client.
 func LogFailure(logger *zap.Logger, r *http.Request, e *authcore.Error) {
 	if e.Kind == authcore.KindInternal || e.Kind == authcore.KindUnavailable && e.Err != nil {
 		level := zap.ErrorLevel
-		if r.Context().Err() != nil { // the client went away, and with it whatever it waited for
+		if r.Context().Err() != nil { // the client went away, which canceled the call
 			level = zap.DebugLevel
 		}
 		logger.Log(level, "request failed", zap.String("kind", e.Kind.String()), zap.String("path", r.URL.Path), zap.Error(e.Err))

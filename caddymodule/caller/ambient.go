@@ -10,28 +10,28 @@ import (
 	"github.com/chatgate/chatgate/chatroom"
 )
 
-// A browser sends a cookie along whether or not it is of use to anybody. So one that holds nothing good is no failed
-// attempt to be somebody: it is taken away, and whoever sent it is a visitor.
-
-// Asker asks what the tokens in cookies are worth, and keeps the answer for the one that counts.
-type Asker struct {
-	ctx     context.Context // of the request, which it is for
+// Authenticator authenticates the tokens of one request. It remembers the result for a token that was found in a cookie.
+type Authenticator struct {
+	ctx     context.Context // of the request
 	service *authcore.Service
 
-	token authcore.UnverifiedToken // the last that lives
-	id    authcore.ProvenSession   // whose it is
-	Err   error                    // why something could not be told
+	token authcore.UnverifiedToken // the last one in force
+	id    authcore.ProvenSession   // its session
+
+	// Err is the error that kept the standing of a token from being found out, or nil.
+	Err error
 }
 
-func NewAsker(ctx context.Context, service *authcore.Service) *Asker {
-	return &Asker{ctx: ctx, service: service}
+// NewAuthenticator returns an authenticator for the request of ctx.
+func NewAuthenticator(ctx context.Context, service *authcore.Service) *Authenticator {
+	return &Authenticator{ctx: ctx, service: service}
 }
 
-// Judge is what a token is worth. Where that cannot be told it counts, so that the request fails as any other would, and
-// nobody loses a session to a store that is away.
-func (a *Asker) Judge(token authcore.UnverifiedToken) chatroom.Standing {
+// Standing returns the standing of a token from a cookie. If that cannot be found out, it returns Living and sets Err: the
+// request then fails, and the browser keeps the cookie.
+func (a *Authenticator) Standing(token authcore.UnverifiedToken) chatroom.Standing {
 	id, err := a.service.Authenticate(a.ctx, token)
-	standing, unknown := judgement(err)
+	standing, unknown := standingOf(err)
 	if standing == chatroom.Living {
 		a.token, a.id = token, id
 	}
@@ -41,17 +41,17 @@ func (a *Asker) Judge(token authcore.UnverifiedToken) chatroom.Standing {
 	return standing
 }
 
-// Authenticate returns whose a token is. What a cookie was taken for is not asked again: the answer could be another, and
-// the request neither a visitor's nor anybody's.
-func (a *Asker) Authenticate(token authcore.UnverifiedToken) (authcore.ProvenSession, error) {
+// Authenticate returns the session of a token. It does not ask again for a token that Standing has found to be living: a
+// second answer could differ from the first, and the request would belong neither to a visitor nor to an account.
+func (a *Authenticator) Authenticate(token authcore.UnverifiedToken) (authcore.ProvenSession, error) {
 	if a.token == token {
 		return a.id, a.Err
 	}
 	return a.service.Authenticate(a.ctx, token)
 }
 
-// judgement is what an answer to the question for a token says of it. An error that says nothing is returned.
-func judgement(err error) (chatroom.Standing, error) {
+// standingOf returns the standing of a token that authenticated with err, and err itself if it tells nothing about the token.
+func standingOf(err error) (chatroom.Standing, error) {
 	switch {
 	case err == nil:
 		return chatroom.Living, nil
@@ -64,17 +64,17 @@ func judgement(err error) (chatroom.Standing, error) {
 	}
 }
 
-// TakeAway has a browser forget a cookie of the whole site.
-func TakeAway(h http.Header, name string, secure bool) {
-	dead := &http.Cookie{ //nolint:gosec // Secure where a browser takes that; there is nothing in it
+// ExpireCookie makes the browser delete a cookie that has the path /.
+func ExpireCookie(h http.Header, name string, secure bool) {
+	dead := &http.Cookie{ //nolint:gosec // Secure where a browser accepts that; it has no value
 		Name: name, Path: "/", Expires: time.Unix(0, 0), MaxAge: -1, HttpOnly: true, Secure: secure, SameSite: http.SameSiteLaxMode,
 	}
 	h.Add("Set-Cookie", dead.String())
-	h.Set("Cache-Control", "no-store") // or a cache would take other people's away
+	h.Set("Cache-Control", "no-store") // or a cache would delete other people's
 }
 
-// TakeAwayFrom is TakeAway for a cookie that somebody else may have set, also over plain HTTP, where a browser takes no
-// Secure one. Names with a prefix have it (draft-ietf-httpbis-rfc6265bis, section 4.1.3).
-func TakeAwayFrom(w http.ResponseWriter, r *http.Request, name string) {
-	TakeAway(w.Header(), name, r.TLS != nil || strings.HasPrefix(name, "__"))
+// ExpireCookieFor is ExpireCookie for a cookie that another server may have set, and over plain HTTP, where a browser refuses
+// Secure. A cookie whose name has a prefix needs it (draft-ietf-httpbis-rfc6265bis, section 4.1.3).
+func ExpireCookieFor(w http.ResponseWriter, r *http.Request, name string) {
+	ExpireCookie(w.Header(), name, r.TLS != nil || strings.HasPrefix(name, "__"))
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/chatgate/chatgate/chatroom"
 )
 
-// Nobody loses a cookie to a store that is away, nor to anything else that says nothing of the token.
+// A store that does not respond costs nobody a cookie, nor does any other error that tells nothing about the token.
 func TestWhatACookieIsWorth(t *testing.T) {
 	for _, k := range authcore.Kinds() {
-		standing, err := judgement(&authcore.Error{Kind: k, Err: errors.New("why")})
+		standing, err := standingOf(&authcore.Error{Kind: k, Err: errors.New("why")})
 		want, told := chatroom.Living, true
 		switch k {
 		case authcore.KindSessionOver:
@@ -26,12 +26,12 @@ func TestWhatACookieIsWorth(t *testing.T) {
 			t.Errorf("%v: %v, %v", k, standing, err)
 		}
 	}
-	if standing, err := judgement(nil); standing != chatroom.Living || err != nil {
+	if standing, err := standingOf(nil); standing != chatroom.Living || err != nil {
 		t.Errorf("no error: %v, %v", standing, err)
 	}
 }
 
-func TestTakeAwayFrom(t *testing.T) {
+func TestExpireCookieFor(t *testing.T) {
 	const end = "; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; HttpOnly"
 	for target, cookies := range map[string]map[string]string{
 		"http://chat.example":  {"ssid": end + "; SameSite=Lax", "__Host-ssid": end + "; Secure; SameSite=Lax"},
@@ -39,7 +39,7 @@ func TestTakeAwayFrom(t *testing.T) {
 	} {
 		for name, want := range cookies {
 			w := httptest.NewRecorder()
-			TakeAwayFrom(w, httptest.NewRequest(http.MethodGet, target, nil), name)
+			ExpireCookieFor(w, httptest.NewRequest(http.MethodGet, target, nil), name)
 			if got := w.Header().Get("Set-Cookie"); got != name+"="+want || w.Header().Get("Cache-Control") != "no-store" {
 				t.Errorf("%s, %s: %q", target, name, w.Header())
 			}

@@ -11,15 +11,15 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 )
 
-// Client returns what is known of a client before any check. Caddy has worked out the address, with regard to the
-// proxies that it was told to trust.
+// Client returns what is known about a client before authentication. The address is the one that Caddy found, past its trusted
+// proxies.
 func Client(r *http.Request, dialect string) authcore.Client {
 	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	addr, _ := netip.ParseAddr(ip)
 	return authcore.Client{Dialect: dialect, Addr: addr, UserAgent: r.UserAgent()}
 }
 
-// Bearer returns the one token of the Authorization header (RFC 6750, section 2.1).
+// Bearer returns the token of the Authorization header (RFC 6750, section 2.1).
 func Bearer(r *http.Request) (authcore.UnverifiedToken, error) {
 	auth := r.Header["Authorization"]
 	if len(auth) == 1 {
@@ -30,7 +30,7 @@ func Bearer(r *http.Request) (authcore.UnverifiedToken, error) {
 	return "", authcore.Errorf(authcore.KindBadToken, "a token is needed: Authorization: Bearer <token>")
 }
 
-// SetUser gives access logs their user_id and later handlers the usual placeholders.
+// SetUser sets the placeholders http.auth.user.*, from which access logs take their user_id.
 func SetUser(r *http.Request, id authcore.Identity) {
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	repl.Set("http.auth.user.id", string(id.Account))

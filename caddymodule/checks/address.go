@@ -10,12 +10,12 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// here stands for this machine, by whichever of its names.
-const here = "localhost"
+// thisHost is the normal form of every name and address of this machine.
+const thisHost = "localhost"
 
-// dialled returns the normal form of an address, in which two spellings of one upstream are equal. It is not ok where the
-// address is only known with a request, by a placeholder.
-func dialled(address string, own map[netip.Addr]bool) (normal string, ok bool) {
+// normalAddress returns the normal form of an upstream's address, which is the same for all of its spellings. It reports false
+// if the address has a placeholder that only a request can fill in.
+func normalAddress(address string, own map[netip.Addr]bool) (normal string, ok bool) {
 	if strings.Contains(address, "{") {
 		if address = caddy.NewReplacer().ReplaceKnown(address, ""); strings.Contains(address, "{") {
 			return "", false
@@ -30,7 +30,7 @@ func dialled(address string, own map[netip.Addr]bool) (normal string, ok bool) {
 	}
 	network, host, given, err := caddy.SplitNetworkAddress(address)
 	switch {
-	case err != nil: // a host alone
+	case err != nil: // a host without a port
 		network, host = "", strings.Trim(address, "[]")
 	case caddy.IsUnixNetwork(network):
 		file, _, _ := strings.Cut(host, "|") // permissions
@@ -41,14 +41,14 @@ func dialled(address string, own map[netip.Addr]bool) (normal string, ok bool) {
 	if strings.HasPrefix(network, "udp") {
 		return "", false
 	}
-	return net.JoinHostPort(machine(host, own), port), true
+	return net.JoinHostPort(normalHost(host, own), port), true
 }
 
-// machine is the normal form of a host.
-func machine(host string, own map[netip.Addr]bool) string {
+// normalHost returns the normal form of a host.
+func normalHost(host string, own map[netip.Addr]bool) string {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if host == "" || host == here || strings.HasSuffix(host, "."+here) {
-		return here
+	if host == "" || host == thisHost || strings.HasSuffix(host, "."+thisHost) {
+		return thisHost
 	}
 	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	if err != nil {
@@ -56,12 +56,12 @@ func machine(host string, own map[netip.Addr]bool) string {
 	}
 	addr = addr.Unmap()
 	if addr.IsUnspecified() || addr == netip.IPv6Loopback() || addr == netip.AddrFrom4([4]byte{127, 0, 0, 1}) || own[addr] {
-		return here
+		return thisHost
 	}
 	return addr.String()
 }
 
-// ownAddresses are those of this machine.
+// ownAddresses returns the addresses of this machine.
 func ownAddresses() map[netip.Addr]bool {
 	own := make(map[netip.Addr]bool)
 	addrs, err := net.InterfaceAddrs()
@@ -76,7 +76,7 @@ func ownAddresses() map[netip.Addr]bool {
 	return own
 }
 
-// openTo reports whether a server listens on a port for others than this machine, and the address at which it does.
+// openTo reports whether a server listens on a port of a public address, and returns that address. An empty port is any.
 func openTo(listen []string, port string) (string, bool) {
 	for _, l := range listen {
 		a, err := caddy.ParseNetworkAddress(l)
@@ -87,7 +87,7 @@ func openTo(listen []string, port string) (string, bool) {
 		if port != "" && (err != nil || uint(n) < a.StartPort || uint(n) > a.EndPort) {
 			continue
 		}
-		if addr, err := netip.ParseAddr(a.Host); a.Host == here || err == nil && addr.IsLoopback() {
+		if addr, err := netip.ParseAddr(a.Host); a.Host == thisHost || err == nil && addr.IsLoopback() {
 			continue
 		}
 		return l, true

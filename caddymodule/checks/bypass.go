@@ -16,12 +16,12 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/proxy"
 )
 
-// guarded returns the handlers that guard an upstream, by its normal form.
+// guarded returns the handlers in front of each upstream, by the upstream's normal form.
 func guarded(c *app.Configuration, own map[netip.Addr]bool) map[string]string {
 	by := make(map[string]map[string]bool)
 	for _, g := range c.Gates {
 		for _, u := range g.Upstreams {
-			if normal, ok := dialled(u, own); ok {
+			if normal, ok := normalAddress(u, own); ok {
 				if by[normal] == nil {
 					by[normal] = make(map[string]bool)
 				}
@@ -36,8 +36,8 @@ func guarded(c *app.Configuration, own map[netip.Addr]bool) map[string]string {
 	return out
 }
 
-// bypass looks for upstreams of a gate that a plain reverse proxy asks as well, php_fastcgi and forward_auth
-// included. It passes on what clients claim to be.
+// bypass looks for upstreams of a gate that a plain reverse proxy has too, php_fastcgi and forward_auth included. It would pass
+// on the identity headers of clients.
 func bypass(c *app.Configuration) []app.Finding {
 	own := ownAddresses()
 	guarded := guarded(c, own)
@@ -52,7 +52,7 @@ func bypass(c *app.Configuration) []app.Finding {
 		}
 		for _, u := range proxy.UpstreamsOf(rp) {
 			f := app.Finding{Check: "bypass", Severity: app.SeverityWarning, Where: p.String()}
-			normal, known := dialled(u, own)
+			normal, known := normalAddress(u, own)
 			gate, hit := guarded[normal]
 			switch {
 			case !known:
@@ -71,7 +71,7 @@ func bypass(c *app.Configuration) []app.Finding {
 	return found
 }
 
-// openUpstreams looks for upstreams of a gate that are sites of this very Caddy and listen for everybody.
+// openUpstreams looks for upstreams of a gate that are sites of this Caddy and listen on public addresses.
 func openUpstreams(c *app.Configuration) []app.Finding {
 	if c.HTTP == nil {
 		return nil
@@ -80,7 +80,7 @@ func openUpstreams(c *app.Configuration) []app.Finding {
 	guarded := guarded(c, ownAddresses())
 	for _, normal := range slices.Sorted(maps.Keys(guarded)) {
 		host, port, err := net.SplitHostPort(normal)
-		if err != nil || host != here {
+		if err != nil || host != thisHost {
 			continue
 		}
 		for _, name := range slices.Sorted(maps.Keys(c.HTTP.Servers)) {
@@ -97,7 +97,7 @@ func openUpstreams(c *app.Configuration) []app.Finding {
 	return found
 }
 
-// demoRooms looks for demo rooms that listen for everybody.
+// demoRooms looks for demo rooms on public addresses.
 func demoRooms(c *app.Configuration) []app.Finding {
 	var found []app.Finding
 	visit(c, visitor{handler: func(p place, h caddyhttp.MiddlewareHandler) {

@@ -9,17 +9,17 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/app"
 )
 
-// directories looks for directories of messages that other users of the machine can use: codes that reset passwords
-// are in there. What is written is private; a directory that was there, or a message that somebody copied, need not be.
+// directories looks for message directories that other users of the machine can use, since messages have codes that reset
+// passwords. chatgate creates private files, but a directory may have existed before, and a message may be a copy.
 func directories(c *app.Configuration) []app.Finding {
-	if runtime.GOOS == "windows" { // modes say nothing there
+	if runtime.GOOS == "windows" { // where modes mean nothing
 		return nil
 	}
 	var found []app.Finding
 	for _, dir := range c.Directories {
 		info, err := os.Stat(dir)
 		if err != nil {
-			continue // it will be made, or an error tells why not
+			continue // does not exist yet, or fails with its own error
 		}
 		if mode := info.Mode().Perm(); mode&0o022 != 0 {
 			found = append(found, app.Finding{
@@ -39,9 +39,9 @@ func directories(c *app.Configuration) []app.Finding {
 	return found
 }
 
-// wideMessage returns a message that others may use, if it is among the first thousand.
+// wideMessage returns a message that other users may access, out of the first thousand files.
 func wideMessage(dir string) (file string, mode os.FileMode) {
-	d, err := os.Open(dir) //nolint:gosec // the operator says which
+	d, err := os.Open(dir) //nolint:gosec // the operator names the directory
 	if err != nil {
 		return "", 0
 	}

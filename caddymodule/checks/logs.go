@@ -16,13 +16,13 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/redact"
 )
 
-// logs looks for logs that get requests of a server with a handler of chatgate's, and have no chatgate_redact. Caddy
-// copies a request for its access log and its error log before any handler could take a token out of it.
+// logs looks for logs without chatgate_redact that get the requests of a server with a handler of chatgate. Caddy copies a request
+// for its access and error logs before any handler can remove the token.
 func logs(c *app.Configuration) []app.Finding {
 	if c.HTTPLog == nil {
 		return nil
 	}
-	var ours []place // the servers
+	var ours []place // servers with a handler of chatgate
 	visit(c, visitor{handler: func(p place, h caddyhttp.MiddlewareHandler) {
 		switch h.(type) {
 		case *accounts.Accounts, *methods.Methods, *proxy.Proxy:
@@ -36,7 +36,7 @@ func logs(c *app.Configuration) []app.Finding {
 		bare := make(map[string]bool)
 		for _, name := range requestLoggers(p.server) {
 			for _, core := range coresOf(c.HTTPLog.Core()) {
-				// At this level is what every log takes.
+				// Every log takes this level.
 				entry := zapcore.Entry{LoggerName: name, Level: zapcore.ErrorLevel}
 				if core.Check(entry, nil) != nil && !redact.In(core) {
 					bare[name] = true
@@ -77,7 +77,7 @@ func requestLoggers(srv *caddyhttp.Server) []string {
 	return names
 }
 
-// coresOf takes the cores of several logs apart. Their type is zap's own, a slice.
+// coresOf returns the cores of all logs. zap joins several in a slice type that it does not export.
 func coresOf(core zapcore.Core) []zapcore.Core {
 	v := reflect.ValueOf(core)
 	if v.Kind() != reflect.Slice {

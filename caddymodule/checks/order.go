@@ -14,7 +14,7 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/methods"
 )
 
-// hiddenEndpoints looks for rewrites that come before the endpoints and leave no path for them.
+// hiddenEndpoints looks for rewrites before the endpoints that change every path.
 func hiddenEndpoints(c *app.Configuration) []app.Finding {
 	var found []app.Finding
 	visit(c, visitor{list: func(p place, routes caddyhttp.RouteList) {
@@ -40,7 +40,7 @@ func hiddenEndpoints(c *app.Configuration) []app.Finding {
 	return found
 }
 
-// rewritesAll reports whether a handler, or one of the routes that it has, makes another path of every one that is no file.
+// rewritesAll reports whether a handler, or one of its routes, rewrites every path that is no file.
 func rewritesAll(sets caddyhttp.MatcherSets, h caddyhttp.MiddlewareHandler) bool {
 	switch h := h.(type) {
 	case *rewrite.Rewrite:
@@ -53,10 +53,10 @@ func rewritesAll(sets caddyhttp.MatcherSets, h caddyhttp.MiddlewareHandler) bool
 	return false
 }
 
-// takesAll reports whether a rewrite makes another path of every one that is no file.
+// takesAll reports whether a rewrite changes every path that is no file.
 func takesAll(sets caddyhttp.MatcherSets, h *rewrite.Rewrite) bool {
 	if uri := strings.TrimPrefix(h.URI, "/"); uri == "" || strings.HasPrefix(uri, "?") || strings.Contains(uri, "{http.request.") || strings.Contains(uri, "{path}") {
-		return false // the path stays, or what becomes of it depends on it
+		return false // keeps the path, or makes the new one from it
 	}
 	return len(sets) == 0 || slices.ContainsFunc(sets, func(set caddyhttp.MatcherSet) bool {
 		return len(set) == 1 && isFileMatcher(set[0]) || len(set) == 0
@@ -64,7 +64,7 @@ func takesAll(sets caddyhttp.MatcherSets, h *rewrite.Rewrite) bool {
 }
 
 func isFileMatcher(m any) bool {
-	if not, ok := m.(*caddyhttp.MatchNot); ok { // what is no file
+	if not, ok := m.(*caddyhttp.MatchNot); ok { // a path that is no file
 		return len(not.MatcherSets) > 0 && !slices.ContainsFunc(not.MatcherSets, func(set caddyhttp.MatcherSet) bool {
 			if len(set) != 1 {
 				return true
@@ -74,15 +74,15 @@ func isFileMatcher(m any) bool {
 		})
 	}
 	f, ok := m.(*fileserver.MatchFile)
-	// Of one file, the path itself, what is rewritten is there.
+	// If the last file is the path itself, what is rewritten is a file.
 	return ok && len(f.TryFiles) > 0 && !strings.Contains(f.TryFiles[len(f.TryFiles)-1], "{http.request.")
 }
 
-// lateRefusals looks for what refuses some requests and comes behind the endpoints, which those reach all the same.
+// lateRefusals looks for handlers that refuse some requests but come after the endpoints, which those requests reach first.
 func lateRefusals(c *app.Configuration) []app.Finding {
 	var found []app.Finding
 	visit(c, visitor{list: func(p place, routes caddyhttp.RouteList) {
-		var ours []string // beginnings of the endpoints' paths so far
+		var ours []string // path prefixes of the endpoints so far
 		for _, r := range routes {
 			for _, h := range r.Handlers {
 				late := slices.DeleteFunc(refusals(r.MatcherSets, h), func(set caddyhttp.MatcherSet) bool { return len(ours) == 0 || !concerns(ours, set) })
@@ -100,7 +100,7 @@ func lateRefusals(c *app.Configuration) []app.Finding {
 	return found
 }
 
-// endpoints returns what the paths begin with that a handler answers itself.
+// endpoints returns the path prefixes that a handler answers itself.
 func endpoints(sets caddyhttp.MatcherSets, h caddyhttp.MiddlewareHandler) (begin []string) {
 	switch h := h.(type) {
 	case *accounts.Accounts:
@@ -116,8 +116,7 @@ func endpoints(sets caddyhttp.MatcherSets, h caddyhttp.MiddlewareHandler) (begin
 	return begin
 }
 
-// concerns reports whether a matcher goes by who is asking, for paths that can be those of endpoints; or by nothing but the
-// paths of endpoints.
+// concerns reports whether a matcher can match requests to endpoints by who is asking, or matches only paths of endpoints.
 func concerns(endpoints []string, set caddyhttp.MatcherSet) bool {
 	var paths []string
 	who := false
@@ -137,7 +136,7 @@ func concerns(endpoints []string, set caddyhttp.MatcherSet) bool {
 	})
 }
 
-// pathsOf returns what the paths of a matcher begin with.
+// pathsOf returns the path prefixes of a matcher.
 func pathsOf(m any) []string {
 	var patterns []string
 	switch m := m.(type) {
@@ -154,7 +153,7 @@ func pathsOf(m any) []string {
 	return out
 }
 
-// goesByWho reports whether a matcher looks at something else than the path.
+// goesByWho reports whether a matcher looks at more than the path.
 func goesByWho(m any) bool {
 	switch m := m.(type) {
 	case *caddyhttp.MatchPath, caddyhttp.MatchPath, *caddyhttp.MatchPathRE, caddyhttp.MatchPathRE, *fileserver.MatchFile:
@@ -165,7 +164,7 @@ func goesByWho(m any) bool {
 	return true
 }
 
-// refusals returns the requests that a handler answers with an error, by all matchers around that.
+// refusals returns matchers of the requests that a handler answers with an error.
 func refusals(sets caddyhttp.MatcherSets, h caddyhttp.MiddlewareHandler) (refused caddyhttp.MatcherSets) {
 	var inner caddyhttp.MatcherSets
 	if sub, ok := h.(*caddyhttp.Subroute); ok { // of handle and route
@@ -175,7 +174,7 @@ func refusals(sets caddyhttp.MatcherSets, h caddyhttp.MiddlewareHandler) (refuse
 			}
 		}
 	} else if refuses(h) {
-		inner = caddyhttp.MatcherSets{nil} // all that get here
+		inner = caddyhttp.MatcherSets{nil} // all requests that get here
 	}
 	if len(sets) == 0 {
 		return inner
@@ -188,7 +187,7 @@ func refusals(sets caddyhttp.MatcherSets, h caddyhttp.MiddlewareHandler) (refuse
 	return refused
 }
 
-// refuses reports whether a handler answers with an error.
+// refuses reports whether a handler answers every request with an error.
 func refuses(h caddyhttp.MiddlewareHandler) bool {
 	switch h := h.(type) {
 	case *caddyhttp.StaticError:

@@ -15,16 +15,16 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/proxy"
 )
 
-// place is where in a configuration a handler is.
+// place is the position of a handler in a configuration.
 type place struct {
 	name     string // of the server
 	server   *caddyhttp.Server
-	matchers []string // of the routes around it
-	hosts    string   // that these are for
-	byPath   bool     // whether one of these is for some paths alone
+	matchers []string // of the enclosing routes
+	hosts    string   // that the routes match
+	byPath   bool     // one of the routes matches only some paths
 }
 
-// String is how an operator finds it.
+// String describes the place so that an operator can find it.
 func (p place) String() string {
 	s := "server " + p.name + " (" + strings.Join(p.server.Listen, ", ") + ")"
 	if len(p.matchers) > 0 {
@@ -33,13 +33,14 @@ func (p place) String() string {
 	return s
 }
 
-// visitor is shown every list of routes and every handler, named routes where they are invoked.
+// visitor has the functions that visit calls for every list of routes and for every handler. Named routes are visited where they
+// are invoked.
 type visitor struct {
 	list    func(place, caddyhttp.RouteList)
 	handler func(place, caddyhttp.MiddlewareHandler)
 }
 
-// visit walks through the routes of every server, in the order of their names.
+// visit walks the routes of every server, in the order of server names.
 func visit(c *app.Configuration, v visitor) {
 	if c.HTTP == nil {
 		return
@@ -57,7 +58,7 @@ func visit(c *app.Configuration, v visitor) {
 
 type walk struct {
 	visitor
-	invoked map[string]bool // named routes that are being walked through
+	invoked map[string]bool // named routes on the way to the current one
 }
 
 func (w *walk) routes(p place, routes caddyhttp.RouteList) {
@@ -86,7 +87,7 @@ func (w *walk) route(p place, r *caddyhttp.Route) {
 	}
 }
 
-// inside walks through the routes that a handler has.
+// inside walks the routes inside a handler.
 func (w *walk) inside(p place, h caddyhttp.MiddlewareHandler) {
 	responses := func(list []caddyhttp.ResponseHandler) {
 		for _, r := range list {
@@ -120,7 +121,7 @@ func (w *walk) inside(p place, h caddyhttp.MiddlewareHandler) {
 	}
 }
 
-// describe names matchers, with the values of those that are no secret.
+// describe returns the names of matchers, and the values of those that hold no secrets.
 func describe(sets caddyhttp.MatcherSets) string {
 	var alternatives []string
 	for _, set := range sets {

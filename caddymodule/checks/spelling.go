@@ -15,8 +15,9 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/proxy"
 )
 
-// spellings looks for endpoints behind a matcher of paths, in a site whose other paths go to a chat. What the matcher
-// misses and some server takes for an endpoint, such as /ws/ or /api;a/v1/login, goes there with the password in it.
+// spellings looks for endpoints behind a path matcher, in a site whose other paths go to a chat. A path that the matcher does not
+// match but some server would take for an endpoint, such as /ws/ or /api;a/v1/login, reaches the chat with the password in its
+// body.
 func spellings(c *app.Configuration) []app.Finding {
 	type site struct{ server, hosts string }
 	chats := make(map[site]bool)
@@ -45,7 +46,7 @@ func spellings(c *app.Configuration) []app.Finding {
 	return found
 }
 
-// onlySomePaths reports whether matchers look at the path, whatever else they look at.
+// onlySomePaths reports whether every set of matchers has one for some paths.
 func onlySomePaths(sets caddyhttp.MatcherSets) bool {
 	return len(sets) > 0 && !slices.ContainsFunc(sets, func(set caddyhttp.MatcherSet) bool {
 		return !slices.ContainsFunc(set, func(m any) bool {
@@ -59,7 +60,7 @@ func onlySomePaths(sets caddyhttp.MatcherSets) bool {
 	})
 }
 
-// hostsOf returns the hosts of matchers.
+// hostsOf returns the hosts that matchers name.
 func hostsOf(sets caddyhttp.MatcherSets) string {
 	var hosts []string
 	for _, set := range sets {

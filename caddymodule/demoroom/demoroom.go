@@ -19,8 +19,8 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("chatgate_demo_room", httpcaddyfile.Before, "reverse_proxy")
 }
 
-// DemoRoom is the HTTP handler chatgate_demo_room: a small chat that stands in for a legacy one. It believes the
-// identity headers of whoever calls it, so it belongs behind chatgate_proxy, on an address that nobody else reaches.
+// DemoRoom is the HTTP handler chatgate_demo_room, a small chat that stands in for a legacy one. It trusts the identity headers
+// of every request, so it belongs behind chatgate_proxy, at an address that clients cannot reach.
 type DemoRoom struct {
 	// The title of the page. Default: the demo's own.
 	Title string `json:"title,omitempty"`
@@ -28,7 +28,7 @@ type DemoRoom struct {
 	handler *demo.Handler
 }
 
-// demoRooms keeps the demo over a reload, with its members and their history, as a legacy chat of its own would.
+// demoRooms keeps rooms over a reload, with members and history, as a separate chat server would.
 var demoRooms = caddy.NewUsagePool()
 
 type pooledDemo struct{ *demo.Handler }
@@ -44,7 +44,7 @@ func (DemoRoom) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.chatgate_demo_room", New: func() caddy.Module { return new(DemoRoom) }}
 }
 
-// Provision takes the chat from the pool, or makes it.
+// Provision takes the room from the pool, or makes it.
 func (h *DemoRoom) Provision(caddy.Context) error {
 	d, _, err := demoRooms.LoadOrNew(h.Title, func() (caddy.Destructor, error) {
 		made, err := demo.New(demo.Options{Title: h.Title})
@@ -67,7 +67,7 @@ func (h *DemoRoom) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp
 	return nil
 }
 
-// Cleanup lets go of the chat.
+// Cleanup releases the room.
 func (h *DemoRoom) Cleanup() error {
 	if h.handler == nil {
 		return nil

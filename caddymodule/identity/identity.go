@@ -11,10 +11,10 @@ import (
 	"github.com/chatgate/chatgate/chatroom"
 )
 
-// off is the name of a header that is not sent.
+// off, in place of a name, means that the header is not sent.
 const off = "off"
 
-// HeaderNames reads names of headers, or beginnings of them.
+// HeaderNames reads header names, each with or without a * at its end.
 func HeaderNames(d *caddyfile.Dispenser, dst *[]string) error {
 	option := d.Val()
 	if *dst = d.RemainingArgs(); len(*dst) == 0 {
@@ -23,6 +23,7 @@ func HeaderNames(d *caddyfile.Dispenser, dst *[]string) error {
 	return nil
 }
 
+// Block reads the block of the option identity: the names of the identity headers.
 func Block(d *caddyfile.Dispenser, dst **chatroom.IdentityHeaders) error {
 	start := d.Token()
 	if d.NextArg() {
@@ -60,8 +61,8 @@ func Block(d *caddyfile.Dispenser, dst **chatroom.IdentityHeaders) error {
 	return nil
 }
 
-// Headers returns the names that are to be used: the configured one, the default where there is none, or an
-// empty one where it is off.
+// Headers returns the header names in effect: for each field the configured name, the default if there is none, or an empty
+// string if it is off.
 func Headers(c *chatroom.IdentityHeaders) (chatroom.IdentityHeaders, error) {
 	out := chatroom.DefaultIdentityHeaders
 	if c == nil {

@@ -10,11 +10,10 @@ import (
 	"github.com/chatgate/chatgate/chatroom/methods"
 )
 
-// accounts is what the methods of one connection ask for: each call is made under the policy that is in force by
-// then, over the stores that the connection was opened with.
+// accounts makes the account calls of a connection, each under the policy in force at that time.
 type accounts struct {
 	m      *Methods
-	opened *authcore.Service // for what no policy has a say in
+	opened *authcore.Service // when the connection was made; for calls that no policy affects
 }
 
 func (a accounts) Join(ctx context.Context, r authcore.Registration) (authcore.Grant, error) {
@@ -47,6 +46,7 @@ func (a accounts) HoldVisitor(c authcore.LiveConn, l *authcore.Lease) error {
 	return a.opened.HoldVisitor(c, l)
 }
 
+// underPolicy makes a call on the service under the policy in force.
 func underPolicy[T any](ctx context.Context, a accounts, call func(*authcore.Service) (T, error)) (T, error) {
 	service, done, err := a.m.app.Service(ctx)
 	if err != nil {
@@ -57,9 +57,8 @@ func underPolicy[T any](ctx context.Context, a accounts, call func(*authcore.Ser
 	return call(service)
 }
 
-// NeedInvite reports whether a registration over a connection of m takes an invite. After a reload that is for the new
-// configuration to say. Which of its endpoints took the place of m is plain where there is one, or where one is as m was;
-// otherwise an invite is needed as soon as one of them wants one.
+// needInvite reports whether registering over a connection of m takes an invite. After a reload, the new configuration decides:
+// the endpoint in it that equals m or, without one, all of its endpoints, any of which can demand an invite.
 func (m *Methods) needInvite() bool {
 	need, any := false, false
 	for _, opener := range m.app.Successors() {

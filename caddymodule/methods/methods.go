@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,14 +18,10 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/chatgate/chatgate/authcore"
-	"github.com/chatgate/chatgate/caddymodule/answer"
 	"github.com/chatgate/chatgate/caddymodule/app"
-	"github.com/chatgate/chatgate/caddymodule/caller"
 	"github.com/chatgate/chatgate/caddymodule/endpoint"
 	"github.com/chatgate/chatgate/caddymodule/identity"
-	"github.com/chatgate/chatgate/caddymodule/redact"
 	"github.com/chatgate/chatgate/caddymodule/syntax"
-	"github.com/chatgate/chatgate/caddymodule/upgrade"
 	"github.com/chatgate/chatgate/chatroom"
 	"github.com/chatgate/chatgate/chatroom/methods"
 	"github.com/chatgate/chatgate/chatroom/relay"
@@ -37,42 +31,42 @@ func init() {
 	caddy.RegisterModule(Methods{})
 }
 
-// Methods is the HTTP handler chatgate_methods: JSON requests over one WebSocket, and behind it, once somebody is logged
-// in, a legacy chat that speaks the same.
+// Methods is the HTTP handler chatgate_methods. It serves JSON requests over a WebSocket, and after a login passes those of other
+// methods to a legacy chat with the same protocol.
 type Methods struct {
-	// Where the endpoint is; requests to other paths are passed on. Default: every request that is routed here is its own.
+	// The paths of the endpoint. Requests to other paths are passed on. Default: all that are routed here.
 	Paths []string `json:"paths,omitempty"`
-	// The chat that every method goes to that is not user_*: ws://host:port[/path], wss://…, or host:port. Without a
-	// path it is asked for the one that the client asked for. Default: none.
+	// The chat that gets every method other than user_*: ws://host:port[/path], wss://…, or host:port. Without a path, the
+	// client's own path is used. Default: none.
 	Upstream string `json:"upstream,omitempty"`
-	// A PEM file with the authorities that a wss upstream's certificate may be from. Default: the system's.
+	// A PEM file with the certificate authorities for a wss upstream. Default: the system's.
 	UpstreamCA string `json:"upstream_ca,omitempty"`
-	// The headers that tell the upstream who is asking. A field that is "off" is not told.
+	// The headers that tell the upstream who is asking. "off" as a name omits one.
 	Identity *chatroom.IdentityHeaders `json:"identity,omitempty"`
-	// Headers that the upstream is not sent, beside those that could be taken for an identity. A name that ends in * is a
-	// family: every name that begins so. A name counts before a family, and then keep before strip.
+	// Headers to remove from the handshake, besides those that look like an identity. A name that ends in * matches every name
+	// that begins so. A full name takes precedence over such a pattern, and then keep over strip.
 	Strip []string `json:"strip,omitempty"`
-	// Headers that clients may send although they could be taken for an identity, such as X-User-Id. One that ends in -* is
-	// every name that goes on with another word there.
+	// Headers that clients may send although they look like an identity, such as X-User-Id. A name that ends in -* matches every
+	// name that continues with another word.
 	Keep []string `json:"keep,omitempty"`
 	// How long the upstream may take to answer its handshake. Default: 10s.
 	HandshakeTimeout caddy.Duration `json:"handshake_timeout,omitempty"`
-	// How many requests a connection may pass on. Default: 6000/1m.
+	// How many requests of a connection may go to the upstream. Default: 6000/1m.
 	UpstreamRate syntax.Rate `json:"upstream_rate,omitempty"`
-	// The largest message of the upstream, in bytes. Default: 1 MiB.
+	// The maximum size of a message of the upstream, in bytes. Default: 1 MiB.
 	MaxReply int `json:"max_reply,omitempty"`
 
-	// Whether registering takes an invite, whatever the app's registration says.
+	// Whether registering takes an invite even if the app's registration is open.
 	RequireInvites bool `json:"require_invites,omitempty"`
-	// Origins whose pages may connect, beside the request's own. Default: all, since nobody is logged in by connecting.
+	// Origins whose pages may connect, besides the request's own. Default: all, since connecting logs nobody in.
 	Origins []string `json:"origins,omitempty"`
-	// The largest request, in bytes. Default: 64 KiB.
+	// The maximum size of a request, in bytes. Default: 64 KiB.
 	MaxMessage int `json:"max_message,omitempty"`
-	// How many requests a connection may make that chatgate answers itself. Default: 100/1m.
+	// How many requests of a connection chatgate itself may answer. Default: 100/1m.
 	Rate syntax.Rate `json:"rate,omitempty"`
-	// How many requests of a connection are read before the first of them is answered. Default: 16.
+	// How many requests of a connection are read ahead of their answers. Default: 16.
 	InFlight int `json:"in_flight,omitempty"`
-	// How long a connection may stay without a login; -1 means for ever. Default: 1m.
+	// How long a connection may stay without a login; -1 is no limit. Default: 1m.
 	LoginTimeout caddy.Duration `json:"login_timeout,omitempty"`
 	// How many connections without a login one client address may have. Default: 256.
 	PerAddress int `json:"per_address,omitempty"`
@@ -86,7 +80,7 @@ type Methods struct {
 	spelt    endpoint.Spellings // of Paths
 }
 
-// gateway is what connections need of the app.
+// gateway is what connections need from the app.
 type gateway interface {
 	Service(ctx context.Context) (service *authcore.Service, done func(), err error)
 	Hold() (release func())
@@ -94,7 +88,7 @@ type gateway interface {
 	Successors() []caddy.Module
 }
 
-// counts are of the process: connections outlive the configuration that they were made under.
+// counts are for the whole process, since connections outlive their configuration.
 var counts relay.Counts
 
 // CaddyModule returns the Caddy module information.
@@ -102,7 +96,7 @@ func (Methods) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.chatgate_methods", New: func() caddy.Module { return new(Methods) }}
 }
 
-// Provision finds the app and makes the endpoint. Nothing is dialled before somebody logs in.
+// Provision finds the app and makes the endpoint. The upstream is dialled at the first login.
 func (m *Methods) Provision(ctx caddy.Context) error {
 	chatgate, err := ctx.App("chatgate")
 	if err != nil {
@@ -235,8 +229,9 @@ func (m *Methods) upstreamURL(repl *caddy.Replacer) (*url.URL, error) {
 	return u, nil
 }
 
+// trusting returns a TLS configuration that trusts the certificates in a PEM file.
 func trusting(file string) (*tls.Config, error) {
-	pem, err := os.ReadFile(file) //nolint:gosec // the operator says which
+	pem, err := os.ReadFile(file) //nolint:gosec // the operator names the file
 	if err != nil {
 		return nil, fmt.Errorf("upstream_ca: %w", err)
 	}
@@ -245,128 +240,6 @@ func trusting(file string) (*tls.Config, error) {
 		return nil, fmt.Errorf("upstream_ca: %s has no certificate", file)
 	}
 	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}, nil
-}
-
-// ServeHTTP judges a handshake and, if it is one, hands the connection to the endpoint.
-func (m *Methods) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	// What some server would take for the endpoint is not the chat's either: there will be passwords on that connection.
-	misspelt := false
-	if len(m.Paths) > 0 && !slices.Contains(m.Paths, endpoint.WithoutSlash(r)) {
-		if misspelt = m.spelt.Meant(endpoint.PathOf(r)) != ""; !misspelt {
-			return next.ServeHTTP(w, r)
-		}
-	}
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	if misspelt {
-		fail(w, http.StatusNotFound, methods.BadRequest)
-		return nil
-	}
-	class, ref := chatroom.Classify(r)
-	switch {
-	case ref != nil:
-		if ref.Status == http.StatusUpgradeRequired {
-			h.Set("Sec-WebSocket-Version", "13")
-		}
-		code := methods.BadRequest
-		if ref.Status == http.StatusTooEarly {
-			code = methods.Unavailable // as yet
-		}
-		fail(w, ref.Status, code)
-		return nil
-	case !class.WebSocket:
-		if r.ProtoMajor == 1 {
-			h.Set("Connection", "Upgrade")
-			h.Set("Upgrade", "websocket")
-		}
-		fail(w, http.StatusUpgradeRequired, methods.BadRequest)
-		return nil
-	case r.Method == http.MethodConnect:
-		// A stream lives only as long as its handler, while a connection here outlives it. Browsers use HTTP/1.1 where
-		// a server has not offered this, and Caddy does not.
-		fail(w, http.StatusNotImplemented, methods.BadRequest)
-		return nil
-	case !m.endpoint.MayConnect(r):
-		fail(w, http.StatusForbidden, methods.BadRequest)
-		return nil
-	}
-	service, done, err := m.app.Service(r.Context())
-	if err != nil {
-		e := &authcore.Error{Kind: authcore.KindUnavailable, Err: err, RetryAfter: 5 * time.Second}
-		answer.LogFailure(m.logger, r, e)
-		answer.SetRetryAfter(w, e)
-		fail(w, http.StatusServiceUnavailable, methods.Unavailable)
-		return nil
-	}
-	defer done()
-	client := caller.Client(r, "methods")
-	if !m.endpoint.Admit(client.Addr) {
-		answer.SetRetryAfter(w, &authcore.Error{Kind: authcore.KindRateLimited, RetryAfter: 10 * time.Second})
-		fail(w, http.StatusTooManyRequests, methods.RateLimited)
-		return nil
-	}
-	header, ref := m.forUpstream(r)
-	if ref != nil {
-		m.endpoint.Dismiss(client.Addr)
-		fail(w, ref.Status, methods.BadRequest)
-		return nil
-	}
-	peer := methods.Peer{Client: client, Header: header, Target: m.target(r.URL), Host: r.Host}
-	upgrade.PrepareAnswer(h, r, chatroom.Credential{}, nil)
-	conn, early, err := upgrade.Hijack(w)
-	if err != nil {
-		m.endpoint.Dismiss(client.Addr)
-		return redact.AnswerError(m.app.HTTPLog(), w, r, redact.HeadersAsSent(r), err)
-	}
-	peer.OnClose = m.app.Hold()
-	if err := m.endpoint.Open(accounts{m, service}, conn, early, peer); err != nil {
-		m.logger.Debug("a connection ended as it began", zap.Error(err))
-	}
-	return nil
-}
-
-// target returns what the client asked for, without a slash that is not part of the endpoint's path.
-func (m *Methods) target(u *url.URL) string {
-	if len(m.Paths) > 0 && !slices.Contains(m.Paths, u.Path) {
-		u = &url.URL{Path: strings.TrimSuffix(u.Path, "/"), RawQuery: u.RawQuery}
-	}
-	return u.RequestURI()
-}
-
-// forUpstream returns what an upstream is told of the client's request: no credentials, no claims, and where it is from.
-func (m *Methods) forUpstream(r *http.Request) (http.Header, *chatroom.Refusal) {
-	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
-	h := r.Header.Clone()
-	if ref := m.stripper.Strip(h, trusted); ref != nil {
-		return nil, ref
-	}
-	for _, name := range []string{"Authorization", "Cookie"} {
-		h.Del(name)
-	}
-	from, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		from = r.RemoteAddr
-	}
-	scheme := "http"
-	if r.TLS != nil {
-		scheme = "https"
-	}
-	if before := h["X-Forwarded-For"]; trusted && len(before) > 0 {
-		from = strings.Join(before, ", ") + ", " + from
-	}
-	for name, value := range map[string]string{"X-Forwarded-For": from, "X-Forwarded-Proto": scheme, "X-Forwarded-Host": r.Host} {
-		if name == "X-Forwarded-For" || !trusted || h.Get(name) == "" {
-			h[name] = []string{value}
-		}
-	}
-	return h, nil
-}
-
-// fail answers what never became a connection, in the manner of methods.txt.
-func fail(w http.ResponseWriter, status int, code methods.Code) {
-	answer.JSON(w, status, struct {
-		Err methods.Code `json:"err"`
-	}{code})
 }
 
 // Interface guards

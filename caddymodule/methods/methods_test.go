@@ -123,7 +123,7 @@ func TestMethodsForUpstream(t *testing.T) {
 		} {
 			r.Header[name] = []string{value}
 		}
-		h, ref := m.forUpstream(r)
+		h, ref := m.upstreamHeader(r)
 		if ref != nil {
 			t.Fatal(ref)
 		}

@@ -16,22 +16,22 @@ import (
 	"github.com/chatgate/chatgate/chatroom"
 )
 
-// The reverse proxy takes every error of its transport for a failure of the upstream: it counts it, and tries the request
-// at the next one. So a single client could have all of them left out. The one error that it takes for the client's own
-// doing is context.Canceled, and so whatever is no upstream's doing leaves the transport as that.
+// The reverse proxy counts every error of its transport as a failure of the upstream, and retries the request at the next one.
+// A single client could make it drop all upstreams. The only error that it blames on the client is context.Canceled, so the
+// transport returns every error that is no upstream's fault as that.
 
-// faultError is context.Canceled to the reverse proxy, and to its log what it is.
+// faultError is context.Canceled to the reverse proxy, but keeps its own text for the log.
 type faultError struct{ fault error }
 
 func (e *faultError) Error() string { return e.fault.Error() }
 
-// Is implements what errors.Is looks for.
+// Is makes errors.Is report context.Canceled.
 func (e *faultError) Is(target error) bool { return target == context.Canceled }
 
-// blame returns what the reverse proxy is to know of an error of an attempt, whose body is nil where it has none.
+// blame returns the error that the reverse proxy gets for a failed attempt. body is nil if the request has none.
 func (hs *handshake) blame(r *http.Request, body *watchedBody, err error) error {
 	if errors.Is(r.Context().Err(), context.Canceled) {
-		return context.Canceled // it is gone, and what else went wrong may be due to that
+		return context.Canceled // the client is gone, which may have caused err
 	}
 	if hs.fault = hs.findFault(r, body, err); hs.fault != nil {
 		return &faultError{hs.fault}
@@ -39,18 +39,18 @@ func (hs *handshake) blame(r *http.Request, body *watchedBody, err error) error 
 	return err
 }
 
-// findFault returns what is to be answered where an error is not the upstream's doing.
+// findFault returns the error to answer with, or nil if the upstream is at fault.
 func (hs *handshake) findFault(r *http.Request, body *watchedBody, err error) error {
 	if ref, ok := errors.AsType[*chatroom.Refusal](err); ok {
 		return ref
 	}
 	if broken := body.broken(); broken != nil {
-		if hs.uploaded { // to an upstream before this one, whose failure was counted
+		if hs.uploaded { // to another upstream, whose failure was counted
 			return &chatroom.Refusal{Status: http.StatusBadGateway, Msg: "the body of the request cannot be sent again"}
 		}
 		return uploadFault(broken)
 	}
-	if body.underWay() { // it may be too slow, or too long for an upstream that has answered and left
+	if body.underWay() { // the client may be too slow, or the upstream answered early and closed
 		return &chatroom.Refusal{Status: http.StatusBadGateway, Msg: "the upstream broke off before it had all of the request's body"}
 	}
 	if strings.Contains(err.Error(), "request header list larger than peer's advertised limit") { // of HTTP/2; it has no type
@@ -59,8 +59,9 @@ func (hs *handshake) findFault(r *http.Request, body *watchedBody, err error) er
 	return unsendable(r)
 }
 
+// uploadFault returns the error to answer with for a body that the client did not finish.
 func uploadFault(err error) error {
-	if he, ok := errors.AsType[caddyhttp.HandlerError](err); ok { // of a limit on bodies
+	if he, ok := errors.AsType[caddyhttp.HandlerError](err); ok { // from a limit on bodies
 		return he
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -69,8 +70,7 @@ func uploadFault(err error) error {
 	return &chatroom.Refusal{Status: http.StatusBadRequest, Msg: "the body of the request broke off"}
 }
 
-// unsendable returns why no transport would send a request. A header that is configured may have a part of what the client
-// sent that was decoded.
+// unsendable returns why no transport would send a request, or nil. A configured header can contain decoded input of the client.
 func unsendable(r *http.Request) error {
 	if ref := chatroom.Unsendable(r); ref != nil {
 		return ref
@@ -85,17 +85,17 @@ func unsendable(r *http.Request) error {
 	return nil
 }
 
-// watchedBody notes whether it was the client that broke a body off.
+// watchedBody is a request body that records whether the client failed to finish it.
 type watchedBody struct {
 	io.ReadCloser
-	length int64 // as announced; negative: unknown
+	length int64 // Content-Length; negative: unknown
 	read   atomic.Int64
-	ended  atomic.Bool // all of it was read
+	ended  atomic.Bool // was read to its end
 	closed atomic.Bool
 	err    atomic.Pointer[error]
 }
 
-// watch puts one around the body of a request, if it has one.
+// watch wraps the body of a request. It returns nil if there is none.
 func watch(r *http.Request) *watchedBody {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil
@@ -113,7 +113,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 		b.ended.Store(true)
 	}
 	switch {
-	case err == nil || b.closed.Load(): // closed by the transport, once the upstream had failed
+	case err == nil || b.closed.Load(): // after a Close, which the transport calls when the upstream has failed
 	case !errors.Is(err, io.EOF):
 		b.err.CompareAndSwap(nil, &err)
 	case b.length > read:
@@ -131,7 +131,7 @@ func (b *watchedBody) Close() error {
 
 func (b *watchedBody) touched() bool { return b != nil && b.read.Load() > 0 }
 
-// underWay reports whether a part of the body was read, and not the rest.
+// underWay reports whether the body was read in part.
 func (b *watchedBody) underWay() bool { return b.touched() && !b.ended.Load() }
 
 func (b *watchedBody) broken() error {

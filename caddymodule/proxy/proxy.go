@@ -1,11 +1,8 @@
 package proxy
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -14,13 +11,8 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/chatgate/chatgate/authcore"
-	"github.com/chatgate/chatgate/caddymodule/accounts/rooms"
-	"github.com/chatgate/chatgate/caddymodule/answer"
 	"github.com/chatgate/chatgate/caddymodule/app"
-	"github.com/chatgate/chatgate/caddymodule/caller"
 	"github.com/chatgate/chatgate/caddymodule/identity"
-	"github.com/chatgate/chatgate/caddymodule/redact"
 	"github.com/chatgate/chatgate/chatroom"
 )
 
@@ -28,32 +20,32 @@ func init() {
 	caddy.RegisterModule(Proxy{})
 }
 
-// Proxy is the HTTP handler chatgate_proxy: the gate in front of a chat. It proves who is asking, tells the upstream,
-// and carries WebSockets itself, so that they end when the session does and live on when the configuration changes.
-// Everything about upstreams, load balancing, health checks, retries, headers and TLS is reverse_proxy's own.
+// Proxy is the HTTP handler chatgate_proxy, the gate in front of a chat. It authenticates requests, tells the upstream who is
+// asking, and relays WebSockets itself, so that they end with their session and outlive the configuration. Upstreams, load
+// balancing, health checks, retries, headers and TLS are configured as for reverse_proxy.
 type Proxy struct {
-	// What a visitor without a token may do: "read_only" (the default), "refuse", or "allow".
+	// What visitors without a token may do: "read_only" (the default), "refuse" or "allow".
 	Anonymous string `json:"anonymous,omitempty"`
-	// How a bad token is refused at a WebSocket: "refuse" (401, the default), or "close": the handshake succeeds and
-	// close frame 4401 follows, since a browser cannot see a handshake's status.
+	// How a WebSocket with a bad token is refused: with status 401 ("refuse", the default), or, since browsers do not show a
+	// script the status of a handshake, with a handshake that succeeds and close code 4401 ("close").
 	BadToken string `json:"bad_token,omitempty"`
-	// How long a WebSocket lives: as long as its "session" (the default), or no longer than its "token".
+	// When a WebSocket ends: with its "session" (the default), or already when its "token" expires.
 	Expiry string `json:"expiry,omitempty"`
-	// The name of a cookie that may hold the token. Default: none.
+	// The name of the cookie that may hold the token. Default: none.
 	Cookie string `json:"cookie,omitempty"`
-	// Origins that may use the cookie, beside the request's own.
+	// Origins whose pages may use the cookie, besides the request's own.
 	Origins []string `json:"origins,omitempty"`
-	// The name of a query parameter that may hold the token. Default: none, since URLs end up in logs.
+	// The name of the query parameter that may hold the token. Default: none, since URLs end up in logs.
 	Query string `json:"query,omitempty"`
-	// The headers that tell the upstream who is asking. A field that is "off" is not told.
+	// The headers that tell the upstream who is asking. "off" as a name omits one.
 	Identity *chatroom.IdentityHeaders `json:"identity,omitempty"`
-	// Headers that are removed from every request, beside those that could be taken for an identity. A name that ends in *
-	// is a family: every name that begins so. A name counts before a family, and then keep before strip.
+	// Headers to remove from every request, besides those that look like an identity. A name that ends in * matches every name
+	// that begins so. A full name takes precedence over such a pattern, and then keep over strip.
 	Strip []string `json:"strip,omitempty"`
-	// Headers that clients may send although they could be taken for an identity, such as X-User-Id. One that ends in -* is
-	// every name that goes on with another word there.
+	// Headers that clients may send although they look like an identity, such as X-User-Id. A name that ends in -* matches every
+	// name that continues with another word.
 	Keep []string `json:"keep,omitempty"`
-	// The largest message of a WebSocket, in bytes; -1 means any. Default: 16 MiB.
+	// The maximum size of a WebSocket message, in bytes; -1 is no limit. Default: 16 MiB.
 	MaxMessage int64 `json:"max_message,omitempty"`
 	// How long an upstream may take to answer a WebSocket handshake. Default: 10s.
 	HandshakeTimeout caddy.Duration `json:"handshake_timeout,omitempty"`
@@ -66,7 +58,7 @@ type Proxy struct {
 	headers  chatroom.IdentityHeaders
 	stripper *chatroom.Stripper
 
-	provisioned bool // the reverse proxy was, or has tried; before that it cannot be cleaned up
+	provisioned bool // ReverseProxy.Provision was called; before that, its Cleanup panics
 }
 
 const (
@@ -104,7 +96,7 @@ func (p *Proxy) Provision(ctx caddy.Context) error {
 	if len(p.ReverseProxy.Upstreams) == 0 && p.ReverseProxy.DynamicUpstreamsRaw == nil {
 		return errors.New("chatgate_proxy needs an upstream: reverse_proxy has neither upstreams nor dynamic_upstreams")
 	}
-	// In place before the reverse proxy is provisioned: its health checks begin there.
+	// Before the reverse proxy is provisioned, which starts its health checks.
 	if err := p.provisionTransport(ctx); err != nil {
 		return err
 	}
@@ -171,166 +163,7 @@ func (p *Proxy) check() error {
 	return err
 }
 
-// handshakeKey is the context key of a [handshake].
-type handshakeKey struct{}
-
-// handshake is what a request and the transport below the reverse proxy have to tell each other.
-type handshake struct {
-	id        *authcore.Identity     // nil for a visitor
-	proven    authcore.ProvenSession // its session
-	access    chatroom.Access
-	websocket bool
-
-	answer   chatroom.Answer // the upstream's, once there is a connection
-	upstream *liveUpstream   // that it is connected to
-
-	uploaded bool  // an attempt has read of the body, which cannot be read again
-	fault    error // why the last attempt came to nothing, where that was not the upstream's doing
-}
-
-// ServeHTTP judges a request and, if it may, takes it to an upstream.
-func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	sent := redact.HeadersAsSent(r) // before anything is taken
-	if err := p.serve(w, r, next); err != nil {
-		return redact.AnswerError(p.app.HTTPLog(), w, r, sent, err)
-	}
-	return nil
-}
-
-func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	class, ref := chatroom.Classify(r)
-	if ref != nil {
-		p.refuse(w, ref)
-		return nil
-	}
-	service, done, err := p.app.Service(r.Context())
-	if err == nil {
-		defer done()
-	}
-	rules, asked := p.rules, caller.NewAsker(r.Context(), service)
-	if p.Cookie != "" && err == nil {
-		rules.Judge = asked.Judge
-	}
-	query := r.URL.RawQuery
-	cred, ref := rules.Take(r, class)
-	if ref != nil {
-		p.refuse(w, ref)
-		return nil
-	}
-	if r.URL.RawQuery != query { // the reverse proxy logs what it sends, by this
-		r.RequestURI, _, _ = strings.Cut(r.RequestURI, "?")
-		if r.URL.RawQuery != "" {
-			r.RequestURI += "?" + r.URL.RawQuery
-		}
-		r = p.withoutQueryToken(r)
-	}
-	if err != nil {
-		p.fail(w, r, &authcore.Error{Kind: authcore.KindUnavailable, Msg: "service temporarily unavailable", Err: err, RetryAfter: 5 * time.Second})
-		return nil
-	}
-	if cred.Stale {
-		caller.TakeAwayFrom(w, r, p.Cookie)
-	}
-	if cred.Over {
-		return p.acceptAndClose(w, r, cred)
-	}
-	hs := &handshake{websocket: class.WebSocket}
-	if err := p.admit(r, asked, cred, hs); err != nil {
-		if hs.websocket && p.BadToken == badTokenClose && authcore.KindOf(err).Class() == authcore.ClassToken {
-			return p.acceptAndClose(w, r, cred)
-		}
-		p.fail(w, r, err)
-		return nil
-	}
-	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
-	if ref := p.stripper.Strip(r.Header, trusted); ref != nil {
-		p.refuse(w, ref)
-		return nil
-	}
-	r = r.WithContext(context.WithValue(r.Context(), handshakeKey{}, hs))
-	defer hs.drop() // unless the relay has it; also where a route of handle_response aborts
-	err = p.ReverseProxy.ServeHTTP(&gateWriter{w, hs}, r, next)
-	switch {
-	case err == nil && hs.fault != nil:
-		return p.answerFault(w, hs.fault)
-	case err == nil && hs.answer.Conn != nil:
-		return p.relay(w, r, service, cred, hs)
-	}
-	return err
-}
-
-// withoutQueryToken takes the token out of what is kept of the request as it came, which FastCGI's REQUEST_URI is made of.
-func (p *Proxy) withoutQueryToken(r *http.Request) *http.Request {
-	orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
-	if !ok {
-		return r
-	}
-	u := *orig.URL
-	p.rules.StripQuery(&u)
-	orig.URL, orig.RequestURI = &u, u.RequestURI()
-	return r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, orig))
-}
-
-// answerFault answers what came to nothing through no fault of an upstream.
-func (p *Proxy) answerFault(w http.ResponseWriter, err error) error {
-	p.logger.Debug("a request went no further", zap.Error(err))
-	if ref, ok := errors.AsType[*chatroom.Refusal](err); ok && ref.Status < http.StatusInternalServerError {
-		p.refuse(w, ref)
-		return nil
-	} else if ok {
-		return caddyhttp.Error(ref.Status, ref)
-	}
-	return err
-}
-
-// admit finds out who is asking and whether they may.
-func (p *Proxy) admit(r *http.Request, asked *caller.Asker, cred chatroom.Credential, hs *handshake) error {
-	if cred.Token != "" {
-		proven, err := asked.Authenticate(cred.Token)
-		if err != nil {
-			return err
-		}
-		caller.SetUser(r, proven.Identity)
-		hs.proven, hs.id, hs.access = proven, &proven.Identity, chatroom.ReadWrite
-		return nil
-	}
-	switch p.Anonymous {
-	case anonymousAllow:
-		hs.access = chatroom.ReadWrite
-	case anonymousReadOnly:
-		// A visitor may look. Whether a request that changes something would, only the upstream knows.
-		if !hs.websocket && r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions {
-			return authcore.Errorf(authcore.KindBadToken, "visitors may only look; log in first")
-		}
-	default:
-		return authcore.Errorf(authcore.KindBadToken, "log in first")
-	}
-	return nil
-}
-
-// refuse answers what is no clean request at all.
-func (p *Proxy) refuse(w http.ResponseWriter, ref *chatroom.Refusal) {
-	if ref.Status == http.StatusUpgradeRequired {
-		w.Header().Set("Sec-WebSocket-Version", "13")
-	}
-	w.Header().Set("Cache-Control", "no-store")
-	code := "BAD_REQUEST"
-	if ref.Status == http.StatusTooEarly {
-		code = rooms.TooEarly
-	}
-	rooms.Refuse(w, ref.Status, code, ref.Msg)
-}
-
-// fail answers in the envelope of rooms.txt, whose sockets these are.
-func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
-	e := authcore.AsError(err)
-	answer.LogFailure(p.logger, r, e)
-	answer.SetRetryAfter(w, e)
-	w.Header().Set("Cache-Control", "no-store")
-	rooms.Fail(w, e)
-}
-
-// Cleanup lets go of the upstreams; live WebSockets are not theirs.
+// Cleanup releases the reverse proxy. Live WebSockets go on.
 func (p *Proxy) Cleanup() error {
 	if !p.provisioned {
 		return nil

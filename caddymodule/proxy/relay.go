@@ -13,9 +13,8 @@ import (
 	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
-// relay takes a request whose upstream has said 101 and begins to carry its frames. Over HTTP/1.1 it returns at once,
-// so that neither this handler's stack nor its configuration stay behind; a stream of HTTP/2 or 3 lives only as long
-// as its handler.
+// relay relays the WebSocket of a request whose upstream has answered 101. Over HTTP/1.1 it returns at once, which frees the
+// handler's stack and its configuration; a stream of HTTP/2 or HTTP/3 lives only as long as its handler.
 func (p *Proxy) relay(w http.ResponseWriter, r *http.Request, service *authcore.Service, cred chatroom.Credential, hs *handshake) error {
 	up, ok := hs.answer.Conn.(relay.Conn)
 	if !ok {
@@ -32,10 +31,10 @@ func (p *Proxy) relay(w http.ResponseWriter, r *http.Request, service *authcore.
 		Extensions: hs.answer.Response.Header.Get("Sec-Websocket-Extensions") != "", MaxMessage: uint64(max(p.MaxMessage, 0)),
 	}
 	socket = relay.New(up, hs.answer.Early, opts)
-	hs.answer.Conn, hs.upstream = nil, nil // the relay's from here on
+	hs.answer.Conn, hs.upstream = nil, nil // the relay owns them from here on
 
-	// Live before the client hears of it: a session that ended while the upstream was asked is noticed here, and one
-	// that ends from here on ends the connection.
+	// Hold the session before the client gets its answer: if it ended during the upstream's handshake, Hold fails, and if it
+	// ends later, the connection ends with it.
 	var err error
 	if hs.id != nil {
 		err = service.Hold(r.Context(), hs.proven, socket, &socket.Lease, p.Expiry == expiryToken)
@@ -75,7 +74,7 @@ func (p *Proxy) switchProtocols(w http.ResponseWriter, r *http.Request, socket *
 	return nil
 }
 
-// acceptAndClose completes a handshake only to say why it is refused.
+// acceptAndClose completes a handshake and closes the connection with the code that tells why.
 func (p *Proxy) acceptAndClose(w http.ResponseWriter, r *http.Request, cred chatroom.Credential) error {
 	upgrade.PrepareAnswer(w.Header(), r, cred, nil)
 	if w.Header().Get("Sec-Websocket-Protocol") == "" {

@@ -21,17 +21,16 @@ import (
 	"github.com/chatgate/chatgate/chatroom"
 )
 
-// gateTransport is the round tripper that the reverse proxy is given. Selection, retries, health, rewrites and header
-// operations have happened when a request gets here; so this is where the identity is written, and where a WebSocket
-// leaves the reverse proxy's hands.
+// gateTransport is the transport of the reverse proxy. A request gets here after upstream selection, rewrites and header
+// operations, so nothing can change the identity headers that are set here. It also takes WebSockets from the reverse proxy.
 type gateTransport struct {
 	headers chatroom.IdentityHeaders
 	inner   http.RoundTripper
-	http    *reverseproxy.HTTPTransport // inner, where it is one; only over that do WebSockets go
+	http    *reverseproxy.HTTPTransport // inner, if it is one; WebSockets need it
 	timeout time.Duration
 }
 
-// provisionTransport loads the transport that is configured, or makes the default one, and puts the gate around it.
+// provisionTransport wraps the configured transport, or the default one, in a gateTransport.
 func (p *Proxy) provisionTransport(ctx caddy.Context) error {
 	rp := p.ReverseProxy
 	gate := &gateTransport{headers: p.headers, timeout: time.Duration(p.HandshakeTimeout)}
@@ -59,7 +58,7 @@ func (p *Proxy) provisionTransport(ctx caddy.Context) error {
 	return nil
 }
 
-// What the reverse proxy asks of its transport beside round trips is for the one inside to answer.
+// The optional interfaces of a transport are passed on to the inner one.
 
 // RequestHeaderOps implements reverseproxy.RequestHeaderOpsTransport.
 func (t *gateTransport) RequestHeaderOps() *headers.HeaderOps {
@@ -91,7 +90,7 @@ func (t *gateTransport) RequiresContentLength() bool {
 // RoundTrip implements http.RoundTripper.
 func (t *gateTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	hs, ok := r.Context().Value(handshakeKey{}).(*handshake)
-	if !ok { // a health check; every request of a client has one
+	if !ok { // a health check: every request of a client has a handshake
 		return t.inner.RoundTrip(r)
 	}
 	t.headers.Set(r.Header, hs.id, hs.access)
@@ -112,7 +111,7 @@ func (t *gateTransport) forward(r *http.Request, hs *handshake) (*http.Response,
 	defer func() { hs.uploaded = hs.uploaded || body.touched() }()
 	resp, err := t.inner.RoundTrip(r)
 	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
-		// Nobody asked; but the reverse proxy makes a tunnel of a 101 without an Upgrade.
+		// The reverse proxy would open a tunnel for a 101 that nobody asked for.
 		_ = resp.Body.Close()
 		err = &chatroom.Refusal{Status: http.StatusBadGateway, Msg: "the upstream switched protocols unasked"}
 	}
@@ -122,11 +121,11 @@ func (t *gateTransport) forward(r *http.Request, hs *handshake) (*http.Response,
 	return resp, nil
 }
 
-// upgrade asks for a WebSocket. The reverse proxy copies the headers of what is returned and is done; what it thinks it
-// writes goes nowhere, see gateWriter. It would make a tunnel of a 101, and handle_response would take any other status
-// for an answer of the upstream's; so there is none.
+// upgrade does the WebSocket handshake with the upstream. For a 101 it returns a response without a status: the reverse proxy
+// would open a tunnel for a 101 itself, and handle_response would handle any other status. The reverse proxy copies the headers
+// of that response, and gateWriter drops what it writes.
 func (t *gateTransport) upgrade(r *http.Request, hs *handshake) (*http.Response, error) {
-	hs.drop() // of an attempt before this one
+	hs.drop() // the connection of an earlier attempt
 	opening, ref := chatroom.NewOpening(r)
 	if ref != nil {
 		return nil, ref
@@ -136,7 +135,7 @@ func (t *gateTransport) upgrade(r *http.Request, hs *handshake) (*http.Response,
 		return nil, err
 	}
 	answer, err := opening.Ask(r.Context(), conn, t.timeout)
-	if err != nil && !slices.Contains(t.http.Versions, "1.1") { // by which alone we can ask
+	if err != nil && !slices.Contains(t.http.Versions, "1.1") { // the only version that the handshake is done in
 		err = &chatroom.Refusal{Status: http.StatusBadGateway, Msg: "the upstream takes no WebSockets: its transport has no version 1.1"}
 	}
 	if err != nil {
@@ -155,7 +154,7 @@ func (t *gateTransport) upgrade(r *http.Request, hs *handshake) (*http.Response,
 	return &resp, nil
 }
 
-// dial connects to the upstream that was selected, over TLS where the transport says so, with HTTP/1.1.
+// dial connects to the selected upstream for HTTP/1.1, over TLS if the transport is configured so.
 func (t *gateTransport) dial(r *http.Request) (net.Conn, error) {
 	if t.http == nil || t.http.Transport == nil {
 		return nil, &chatroom.Refusal{Status: http.StatusNotImplemented, Msg: "WebSockets need the http transport"}
@@ -194,7 +193,7 @@ func (t *gateTransport) dial(r *http.Request) (net.Conn, error) {
 	return tc, nil
 }
 
-// drop closes the upstream connection of a handshake that goes no further.
+// drop closes the upstream connection, if the handshake still has one.
 func (hs *handshake) drop() {
 	if hs.answer.Conn == nil {
 		return
@@ -204,8 +203,8 @@ func (hs *handshake) drop() {
 	hs.answer, hs.upstream = chatroom.Answer{}, nil
 }
 
-// gateWriter lets the reverse proxy prepare the header of a 101 without sending it, and keeps to itself the 499 that the
-// reverse proxy answers a fault with that is no upstream's.
+// gateWriter drops what the reverse proxy writes once the gate answers itself: after a 101, when only the header is wanted, and
+// after a fault that is no upstream's, when the reverse proxy writes a 499.
 type gateWriter struct {
 	http.ResponseWriter
 	hs *handshake
@@ -226,7 +225,7 @@ func (w *gateWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// FlushError implements what http.ResponseController looks for.
+// FlushError implements the interface of http.ResponseController.
 func (w *gateWriter) FlushError() error {
 	if w.muted() {
 		return nil
@@ -234,5 +233,5 @@ func (w *gateWriter) FlushError() error {
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// Unwrap lets an http.ResponseController reach the rest.
+// Unwrap implements the interface of http.ResponseController.
 func (w *gateWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -10,8 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// liveUpstreams counts the WebSockets to each upstream. The reverse proxy counts a request until its handler returns,
-// which ours does when the relay begins.
+// liveUpstreams counts the WebSockets to each upstream. The reverse proxy counts a request only until its handler returns, which
+// is when the relay begins.
 var liveUpstreams upstreamCounts
 
 type upstreamCounts struct {
@@ -19,7 +19,7 @@ type upstreamCounts struct {
 	count map[string]*liveUpstream
 }
 
-// liveUpstream is one upstream address with a WebSocket to it, or more.
+// liveUpstream is an upstream address with at least one WebSocket.
 type liveUpstream struct {
 	counts *upstreamCounts
 	dial   string
@@ -64,18 +64,18 @@ func (c *upstreamCounts) of(u *reverseproxy.Upstream) int {
 	return 0
 }
 
-// countingPolicy makes a policy see WebSockets as the requests that they are.
+// countingPolicy wraps a selection policy so that it counts WebSockets as requests.
 func countingPolicy(inner reverseproxy.Selector) reverseproxy.Selector {
 	switch inner.(type) {
 	case reverseproxy.LeastConnSelection, *reverseproxy.LeastConnSelection:
 		return liveLeastConn{}
 	case *reverseproxy.WeightedRoundRobinSelection:
-		return inner // its weights go by the place in the pool, which must stay whole
+		return inner // its weights go by the position in the pool, so nothing may be left out
 	}
 	return notFull{inner}
 }
 
-// notFull leaves out upstreams whose WebSockets and requests together reach max_requests.
+// notFull leaves out upstreams whose requests and WebSockets add up to max_requests.
 type notFull struct{ inner reverseproxy.Selector }
 
 // Select implements reverseproxy.Selector.
@@ -83,6 +83,7 @@ func (p notFull) Select(pool reverseproxy.UpstreamPool, r *http.Request, w http.
 	return p.inner.Select(withRoom(pool), r, w)
 }
 
+// withRoom returns the upstreams of a pool below their max_requests.
 func withRoom(pool reverseproxy.UpstreamPool) reverseproxy.UpstreamPool {
 	var kept reverseproxy.UpstreamPool
 	for i, u := range pool {
@@ -100,7 +101,7 @@ func withRoom(pool reverseproxy.UpstreamPool) reverseproxy.UpstreamPool {
 	return kept
 }
 
-// liveLeastConn is least_conn with WebSockets counted.
+// liveLeastConn is least_conn that counts WebSockets.
 type liveLeastConn struct{}
 
 // Select implements reverseproxy.Selector.
@@ -116,7 +117,7 @@ func (liveLeastConn) Select(pool reverseproxy.UpstreamPool, _ *http.Request, _ h
 		case best == nil || n < least:
 			best, least, ties = u, n, 1
 		case n == least:
-			if ties++; rand.IntN(ties) == 0 { //nolint:gosec // a fair choice is all that is asked
+			if ties++; rand.IntN(ties) == 0 { //nolint:gosec // needs to be fair, not secret
 				best = u
 			}
 		}
@@ -124,7 +125,7 @@ func (liveLeastConn) Select(pool reverseproxy.UpstreamPool, _ *http.Request, _ h
 	return best
 }
 
-// UpstreamsOf returns what a reverse proxy dials, as far as its configuration tells.
+// UpstreamsOf returns the addresses that a reverse proxy dials, as far as its configuration has them.
 func UpstreamsOf(h *reverseproxy.Handler) []string {
 	var out []string
 	for _, u := range h.Upstreams {

@@ -15,19 +15,19 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// AnswerError returns an error for Caddy to answer and to log, but for one: where the request came with a token that
-// Caddy would log in clear. Caddy has copied the request for its error log before any handler could change it, so that one
-// is answered and logged here, as caddyhttp.Server.ServeHTTP does it, from a copy without the token. sent is what
-// [HeadersAsSent] returned before anything was taken from r.
+// AnswerError returns err, for Caddy to answer and to log, unless the request has a token that Caddy would log in clear. Caddy
+// copies a request for its error log before any handler can change it. In that case AnswerError answers and logs the error
+// itself, as caddyhttp.Server.ServeHTTP does, from a copy of the request without tokens, and returns nil. original is the
+// result of [OriginalHeader] before the gate removed anything from r.
 //
-// What lies between the gate and the server does not see such an error: errors of a subroute, which only a configuration in
-// JSON has, are not run for it. Those of the server, which handle_errors makes, are.
-func AnswerError(httpLog *zap.Logger, w http.ResponseWriter, r *http.Request, sent http.Header, err error) error {
+// Handlers between the server and the gate do not see such an error. The error routes of a subroute, which only a configuration
+// in JSON can have, do not run for it; those of the server, which handle_errors makes, do.
+func AnswerError(httpLog *zap.Logger, w http.ResponseWriter, r *http.Request, original http.Header, err error) error {
 	srv, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok {
 		return err
 	}
-	clean, dirty := loggable(r, sent)
+	clean, dirty := loggable(r, original)
 	if !dirty {
 		return err
 	}
@@ -58,10 +58,10 @@ func AnswerError(httpLog *zap.Logger, w http.ResponseWriter, r *http.Request, se
 	return nil
 }
 
-// withStatus answers with nothing but the status of an error, where no route for errors has more to say.
+// withStatus answers with the status of err and no body, if no error route has answered before it.
 func withStatus(err error) caddyhttp.Handler {
 	status := http.StatusInternalServerError
-	if e, ok := err.(caddyhttp.HandlerError); ok { //nolint:errorlint // Caddy does not look for wrapped ones here
+	if e, ok := err.(caddyhttp.HandlerError); ok { //nolint:errorlint // Caddy does not unwrap here either
 		status = e.StatusCode
 	}
 	return caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
@@ -70,10 +70,10 @@ func withStatus(err error) caddyhttp.Handler {
 	})
 }
 
-// HeadersAsSent returns the headers of a request that may hold a token where Caddy logs it, before the gate takes any; nil
-// for most requests. A token where the gate does not look, such as in X-Token, stays in the request, but then what was
-// taken for other reasons is not in the log.
-func HeadersAsSent(r *http.Request) http.Header {
+// OriginalHeader returns a copy of the request's header for [AnswerError], before the gate removes anything, or nil if Caddy
+// would log no token of it, which is so for most requests. It looks only where the gate takes tokens from. For a token
+// elsewhere, such as in X-Token, the log shows the header without what the gate removed.
+func OriginalHeader(r *http.Request) http.Header {
 	if !strings.Contains(r.RequestURI, joseStart) && !anyToken(r.Header["Sec-Websocket-Protocol"]) && !anyToken(r.Header["Referer"]) {
 		return nil
 	}
@@ -84,11 +84,11 @@ func anyToken(values []string) bool {
 	return slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, joseStart) })
 }
 
-// loggable returns a copy of a request without tokens, and whether there were any in what Caddy does not redact by itself.
-func loggable(r *http.Request, sent http.Header) (clean *http.Request, dirty bool) {
+// loggable returns a copy of a request without tokens, and reports whether there were any where Caddy redacts nothing.
+func loggable(r *http.Request, original http.Header) (clean *http.Request, dirty bool) {
 	clean = r.Clone(r.Context())
-	if sent != nil {
-		clean.Header = sent.Clone()
+	if original != nil {
+		clean.Header = original.Clone()
 	}
 	if orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		clean.Method, clean.RequestURI, clean.RemoteAddr = orig.Method, orig.RequestURI, orig.RemoteAddr
@@ -113,7 +113,7 @@ func loggable(r *http.Request, sent http.Header) (clean *http.Request, dirty boo
 	return clean, dirty
 }
 
-// restore gives error routes the request as it came, as Caddy does.
+// restore makes r what it was when it came, for error routes, as Caddy does.
 func restore(r *http.Request) {
 	if orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		r.Method, r.RemoteAddr, r.RequestURI = orig.Method, orig.RemoteAddr, orig.RequestURI
@@ -127,7 +127,7 @@ func restore(r *http.Request) {
 	}
 }
 
-// errorFields returns what Caddy logs of an error, and what it answers.
+// errorFields returns the status that Caddy answers err with, and the message and fields that it logs.
 func errorFields(err error) (status int, msg string, fields []zapcore.Field) {
 	e, ok := errors.AsType[caddyhttp.HandlerError](err)
 	if !ok {
@@ -140,14 +140,14 @@ func errorFields(err error) (status int, msg string, fields []zapcore.Field) {
 	return e.StatusCode, msg, []zapcore.Field{zap.Int("status", e.StatusCode), zap.String("err_id", e.ID), zap.String("err_trace", e.Trace)}
 }
 
-// errorLoggers returns the names, below that of all errors, that Caddy logs an error of a request under: what log_name says,
-// or what the server has for the host.
+// errorLoggers returns the names, below the one of all errors, under which Caddy logs an error of a request: those of log_name,
+// or those that the server has for the host.
 func errorLoggers(srv *caddyhttp.Server, r *http.Request) (names []string) {
 	if srv.Logs == nil {
 		return []string{""}
 	}
-	if said, ok := caddyhttp.GetVar(r.Context(), caddyhttp.AccessLoggerNameVarKey).([]any); ok {
-		for _, name := range said {
+	if chosen, ok := caddyhttp.GetVar(r.Context(), caddyhttp.AccessLoggerNameVarKey).([]any); ok {
+		for _, name := range chosen {
 			if name, ok := name.(string); ok {
 				names = append(names, name)
 			}
@@ -167,7 +167,7 @@ func errorLoggers(srv *caddyhttp.Server, r *http.Request) (names []string) {
 		if labels[i] == "" {
 			continue
 		}
-		labels[i] = "*" // from the left, and those before it too
+		labels[i] = "*" // from the left, one more each time
 		if names, ok := srv.Logs.LoggerNames[strings.Join(labels, ".")]; ok {
 			return names
 		}

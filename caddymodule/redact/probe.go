@@ -5,8 +5,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// In reports whether a Encoder is among the encoders of a core: a field of a copy of it that nothing is written
-// with is encoded at once, and a Encoder knows what is asked.
+// In reports whether a core encodes with an [Encoder]. It adds a probe to a copy of the core, which encodes it at once; an Encoder
+// recognizes it. Nothing is written.
 func In(core zapcore.Core) bool {
 	p := new(probe)
 	core.With([]zapcore.Field{zap.Inline(p)})

@@ -19,13 +19,13 @@ func init() {
 	caddy.RegisterModule(Encoder{})
 }
 
-// Encoder is a log encoder that keeps tokens out of whatever another encoder writes.
+// Encoder is the log encoder chatgate_redact. It removes tokens from the lines of another encoder.
 //
-// Caddy redacts Authorization and Cookie, but a token in Sec-WebSocket-Protocol, in a query or in a Referer reaches its
-// access and error logs in clear, and the request is copied for the log before any handler could take it out. So the
-// finished line is searched for what looks like a JSON Web Token, wherever it stands.
+// Caddy redacts Authorization and Cookie, but not a token in Sec-WebSocket-Protocol, in a query or in a Referer, and copies a
+// request for its logs before any handler can remove it. So Encoder searches the finished line for what looks like a JSON Web
+// Token, wherever it stands.
 type Encoder struct {
-	// The encoder that does the writing. Default: json.
+	// The encoder whose lines are redacted. Default: json.
 	WrappedRaw json.RawMessage `json:"wrap,omitempty" caddy:"namespace=caddy.logging.encoders inline_key=format"`
 
 	zapcore.Encoder `json:"-"`
@@ -89,7 +89,7 @@ func (e *Encoder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // Clone implements zapcore.Encoder.
 func (e *Encoder) Clone() zapcore.Encoder { return &Encoder{Encoder: e.Encoder.Clone()} }
 
-// AddReflected implements zapcore.Encoder, and answers whether there is a Encoder.
+// AddReflected implements zapcore.Encoder. It answers the probe of [In].
 func (e *Encoder) AddReflected(key string, value any) error {
 	if p, ok := value.(*probe); ok {
 		p.found = true
@@ -111,15 +111,15 @@ func (e *Encoder) EncodeEntry(ent zapcore.Entry, fields []zapcore.Field) (*buffe
 	return buf, nil
 }
 
-// Every JOSE header begins with `{"`, which base64url spells so.
+// joseStart is `{"`, with which every JOSE header begins, in base64url.
 const joseStart = "eyJ"
 
 const (
-	leastToken  = 20 // characters that a token has at the least
+	minToken    = 20 // characters
 	replacement = "[token]"
 )
 
-// redact returns line without tokens, or nil if there are none.
+// redact returns line with its tokens replaced, or nil if it has none.
 func redact(line []byte) []byte {
 	var out []byte
 	done := 0
@@ -134,7 +134,7 @@ func redact(line []byte) []byte {
 			end++
 		}
 		i = end
-		if end-start < leastToken {
+		if end-start < minToken {
 			continue
 		}
 		out = append(append(out, line[done:start]...), replacement...)

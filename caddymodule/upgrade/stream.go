@@ -17,22 +17,22 @@ import (
 // stream is a WebSocket inside an HTTP/2 or HTTP/3 stream (RFC 8441, RFC 9220).
 type stream struct {
 	body io.ReadCloser
-	rd   *http.ResponseController // for read deadlines, which Caddy's body would otherwise move
+	rd   *http.ResponseController // for read deadlines: Caddy's, since its body moves them
 
-	mu   sync.Mutex               // over w, which is not safe for two writers
+	mu   sync.Mutex               // guards w, which is not safe for concurrent writes
 	w    http.ResponseWriter      // the innermost
 	rc   *http.ResponseController // of w
 	over bool
 
-	dl       sync.Mutex // over the deadlines
+	dl       sync.Mutex // guards the deadlines
 	writing  bool
 	deadline time.Time
-	deaf     atomic.Bool // nothing more is read
+	deaf     atomic.Bool // reading has ended
 }
 
-// AcceptStream answers an extended CONNECT and makes its stream a connection. restore puts the idle timeouts back,
-// which would otherwise end a quiet chat. The stream writes to the innermost writer, since Caddy's, which keeps those
-// timeouts, is not made for one goroutine that writes and another that moves the deadline.
+// AcceptStream answers an extended CONNECT and returns its stream as a connection. It suspends Caddy's idle timeouts, which
+// would end a quiet chat, until the returned function is called. The stream writes to the innermost writer, since Caddy's own
+// is not safe for a write in one goroutine and a new deadline in another.
 func AcceptStream(w http.ResponseWriter, r *http.Request) (relay.Conn, func(), error) {
 	var undo []func()
 	reader, writer := caddyhttp.IdleTimeoutsFromContext(r.Context())
@@ -58,8 +58,8 @@ func AcceptStream(w http.ResponseWriter, r *http.Request) (relay.Conn, func(), e
 	return &stream{body: r.Body, rd: rc, w: inner, rc: http.NewResponseController(inner)}, restore, nil
 }
 
-// Read returns what the client sends, up to its end or ours: one that waits for the end of the stream cannot be told of it
-// as long as the handler reads.
+// Read reads from the client until either side ends the stream. Ours must end it too: HTTP sends the end of a stream when the
+// handler returns, which it cannot do while it reads.
 func (s *stream) Read(b []byte) (int, error) {
 	n, err := s.body.Read(b)
 	if err != nil && s.deaf.Load() {
@@ -68,8 +68,7 @@ func (s *stream) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Write keeps the deadline only while it writes: HTTP/2 resets a stream when one passes, whether or not anybody waits
-// for it.
+// Write sets the deadline only while it writes, since HTTP/2 resets a stream whose deadline passes even if nothing is written.
 func (s *stream) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,6 +84,7 @@ func (s *stream) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// armed sets the deadline for a write that begins, and removes it after.
 func (s *stream) armed(writing bool) {
 	s.dl.Lock()
 	defer s.dl.Unlock()
@@ -96,7 +96,7 @@ func (s *stream) armed(writing bool) {
 	}
 }
 
-// SetWriteDeadline is for the writes to come, and for the one under way.
+// SetWriteDeadline applies to later writes and to one in progress.
 func (s *stream) SetWriteDeadline(t time.Time) error {
 	s.dl.Lock()
 	defer s.dl.Unlock()
@@ -107,7 +107,7 @@ func (s *stream) SetWriteDeadline(t time.Time) error {
 	return s.rc.SetWriteDeadline(t)
 }
 
-// SetReadDeadline does nothing once there is nothing more to be read.
+// SetReadDeadline does nothing once reading has ended.
 func (s *stream) SetReadDeadline(t time.Time) error {
 	s.dl.Lock()
 	defer s.dl.Unlock()
@@ -117,7 +117,7 @@ func (s *stream) SetReadDeadline(t time.Time) error {
 	return s.rd.SetReadDeadline(t)
 }
 
-// CloseWrite is as much of an end as a stream has before its handler returns. So that it does, reading ends as well.
+// CloseWrite ends writing, and reading as well, so that the handler returns. Only then does HTTP send the end of the stream.
 func (s *stream) CloseWrite() error {
 	s.mu.Lock()
 	s.over = true
@@ -128,6 +128,7 @@ func (s *stream) CloseWrite() error {
 	return s.rd.SetReadDeadline(time.Unix(1, 0))
 }
 
+// Close ends both directions.
 func (s *stream) Close() error {
 	_ = s.CloseWrite()
 	return s.body.Close()

@@ -12,14 +12,15 @@ import (
 	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
-// PrepareAnswer completes the header of a successful handshake, whose remains of the upstream's answer are in h.
+// PrepareAnswer completes the response header h of a successful handshake. It may hold headers of the upstream's response, of
+// which it keeps none about the body or the handshake.
 func PrepareAnswer(h http.Header, r *http.Request, cred chatroom.Credential, upstream http.Header) {
 	for _, name := range []string{"Content-Length", "Content-Type", "Transfer-Encoding", "Sec-Websocket-Accept", "Sec-Websocket-Protocol", "Sec-Websocket-Extensions"} {
 		h.Del(name)
 	}
 	set := func(name, value string) {
 		if value != "" {
-			h[name] = []string{value} //nolint:canonicalheader // spelled as in RFC 6455, which some clients insist on
+			h[name] = []string{value} //nolint:canonicalheader // spelled as in RFC 6455, which some clients require
 		}
 	}
 	protocol := upstream.Get("Sec-Websocket-Protocol")
@@ -35,8 +36,9 @@ func PrepareAnswer(h http.Header, r *http.Request, cred chatroom.Credential, ups
 	}
 }
 
-// Hijack sends the 101 and takes over the connection, from the innermost writer: what Caddy's recorders return is not
-// to be used once the handler has returned, since the access log reads what they count.
+// Hijack sends the 101 and takes over the connection. It returns the bytes that were read from it already. It hijacks the
+// innermost writer: a connection from Caddy's recorders must not be used after the handler has returned, since the access log
+// reads their counters.
 func Hijack(w http.ResponseWriter) (relay.Conn, []byte, error) {
 	w.WriteHeader(http.StatusSwitchingProtocols)
 	inner := innermost(w)

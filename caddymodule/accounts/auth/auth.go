@@ -10,30 +10,30 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/caller"
 )
 
-// Dialect is the dialect of auth.txt. The contract says "No authentication required" of register and login alone, so
-// everything else wants a token, the public profiles included.
+// Dialect is the dialect auth. The contract says "No authentication required" only for register and login, so every other
+// endpoint needs a token, even the public profiles.
 var Dialect = dialect.Dialect{
 	Name: "auth", Prefix: "/api/auth", Options: []string{"require_invites"}, TokenLifetime: time.Hour, Bodies: dialect.JSONOnly,
 	Token: caller.Bearer, Answers: answers,
 	Routes: []dialect.Route{
 		{Method: http.MethodPost, Path: "/register", Handle: register},
 		{Method: http.MethodPost, Path: "/login", Handle: login},
-		{Method: http.MethodPost, Path: "/refresh", Proof: dialect.ByToken, Handle: refresh},
-		{Method: http.MethodPost, Path: "/logout", Proof: dialect.BySession, Handle: logout},
-		{Method: http.MethodPost, Path: "/logout-all", Proof: dialect.BySession, Handle: logoutAll},
-		{Method: http.MethodPost, Path: "/disconnect", Proof: dialect.BySession, Handle: disconnect},
-		{Method: http.MethodGet, Path: "/me", Proof: dialect.BySession, Handle: me},
-		{Method: http.MethodPatch, Path: "/me", Proof: dialect.BySession, Handle: updateMe},
-		{Method: http.MethodGet, Path: "/users/{id}", Proof: dialect.BySession, Handle: userByID},
-		{Method: http.MethodGet, Path: "/sessions", Proof: dialect.BySession, Handle: listSessions},
-		{Method: http.MethodDelete, Path: "/sessions/{id}", Proof: dialect.BySession, Handle: endSession},
+		{Method: http.MethodPost, Path: "/refresh", Access: dialect.NeedsToken, Handle: refresh},
+		{Method: http.MethodPost, Path: "/logout", Access: dialect.NeedsSession, Handle: logout},
+		{Method: http.MethodPost, Path: "/logout-all", Access: dialect.NeedsSession, Handle: logoutAll},
+		{Method: http.MethodPost, Path: "/disconnect", Access: dialect.NeedsSession, Handle: disconnect},
+		{Method: http.MethodGet, Path: "/me", Access: dialect.NeedsSession, Handle: me},
+		{Method: http.MethodPatch, Path: "/me", Access: dialect.NeedsSession, Handle: updateMe},
+		{Method: http.MethodGet, Path: "/users/{id}", Access: dialect.NeedsSession, Handle: userByID},
+		{Method: http.MethodGet, Path: "/sessions", Access: dialect.NeedsSession, Handle: listSessions},
+		{Method: http.MethodDelete, Path: "/sessions/{id}", Access: dialect.NeedsSession, Handle: endSession},
 	},
 	WrongMethod: dialect.Answer{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Text: "this endpoint has another method"},
 	TooEarly:    dialect.Answer{Status: http.StatusTooEarly, Code: "too_early"},
 	Failure:     func(code, text string) any { return wireError{code, text} },
 }
 
-// user is the object that every answer shows a user as.
+// user is how every answer shows an account.
 type user struct {
 	ID          authcore.AccountID `json:"id"`
 	Username    authcore.Username  `json:"username"`
@@ -53,7 +53,7 @@ func userOf(a authcore.Account) user {
 	return u
 }
 
-// grant is the answer to register and login; a refresh answers without the user.
+// grant is the answer to register, login and refresh, the last without the user.
 type grant struct {
 	Token authcore.SignedToken `json:"token"`
 	User  *user                `json:"user,omitempty"`

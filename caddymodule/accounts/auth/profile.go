@@ -20,20 +20,20 @@ func userByID(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 	return dialect.Reply{Status: http.StatusOK, Body: userOf(a)}, err
 }
 
-// member is a member of a JSON object that may be absent, null or a string, each of which means something else.
+// member is a member of a JSON object that may be absent, null or a string, with a meaning each.
 type member struct {
 	given bool
 	null  bool
 	text  string
 }
 
-// UnmarshalJSON implements json.Unmarshaler; it is called for null as well, and not for what is absent.
+// UnmarshalJSON implements json.Unmarshaler. It is called for null, but not for an absent member.
 func (m *member) UnmarshalJSON(b []byte) error {
 	m.given, m.null = true, string(b) == "null"
 	return json.Unmarshal(b, &m.text)
 }
 
-// profile is what PATCH /me changes: what is absent stays.
+// profile is the body of PATCH /me. An absent member leaves the profile as it is.
 type profile struct {
 	DisplayName member `json:"displayName"`
 	AvatarURL   member `json:"avatarUrl"`
@@ -65,14 +65,14 @@ func updateMe(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 	if err != nil {
 		return dialect.Reply{}, err
 	}
-	if change == (authcore.ProfileChange{}) { // nothing to tell other nodes of
+	if change == (authcore.ProfileChange{}) { // no need to notify other nodes
 		return me(ctx, c)
 	}
 	a, err := c.Service.UpdateProfile(ctx, c.Caller, change)
 	return dialect.Reply{Status: http.StatusOK, Body: userOf(a)}, err
 }
 
-// session is a session as its owner sees it.
+// session is how the list of sessions shows one to its owner.
 type session struct {
 	ID          authcore.SessionID `json:"id"`
 	Device      string             `json:"device"`

@@ -15,21 +15,21 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 )
 
-// maxBody bounds the body of an account call, in bytes.
+// maxBody is the size limit of a body, in bytes.
 const maxBody = 64 << 10
 
-// Bodies says which media types a dialect takes.
+// Bodies are the bodies that a dialect takes.
 type Bodies uint8
 
+// The kinds of bodies.
 const (
-	JSONAsAnything Bodies = iota // JSON, whatever it is said to be
-	JSONOnly                     // JSON, said to be that or nothing
-	JSONOrForm                   // or a form of application/x-www-form-urlencoded
+	JSONAnyType Bodies = iota // JSON, whatever its Content-Type
+	JSONOnly                  // JSON of type application/json, or without a type
+	JSONOrForm                // the same, or a form of type application/x-www-form-urlencoded
 )
 
-// Decode reads the body into dst, strictly: one JSON object, or a form as if it were the object of its fields. Valid
-// UTF-8, no repeated, unknown or differently spelled members, nothing behind it, no NUL in what a client chose (most
-// stores cannot keep it).
+// Decode reads the body, a JSON object or a form with the same fields, into dst. It refuses invalid UTF-8, members that are
+// repeated, unknown or spelled in another case, anything after the object, and NUL characters, which most stores cannot hold.
 func (c *Call) Decode(dst any) error {
 	form, err := c.Settings.Bodies.isForm(c.Request.Header)
 	if err != nil {
@@ -51,7 +51,7 @@ func (c *Call) Decode(dst any) error {
 	case err != nil:
 	case hasNUL(body):
 		return authcore.Errorf(authcore.KindInvalidInput, "the body has a NUL character")
-	case !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")): // null would be an object of nothing
+	case !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")): // json would take null for an empty object
 		err = errors.New("no object")
 	default:
 		err = json.Unmarshal(body, dst, json.RejectUnknownMembers(true))
@@ -62,11 +62,11 @@ func (c *Call) Decode(dst any) error {
 	return nil
 }
 
-// isForm judges the media type of a body. That of a page of another site is text/plain where the page could not ask
-// first, so nothing is taken for JSON that is said to be something else.
+// isForm reports whether a body is a form, by its Content-Type. A page of another site can send text/plain without a CORS
+// preflight, so a body of another type is never taken for JSON.
 func (b Bodies) isForm(h http.Header) (bool, error) {
 	types := h["Content-Type"]
-	if b == JSONAsAnything || len(types) == 0 {
+	if b == JSONAnyType || len(types) == 0 {
 		return false, nil
 	}
 	media, params, err := mime.ParseMediaType(types[0])
@@ -86,12 +86,13 @@ func (b Bodies) isForm(h http.Header) (bool, error) {
 	return false, &authcore.Error{Kind: authcore.KindInvalidInput, Msg: "the Content-Type is to be " + want, Err: err}
 }
 
-// isUTF8 knows UTF-8 by its name and by the one that many programs give it (https://encoding.spec.whatwg.org/#names-and-labels).
+// isUTF8 reports whether charset is UTF-8, under its name or its most common alias
+// (https://encoding.spec.whatwg.org/#names-and-labels).
 func isUTF8(charset string) bool {
 	return strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8")
 }
 
-// formAsJSON returns the JSON object of the fields of a form, each of which is there once.
+// formAsJSON returns the fields of a form as a JSON object. It refuses a repeated field.
 func formAsJSON(body string) ([]byte, error) {
 	fields, err := url.ParseQuery(body)
 	if err != nil {
@@ -107,7 +108,7 @@ func formAsJSON(body string) ([]byte, error) {
 	return json.Marshal(object) // which refuses invalid UTF-8
 }
 
-// hasNUL reports whether a JSON text spells a NUL character: an escape that is not itself escaped.
+// hasNUL reports whether a JSON text has the escape of a NUL character, itself not escaped.
 func hasNUL(body []byte) bool {
 	const nul = `\u0000`
 	for rest := body; ; {
@@ -123,7 +124,7 @@ func hasNUL(body []byte) bool {
 	}
 }
 
-// Required is what a client must send: JSON's null and a missing member leave it empty.
+// Required returns an error if value is empty, as it is after null or without the member.
 func Required(name, value string) error {
 	if value == "" {
 		return authcore.Errorf(authcore.KindInvalidInput, "%s is missing", name)
@@ -131,7 +132,7 @@ func Required(name, value string) error {
 	return nil
 }
 
-// AllRequired is required for names and values in turn.
+// AllRequired is [Required] for names and values in turn.
 func AllRequired(namesAndValues ...string) error {
 	for pair := range slices.Chunk(namesAndValues, 2) {
 		if err := Required(pair[0], pair[1]); err != nil {

@@ -88,7 +88,7 @@ func TestDecodeJSON(t *testing.T) {
 }
 
 // byBody are dialects that differ in what they take for a body.
-var byBody = []*Dialect{{Name: "rooms", Bodies: JSONAsAnything}, {Name: "auth", Bodies: JSONOnly}, {Name: "users", Bodies: JSONOrForm}}
+var byBody = []*Dialect{{Name: "rooms", Bodies: JSONAnyType}, {Name: "auth", Bodies: JSONOnly}, {Name: "users", Bodies: JSONOrForm}}
 
 type credentials struct {
 	Username string `json:"username"`

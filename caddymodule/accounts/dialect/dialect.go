@@ -9,43 +9,44 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/answer"
 )
 
-// Dialect is one wire contract over HTTP: what it serves, and how it reports errors.
+// Dialect is a wire contract over HTTP: the endpoints that it has, and how it reports errors.
 type Dialect struct {
 	Name    string
-	Prefix  string   // default path that its endpoints are below
-	Options []string // of chatgate_accounts that it takes, beside prefix and token_lifetime
+	Prefix  string   // the default
+	Options []string // options of chatgate_accounts that it takes besides prefix and token_lifetime
 
-	TokenLifetime time.Duration // default; 0: as long as the session
+	TokenLifetime time.Duration // the default; 0: as long as the session
 	Routes        []Route
 	Bodies        Bodies
 
-	Cookie string                                                // name of the cookie that may hold a token; empty: none
-	Token  func(*http.Request) (authcore.UnverifiedToken, error) // finds the token of a request
+	Cookie string                                                // name of the cookie that may hold the token; empty: none
+	Token  func(*http.Request) (authcore.UnverifiedToken, error) // returns the token of a request
 
 	Answers     Answers // to errors
 	WrongMethod Answer  // to a known path with another method
-	TooEarly    Answer  // to a call that may be a replay; the text is the refusal's
-	OtherOrigin Answer  // to a page of another origin; zero where no cookie is set or read, so that pages can do no more than anybody
+	TooEarly    Answer  // to a call that may be a replay; its text is the refusal's
+	OtherOrigin Answer  // to a page of another origin; zero without a cookie, since a page can then do no more than any client
 
-	Failure func(code, text string) any // the body that reports an error
+	Failure func(code, text string) any // returns the body of an error
 }
 
-// Route is one endpoint. Its handler decodes, makes one call on the service, and returns what is to be encoded.
+// Route is an endpoint. Its handler decodes the body, makes one call on the service, and returns the reply.
 type Route struct {
 	Method  string
-	Path    string // below the prefix; a last segment {id} stands for any
-	Proof   proof
+	Path    string // below the prefix; {id} as the last segment matches any segment
+	Access  Access
 	Answers *Answers // where the contract has another answer here than elsewhere; nil: nowhere
 	Handle  func(context.Context, *Call) (Reply, error)
 }
 
-// proof is what a caller needs to show.
-type proof uint8
+// Access is what a caller needs to use an endpoint.
+type Access uint8
 
+// The levels of access.
 const (
-	ByAnybody proof = iota
-	BySession       // a token of a session that lives
-	ByToken         // a token, which the operation itself judges
+	Public       Access = iota
+	NeedsSession        // a token of a live session, which the pipeline authenticates
+	NeedsToken          // a token, which the handler checks
 )
 
 // Call is a request on its way through the pipeline.
@@ -53,14 +54,14 @@ type Call struct {
 	Service  *authcore.Service
 	Settings Settings
 	Client   authcore.Client
-	Token    authcore.UnverifiedToken // unless the route is for anybody
-	Caller   authcore.Identity        // of a route that needs a session
-	ID       string                   // the last segment of the path, where it stands for any: letters, digits, - and _
+	Token    authcore.UnverifiedToken // empty if the route is public
+	Caller   authcore.Identity        // set if the route needs a session
+	ID       string                   // the segment that matched {id}: letters, digits, - and _
 	Writer   http.ResponseWriter
 	Request  *http.Request
 }
 
-// NewCall returns a call that is yet to be judged.
+// NewCall returns the call of a request, with neither a service nor a caller yet.
 func NewCall(w http.ResponseWriter, r *http.Request, s Settings) *Call {
 	return &Call{Settings: s, Writer: w, Request: r}
 }
@@ -69,27 +70,28 @@ func NewCall(w http.ResponseWriter, r *http.Request, s Settings) *Call {
 type Settings struct {
 	Bodies        Bodies
 	TokenLifetime time.Duration
-	NeedInvite    bool // to make an account
+	NeedInvite    bool // registering takes an invite
 	LoginJoins    bool // a login with an unknown username creates the account
 }
 
-// Reply is a success in the dialect's own shape. Without a body there is none on the wire either.
+// Reply is the answer to a call that succeeded. Without Body it has no body.
 type Reply struct {
 	Status int
 	Body   any
 	Cookie *http.Cookie
 }
 
-// Answer is what a dialect says for a kind of error.
+// Answer is a dialect's answer to an error.
 type Answer struct {
 	Status int
 	Code   string
-	Text   string // in the place of the error's own, if not empty
+	Text   string // replaces the error's own text if not empty
 }
 
 // Answers are a dialect's answers to errors: one for every class, and one for each kind that its contract names.
 type Answers = authcore.Answers[Answer]
 
+// NoContent is the reply without a body.
 var NoContent = Reply{Status: http.StatusNoContent}
 
 // Fail writes the answer to a failed call: the endpoint's own, if own has one, and else the dialect's.
@@ -111,5 +113,5 @@ func (d *Dialect) Fail(w http.ResponseWriter, own *Answers, e *authcore.Error) {
 	answer.JSON(w, a.Status, d.Failure(a.Code, text))
 }
 
-// WireTime is RFC 3339 in UTC, in whole seconds.
+// WireTime formats t as RFC 3339 in UTC, in whole seconds.
 func WireTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -10,27 +10,27 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/caller"
 )
 
-// Dialect is the dialect of rooms.txt.
+// Dialect is the dialect rooms.
 var Dialect = dialect.Dialect{
-	Name: "rooms", Prefix: "/api/v1", Bodies: dialect.JSONAsAnything, Token: caller.Bearer, Answers: answers,
+	Name: "rooms", Prefix: "/api/v1", Bodies: dialect.JSONAnyType, Token: caller.Bearer, Answers: answers,
 	Routes: []dialect.Route{
 		{Method: http.MethodPost, Path: "/users", Handle: register},
 		{Method: http.MethodPost, Path: "/login", Handle: login},
-		{Method: http.MethodPost, Path: "/logout", Proof: dialect.BySession, Handle: logout},
-		{Method: http.MethodPost, Path: "/logout_all", Proof: dialect.BySession, Handle: logoutAll},
+		{Method: http.MethodPost, Path: "/logout", Access: dialect.NeedsSession, Handle: logout},
+		{Method: http.MethodPost, Path: "/logout_all", Access: dialect.NeedsSession, Handle: logoutAll},
 	},
 	WrongMethod: dialect.Answer{Status: http.StatusMethodNotAllowed, Code: "METHOD_NOT_ALLOWED", Text: "this endpoint has another method"},
 	TooEarly:    dialect.Answer{Status: http.StatusTooEarly, Code: TooEarly},
 	Failure:     failure,
 }
 
-// Envelope is the shape of every answer: both members always there, one of them null.
+// Envelope is the body of every answer. Both members are always present, and one is null.
 type Envelope struct {
 	Error *wireError `json:"error"`
 	Data  any        `json:"data"`
 }
 
-// wireError has the type under both spellings that the contract uses.
+// wireError has the type under both names that the contract uses.
 type wireError struct {
 	Type    string `json:"type"`
 	AsShown string `json:"Type"`
@@ -95,9 +95,10 @@ func logoutAll(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 	return dialect.Reply{Status: http.StatusOK, Body: Envelope{Data: struct{}{}}}, err
 }
 
-// TooEarly is the code of what may be a replay.
+// TooEarly is the code for a request that may be a replay.
 const TooEarly = "TOO_EARLY"
 
+// Refuse answers with an error that is none of authcore's.
 func Refuse(w http.ResponseWriter, status int, code, msg string) {
 	answer.JSON(w, status, failure(code, msg))
 }
@@ -106,5 +107,5 @@ func failure(code, text string) any {
 	return Envelope{Error: &wireError{code, code, text}}
 }
 
-// Fail answers with an error of a handler that calls no account, but judges a token.
+// Fail answers with err in this dialect, for handlers that have no account endpoints of their own.
 func Fail(w http.ResponseWriter, e *authcore.Error) { Dialect.Fail(w, nil, e) }

@@ -11,7 +11,7 @@ type otpRequest struct {
 	Username string `json:"username"`
 }
 
-// pending is the answer to both halves of a change of password.
+// pending is the answer to both steps of a password reset.
 type pending struct {
 	UserHash string             `json:"userhash"`
 	Request  authcore.RequestID `json:"reqid"`
@@ -29,7 +29,7 @@ func requestOTP(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 	return ok(pending{p.UserHash, p.Request}), err
 }
 
-// passwordChange has the code as a string alone: as a number it would lose its leading zeros.
+// passwordChange takes the code only as a string: a number would lose its leading zeros.
 type passwordChange struct {
 	UserHash string `json:"userhash"`
 	OTP      string `json:"OTP"`

@@ -10,7 +10,7 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/caller"
 )
 
-// Dialect is the dialect of users.txt.
+// Dialect is the dialect users.
 var Dialect = dialect.Dialect{
 	Name: "users", Prefix: "/users", Options: []string{"login_creates_users", "origins"}, Bodies: dialect.JSONOrForm,
 	Cookie: ssid, Token: token, Answers: answers,
@@ -19,7 +19,7 @@ var Dialect = dialect.Dialect{
 		{Method: http.MethodPost, Path: "/register", Handle: register},
 		{Method: http.MethodPost, Path: "/requestotp", Handle: requestOTP},
 		{Method: http.MethodPost, Path: "/modifypassword", Handle: modifyPassword},
-		{Method: http.MethodGet, Path: "/info", Proof: dialect.BySession, Handle: info},
+		{Method: http.MethodGet, Path: "/info", Access: dialect.NeedsSession, Handle: info},
 	},
 	WrongMethod: dialect.Answer{Status: http.StatusMethodNotAllowed, Code: "INVALID_METHOD"},
 	TooEarly:    dialect.Answer{Status: http.StatusTooEarly, Code: "TOO_EARLY"},
@@ -27,7 +27,7 @@ var Dialect = dialect.Dialect{
 	Failure:     func(code, _ string) any { return envelope{false, data{code}} },
 }
 
-// envelope is the shape of every answer. Its message is a code or an object.
+// envelope is the body of every answer. Its message is a code or an object.
 type envelope struct {
 	Success bool `json:"success"`
 	Data    data `json:"data"`
@@ -41,17 +41,17 @@ func ok(message any) dialect.Reply {
 	return dialect.Reply{Status: http.StatusOK, Body: envelope{true, data{message}}}
 }
 
-// ssid is the name of the cookie that a login sets, by contract.
+// ssid is the name of the cookie that a login sets.
 const ssid = "ssid"
 
-// token takes Authorization before the cookie, which is not looked at then: a page's script knows better than its
-// browser whom it speaks for.
+// token returns the token of the Authorization header, or else of the cookie. The header comes first because a script chose
+// it, while the browser adds the cookie by itself.
 func token(r *http.Request) (authcore.UnverifiedToken, error) {
 	if len(r.Header["Authorization"]) > 0 {
 		return caller.Bearer(r)
 	}
 	switch cookies := r.CookiesNamed(ssid); {
-	case len(cookies) > 1: // one of them was planted, by a neighbouring domain or path
+	case len(cookies) > 1: // another domain or path planted one of them
 		return "", authcore.Errorf(authcore.KindInvalidInput, "the cookie ssid is there twice")
 	case len(cookies) == 1 && cookies[0].Value != "":
 		return authcore.UnverifiedToken(cookies[0].Value), nil
@@ -60,7 +60,7 @@ func token(r *http.Request) (authcore.UnverifiedToken, error) {
 	}
 }
 
-// ssidCookie lives as long as the session may.
+// ssidCookie returns a cookie that lasts until the session ends at the latest.
 func ssidCookie(g authcore.Grant, now time.Time) *http.Cookie {
 	return &http.Cookie{
 		Name: ssid, Value: string(g.Token), Path: "/", MaxAge: max(1, int(g.Session.ExpiresAt.Sub(now).Round(time.Second)/time.Second)),
@@ -121,7 +121,7 @@ func register(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 	return ok("USER_INSERT_OK"), err
 }
 
-// user is what info tells its caller. It is an object of their own, so the address is in it.
+// user is the answer to info. It has the e-mail address, since callers get only their own.
 type user struct {
 	UserHash    string            `json:"userhash"`
 	Username    authcore.Username `json:"username"`

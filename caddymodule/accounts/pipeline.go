@@ -1,0 +1,131 @@
+package accounts
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/caddymodule/accounts/dialect"
+	"github.com/chatgate/chatgate/caddymodule/answer"
+	"github.com/chatgate/chatgate/caddymodule/caller"
+	"github.com/chatgate/chatgate/caddymodule/endpoint"
+	"github.com/chatgate/chatgate/chatroom"
+)
+
+// ServeHTTP is the pipeline of an account call. A dialect fills in some of its numbered steps, and can skip none.
+func (a *Accounts) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	// 1. Find the endpoint. The decoded path must match exactly, except for a slash at its end. A path that some server would
+	// take for an endpoint is refused rather than passed on: the chat must not get the password in the body.
+	routes, id := a.find(r.URL.Path)
+	if routes == nil {
+		routes, id = a.find(endpoint.WithoutSlash(r))
+	}
+	meant := ""
+	if routes == nil {
+		if meant = a.spelt.Match(endpoint.PathOf(r)); meant == "" {
+			return next.ServeHTTP(w, r)
+		}
+	}
+	// 2. Keep answers out of caches, and their types as they are.
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if routes == nil {
+		a.fail(w, r, dialect.Route{}, authcore.Errorf(authcore.KindNotFound, "there is nothing here; the endpoint is %s", meant))
+		return nil
+	}
+	// 3. Refuse a request that may be a replay.
+	if ref := chatroom.TooEarly(r); ref != nil {
+		no := a.dialect.TooEarly
+		answer.JSON(w, no.Status, a.dialect.Failure(no.Code, ref.Msg))
+		return nil
+	}
+	// 4. Check the method. HEAD is GET; the server drops the body.
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	i := slices.IndexFunc(routes, func(rt dialect.Route) bool { return rt.Method == method })
+	if i < 0 {
+		h.Set("Allow", strings.Join(allowed(routes), ", "))
+		no := a.dialect.WrongMethod
+		answer.JSON(w, no.Status, a.dialect.Failure(no.Code, no.Text))
+		return nil
+	}
+	// 5. Check the origin, in a dialect with a cookie: a page of another site must neither act for its visitor nor log them in to
+	// an account of its own.
+	if no := a.dialect.OtherOrigin; no.Status != 0 && a.origins.Check(r) != nil {
+		answer.JSON(w, no.Status, a.dialect.Failure(no.Code, no.Text))
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
+	defer cancel()
+	// 6 to 9 are in serve. 10. Answer, whatever the result.
+	c := dialect.NewCall(w, r, a.settings)
+	c.ID = id
+	rep, err := a.serve(ctx, routes[i], c)
+	if err != nil {
+		a.fail(w, r, routes[i], err)
+		return nil
+	}
+	if rep.Cookie != nil {
+		http.SetCookie(w, rep.Cookie)
+	}
+	if rep.Body == nil {
+		w.WriteHeader(rep.Status)
+		return nil
+	}
+	answer.JSON(w, rep.Status, rep.Body)
+	return nil
+}
+
+// serve does the steps of a call that can fail with an error of authcore.
+func (a *Accounts) serve(ctx context.Context, rt dialect.Route, c *dialect.Call) (dialect.Reply, error) {
+	// 6. Get the service.
+	service, done, err := a.app.Service(ctx)
+	if err != nil {
+		return dialect.Reply{}, &authcore.Error{Kind: authcore.KindUnavailable, Msg: "service temporarily unavailable", Err: err, RetryAfter: 5 * time.Second}
+	}
+	defer done()
+	c.Service = service
+	// 7. Identify the client, as far as the connection tells.
+	c.Client = caller.Client(c.Request, a.dialect.Name)
+	// 8. Authenticate the caller. Without an Authorization header, look at the cookie.
+	authn := caller.NewAuthenticator(ctx, service)
+	if rt.Access != dialect.Public {
+		if name := a.dialect.Cookie; name != "" && len(c.Request.Header["Authorization"]) == 0 {
+			if err := dropBadCookies(c, name, authn); err != nil {
+				return dialect.Reply{}, err
+			}
+		}
+		if c.Token, err = a.dialect.Token(c.Request); err != nil {
+			return dialect.Reply{}, err
+		}
+	}
+	if rt.Access == dialect.NeedsSession {
+		proven, err := authn.Authenticate(c.Token)
+		if err != nil {
+			return dialect.Reply{}, err
+		}
+		c.Caller = proven.Identity
+		caller.SetUser(c.Request, c.Caller)
+	}
+	if c.ID != "" && !plainID(c.ID) {
+		return dialect.Reply{}, authcore.Errorf(authcore.KindNotFound, "there is nothing of that name")
+	}
+	// 9. Decode, and make one call on the service.
+	return rt.Handle(ctx, c)
+}
+
+// fail logs err if the operator needs to know, and answers in the dialect.
+func (a *Accounts) fail(w http.ResponseWriter, r *http.Request, rt dialect.Route, err error) {
+	e := authcore.AsError(err)
+	answer.LogFailure(a.logger, r, e)
+	answer.SetRetryAfter(w, e)
+	a.dialect.Fail(w, rt.Answers, e)
+}

@@ -1,23 +1,24 @@
-// Package caddymodule brings every Caddy module of chatgate but those for layer4 (package tcpproxy) into a binary. It has no
-// code of its own; each module has a folder:
+// Package caddymodule imports every Caddy module of chatgate except those for layer4 (package tcpproxy). It has no code of its
+// own; each module has a folder:
 //
-//   - app: the app "chatgate": its options, the contracts of stores and senders, the policy in force, metrics, and the findings of checks.
-//   - stores: what app keeps accounts and sessions in: the modules chatgate.accounts.* and chatgate.sessions.*.
-//   - senders: what app sends messages by: the modules chatgate.mail.* and chatgate.sms.*.
-//   - accounts: the handler chatgate_accounts, the numbered pipeline of every account call. Its folders rooms, auth and users are
-//     the dialects, and dialect is what they have in common.
+//   - app: the app "chatgate": its options, the contracts of stores and senders, the policy in force, metrics, and the findings
+//     of checks.
+//   - stores: the modules chatgate.accounts.* and chatgate.sessions.*, which keep accounts and sessions.
+//   - senders: the modules chatgate.mail.* and chatgate.sms.*, which send messages.
+//   - accounts: the handler chatgate_accounts, the numbered pipeline of account calls. Its folders rooms, auth and users are the
+//     dialects; dialect has what they share.
 //   - proxy: the handler chatgate_proxy, the gate in front of a chat.
 //   - methods: the handler chatgate_methods, JSON requests over one WebSocket.
-//   - demoroom: the handler chatgate_demo_room, a chat that stands in for a legacy one.
+//   - demoroom: the handler chatgate_demo_room, a small chat that stands in for a legacy one.
 //   - redact: the log encoder chatgate_redact.
-//   - checks: looks for what makes a configuration unsafe although it works.
+//   - checks: finds what makes a configuration unsafe although it works.
 //
-// What several of them need: syntax reads options, identity those about identity headers, caller finds out who is calling,
-// endpoint knows the spellings of a path, answer writes responses, upgrade takes connections over.
+// They share syntax, which reads options, identity, for the options about identity headers, caller, which finds out who sent a
+// request, endpoint, which matches paths, answer, which writes responses, and upgrade, which takes connections over.
 //
-// Imports run one way: checks → handlers → app → authcore, and stores, senders → app. The app knows its stores and senders by their
-// interfaces alone, so that a binary can be built with more of them. No package here decides anything about accounts (authcore does) or
-// frames (chatroom does).
+// Imports run one way: checks → handlers → app → authcore, and stores, senders → app. The app knows its stores and senders only
+// by their interfaces, so that a binary can be built with more of them. No package here decides anything about accounts (authcore
+// does) or frames (chatroom does).
 package caddymodule
 
 import (

@@ -57,13 +57,13 @@ func bypass(c *app.Configuration) []app.Finding {
 			switch {
 			case !known:
 				f.Severity = app.SeverityInfo
-				f.What = fmt.Sprintf("the upstream %s of a plain reverse_proxy depends on the request, so that it could not be compared with those of the gate", u)
+				f.What = fmt.Sprintf("the upstream %s of a plain reverse_proxy depends on the request, so it cannot be compared with the upstreams behind the gate", u)
 				f.Remedy = "make sure that it is never an upstream of chatgate_proxy, chatgate_methods or chatgate_line"
 			case !hit:
 				continue
 			default:
-				f.What = fmt.Sprintf("the upstream %s of %s is also that of a plain reverse_proxy, so that clients can claim to be anybody there", u, gate)
-				f.Remedy = "use chatgate_proxy for this route as well (with anonymous allow, if everybody may come in); for PHP, give it a site on 127.0.0.1 and name that as the upstream of chatgate_proxy"
+				f.What = fmt.Sprintf("the upstream %s of %s is also reachable through a plain reverse_proxy, where clients can claim any identity", u, gate)
+				f.Remedy = "use chatgate_proxy for this route as well (with anonymous allow to let everybody in); for PHP, make a site on 127.0.0.1 and use that as the upstream of chatgate_proxy"
 			}
 			found = append(found, f)
 		}
@@ -88,8 +88,8 @@ func openUpstreams(c *app.Configuration) []app.Finding {
 			if at, open := openTo(s.Listen, port); open {
 				found = append(found, app.Finding{
 					Check: "open-upstream", Severity: app.SeverityWarning, Where: place{name: name, server: s}.String(),
-					What:   fmt.Sprintf("the upstream %s of %s is a site of this Caddy that listens on %s for everybody, so that clients can go past the gate", normal, guarded[normal], at),
-					Remedy: "add bind 127.0.0.1 to the site; a name like localhost in its address keeps nobody out",
+					What:   fmt.Sprintf("the upstream %s of %s is a site of this Caddy that listens on the public address %s, so clients can bypass the gate", normal, guarded[normal], at),
+					Remedy: "add bind 127.0.0.1 to the site; a name like localhost in its address does not limit who can connect",
 				})
 			}
 		}
@@ -107,8 +107,8 @@ func demoRooms(c *app.Configuration) []app.Finding {
 		if at, open := openTo(p.server.Listen, ""); open {
 			found = append(found, app.Finding{
 				Check: "open-demo-room", Severity: app.SeverityWarning, Where: p.String(),
-				What:   fmt.Sprintf("chatgate_demo_room believes the headers of whoever calls it, and its site listens on %s for everybody", at),
-				Remedy: "put it into a site of its own with bind 127.0.0.1, and name that as the upstream of chatgate_proxy",
+				What:   fmt.Sprintf("chatgate_demo_room trusts the identity headers of every request, and its site listens on %s, where clients can reach it", at),
+				Remedy: "put it into a site of its own with bind 127.0.0.1, and use that as the upstream of chatgate_proxy",
 			})
 		}
 	}})

@@ -31,7 +31,7 @@ func directories(c *app.Configuration) []app.Finding {
 		if file, mode := wideMessage(dir); file != "" {
 			found = append(found, app.Finding{
 				Check: "files", Severity: app.SeverityWarning, Where: file,
-				What:   fmt.Sprintf("other users may use a message, which may hold a code (mode %04o)", mode),
+				What:   fmt.Sprintf("other users may access a message, which may hold a code (mode %04o)", mode),
 				Remedy: "chmod 600 " + filepath.Join(dir, "*"),
 			})
 		}

@@ -50,7 +50,7 @@ func logs(c *app.Configuration) []app.Finding {
 			Check: "logs", Severity: app.SeverityWarning, Where: p.String(),
 			What: "a log that is written in clear gets " + strings.Join(slices.Sorted(maps.Keys(bare)), ", ") +
 				", and with that the tokens that clients send in Sec-WebSocket-Protocol, in a query or in a Referer",
-			Remedy: "give it format chatgate_redact, which wraps any other format: in the global option log for errors, in the site's log for its requests",
+			Remedy: "use format chatgate_redact, which wraps any other format: in the global option log for errors, and in the site's log for its requests",
 		})
 	}
 	return found

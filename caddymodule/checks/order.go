@@ -26,8 +26,8 @@ func hiddenEndpoints(c *app.Configuration) []app.Finding {
 					if rewritten {
 						found = append(found, app.Finding{
 							Check: "hidden-endpoints", Severity: app.SeverityWarning, Where: p.String(),
-							What:   "a rewrite comes before the endpoints and turns their paths into that of a page, so that nobody can log in",
-							Remedy: "put try_files or the rewrite into a handle block behind the endpoints, together with file_server; and chatgate_proxy into one of its own, handle /socket* { … }, since handle comes before it",
+							What:   "a rewrite before the endpoints turns their paths into the path of a page, so nobody can log in",
+							Remedy: "put try_files or the rewrite into a handle block after the endpoints, together with file_server, and chatgate_proxy into another, handle /socket* { … }, because handle runs before it",
 						})
 						return
 					}
@@ -89,7 +89,7 @@ func lateRefusals(c *app.Configuration) []app.Finding {
 				if len(late) > 0 {
 					found = append(found, app.Finding{
 						Check: "late-refusal", Severity: app.SeverityWarning, Where: place{name: p.name, server: p.server, matchers: append(slices.Clone(p.matchers), describe(late))}.String(),
-						What:   "a refusal for these requests comes behind chatgate_accounts or chatgate_methods, which answer them first",
+						What:   "a refusal for these requests comes after chatgate_accounts or chatgate_methods, which answer them first",
 						Remedy: "put the refusal and the endpoints into one route block, in this order",
 					})
 				}

@@ -38,8 +38,8 @@ func spellings(c *app.Configuration) []app.Finding {
 			name := h.(caddy.Module).CaddyModule().ID.Name()
 			found = append(found, app.Finding{
 				Check: "spellings", Severity: app.SeverityWarning, Where: p.String(),
-				What:   fmt.Sprintf("%s is behind a matcher of paths, so that the chat gets other spellings of the endpoints, with the passwords in them", name),
-				Remedy: fmt.Sprintf("put %s outside of the matcher; what is not for it goes on to the next handler", name),
+				What:   fmt.Sprintf("%s is behind a path matcher, so other spellings of its endpoints reach the chat, with the passwords in them", name),
+				Remedy: fmt.Sprintf("put %s outside of the matcher; it passes all other requests on", name),
 			})
 		}
 	}})

@@ -47,6 +47,8 @@ func TestTakeCredential(t *testing.T) {
 		"query, two":                       {target: "/ws?token=" + a + "&token=" + b, want: want{status: 400}},
 		"query, bad escape":                {target: "/ws?token=%zz", want: want{status: 400}},
 		"query of another name":            {target: "/ws?Token=x&tokens=y", want: want{query: "Token=x&tokens=y"}},
+		"query, with the page's own":       {target: "/ws?token=" + a, header: http.Header{"Referer": {"https://chat.example/?token=" + a}}, want: want{token: a}},
+		"a Referer without a token":        {header: http.Header{"Referer": {"https://chat.example/?x=1"}}, want: want{header: http.Header{"Referer": {"https://chat.example/?x=1"}}}},
 		"the same in three places":         {target: "/ws?token=" + a, header: http.Header{"Authorization": {"Bearer " + a}, "Sec-Websocket-Protocol": {a}}, want: want{token: a, answer: a}},
 		"others in two places":             {header: http.Header{"Authorization": {"Bearer " + a}, "Sec-Websocket-Protocol": {b}}, want: want{status: 400}},
 		"others in header and query":       {target: "/ws?token=" + b, header: http.Header{"Authorization": {"Bearer " + a}}, want: want{status: 400}},

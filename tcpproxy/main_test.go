@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	_ "github.com/chatgate/chatgate" // the modules that configurations name
 	"github.com/chatgate/chatgate/internal/gatetest"
 )
 

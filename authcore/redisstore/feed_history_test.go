@@ -64,9 +64,9 @@ func (w *witness) Fresh(at time.Time) {
 	w.fresh = at
 }
 
-// TestFeedNothingLost breaks a feed at random and holds it to its promise.
+// TestFeedNothingLost breaks a feed at random and holds it to its promise. It runs alone: an event that an older state takes
+// away before any follower has read it cannot be missed, and a slow follower reads late.
 func TestFeedNothingLost(t *testing.T) {
-	t.Parallel()
 	const lasting = 6 * time.Second
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

@@ -66,8 +66,8 @@ export CHATGATE_TEST_STRICT=1               # a test whose server or browser is 
 race=(-race -gcflags=modernc.org/...=-d=checkptr=0)
 plain() { CGO_ENABLED=0 GOFLAGS="$GOFLAGS -trimpath -tags=nobadger,nomysql,nopgx" "$@"; }
 
-# These break databases under gateways and bound how soon all is well again, so nothing else runs beside them.
-alone=(./internal/e2e/nodes ./internal/e2e/accounts)
+# These keep both processors busy by themselves, and calls in them have a second, so nothing else runs beside them.
+alone=(./internal/e2e/nodes ./internal/e2e/accounts ./internal/e2e/closing)
 # These wait most, so they start first. The rest follows, as many packages at once as there are processors.
 slow=(./authcore/redisstore ./authcore/sqlstore ./internal/e2e/lifecycle ./internal/e2e/line)
 
@@ -191,7 +191,8 @@ run_tests() {
 	timed go_test_race -p 1 "${alone[@]}"
 }
 
-go_test_race() { CHATGATE_TEST_GATEWAY="$tmp/gateway-race" go test "${race[@]}" -count=1 -timeout 15m "$@"; }
+# go vet has had its turn.
+go_test_race() { CHATGATE_TEST_GATEWAY="$tmp/gateway-race" go test "${race[@]}" -vet=off -count=1 -timeout 15m "$@"; }
 
 # timed GO TEST... notes what it says of each package.
 timed() { "$@" 2>&1 | tee -a "$tmp/packages"; }
@@ -210,7 +211,7 @@ run_counts() {
 	count 'Measured$' ./internal/e2e/line
 }
 
-count() { CHATGATE_TEST_GATEWAY="$tmp/caddy" plain go test -count=1 -timeout 5m -run "$@"; }
+count() { CHATGATE_TEST_GATEWAY="$tmp/caddy" plain go test -vet=off -count=1 -timeout 5m -run "$@"; }
 
 # joined FILE prints FILE with its continued lines made whole.
 joined() {

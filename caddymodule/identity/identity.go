@@ -1,100 +1,97 @@
 package identity
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/chatgate/chatgate/caddymodule/syntax"
+	"github.com/chatgate/chatgate/caddymodule/option"
 	"github.com/chatgate/chatgate/chatroom"
 )
 
 // off, in place of a name, means that the header is not sent.
 const off = "off"
 
-// HeaderNames reads header names, each with or without a * at its end.
-func HeaderNames(d *caddyfile.Dispenser, dst *[]string) error {
-	option := d.Val()
-	if *dst = d.RemainingArgs(); len(*dst) == 0 {
-		return d.Errf("%s takes at least one name of a header, such as X-Chat-Role, or X-Chat-* for all that begin so", option)
-	}
-	return nil
-}
-
-// Block reads the block of the option identity: the names of the identity headers.
-func Block(d *caddyfile.Dispenser, dst **chatroom.IdentityHeaders) error {
-	start := d.Token()
-	if d.NextArg() {
-		return d.Errf("unexpected %q; identity takes its names in a block", d.Val())
-	}
-	names := new(chatroom.IdentityHeaders)
-	fields := map[string]*string{
-		"user": &names.User, "display_name": &names.DisplayName, "email": &names.Email,
-		"id": &names.ID, "access": &names.Access,
-	}
-	seen := make(syntax.Once)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		option := d.Val()
-		field, ok := fields[option]
-		if !ok {
-			return d.Errf("unknown field %q of identity; there are user, display_name, email, id and access", option)
-		}
-		if err := seen.See(d); err != nil {
+// Option is the option identity: the names of the headers that tell the upstream who is asking.
+func Option(dst **chatroom.IdentityHeaders) option.Option {
+	return option.Func("identity", "names of headers", func(d *caddyfile.Dispenser) error {
+		names := new(chatroom.IdentityHeaders)
+		if _, err := (option.Block{Of: "identity", Table: table(names)}).Sub(d, "names"); err != nil {
 			return err
 		}
-		if err := syntax.One(d, field); err != nil {
-			return err
-		}
-		if err := checkHeader(option, *field); err != nil {
-			return d.WrapErr(err)
-		}
-	}
-	if len(seen) == 0 {
-		return syntax.At(start, errors.New("identity takes its names in a block: user, display_name, email, id and access"))
-	}
-	if _, err := Headers(names); err != nil {
-		return syntax.At(start, err)
-	}
-	*dst = names
-	return nil
+		*dst = names
+		return nil
+	}).Block(table(new(chatroom.IdentityHeaders))).Must(func() error {
+		_, err := Headers(*dst)
+		return err
+	}).Where(func() bool { return *dst != nil })
 }
 
-// Headers returns the header names in effect: for each field the configured name, the default if there is none, or an empty
-// string if it is off.
+// Names is an option with names of headers, or with beginnings of them.
+func Names(name string, dst *[]string) option.Option {
+	return option.List(name, dst, "takes at least one name of a header, such as X-Chat-Role, or X-Chat-* for all that begin so").
+		Unbounded("chatroom.NewStripper")
+}
+
+// Origins is the option origins: pages that may connect.
+func Origins(dst *[]string) option.Option {
+	return option.List("origins", dst, "takes at least one origin, such as https://chat.example.com").Each(func(o string) error {
+		if _, ok := chatroom.ParseOrigin(o); !ok {
+			return fmt.Errorf("origin %q is not of the form https://chat.example.com[:port]", o)
+		}
+		return nil
+	})
+}
+
+// field is one of the headers.
+type field struct {
+	name      string
+	header    *string
+	otherwise string
+}
+
+func fieldsOf(h *chatroom.IdentityHeaders) []field {
+	def := chatroom.DefaultIdentityHeaders
+	return []field{
+		{"user", &h.User, def.User},
+		{"display_name", &h.DisplayName, def.DisplayName},
+		{"email", &h.Email, def.Email},
+		{"id", &h.ID, def.ID},
+		{"access", &h.Access, def.Access},
+	}
+}
+
+func table(h *chatroom.IdentityHeaders) option.Table {
+	var t option.Table
+	for _, f := range fieldsOf(h) {
+		t = append(t, option.Text(f.name, f.header).Default(f.otherwise).Must(func(header string) error { return checkHeader(f.name, header) }))
+	}
+	return t
+}
+
+// Headers returns the names to use: the configured one, the default where there is none, or an empty one where it is off.
 func Headers(c *chatroom.IdentityHeaders) (chatroom.IdentityHeaders, error) {
-	out := chatroom.DefaultIdentityHeaders
-	if c == nil {
-		return out, nil
+	var out chatroom.IdentityHeaders
+	if c != nil {
+		out = *c
 	}
+	t := table(&out)
+	if err := t.Check(); err != nil {
+		return out, err
+	}
+	t.Fill()
 	told := make(map[string]string) // field by folded name
-	for _, f := range []struct {
-		field      string
-		configured string
-		use        *string
-	}{
-		{"user", c.User, &out.User},
-		{"display_name", c.DisplayName, &out.DisplayName},
-		{"email", c.Email, &out.Email},
-		{"id", c.ID, &out.ID},
-		{"access", c.Access, &out.Access},
-	} {
-		switch {
-		case f.configured == off:
-			*f.use = ""
+	for _, f := range fieldsOf(&out) {
+		if *f.header == off {
+			*f.header = ""
 			continue
-		case f.configured != "":
-			*f.use = f.configured
 		}
-		if err := checkHeader(f.field, *f.use); err != nil {
-			return out, err
-		}
-		folded := chatroom.FoldName(*f.use)
+		folded := chatroom.FoldName(*f.header)
 		if other, ok := told[folded]; ok {
-			return out, fmt.Errorf("identity %s: %q is the name of %s already; give each its own, or turn one off", f.field, *f.use, other)
+			return out, fmt.Errorf("identity %s: %q is the name of %s already; give each its own, or turn one off", f.name, *f.header, other)
 		}
-		told[folded] = f.field
+		told[folded] = f.name
 	}
 	return out, nil
 }

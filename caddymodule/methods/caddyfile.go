@@ -12,6 +12,7 @@ import (
 
 	"github.com/chatgate/chatgate/caddymodule/endpoint"
 	"github.com/chatgate/chatgate/caddymodule/identity"
+	"github.com/chatgate/chatgate/caddymodule/option"
 	"github.com/chatgate/chatgate/caddymodule/syntax"
 )
 
@@ -87,81 +88,34 @@ func (m *Methods) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("unexpected %q; chatgate_methods takes a matcher and nothing else on its line", d.Val())
 	}
-	seen := make(syntax.Once)
-	at := make(map[string]caddyfile.Token)
-	for d.NextBlock(0) {
-		option := d.Val()
-		at[option] = d.Token()
-		if err := seen.See(d); err != nil {
-			return err
-		}
-		if err := m.unmarshalOption(d, option); err != nil {
-			return err
-		}
-		probe := *m
-		if syntax.HasPlaceholder(m.Upstream) { // resolved when it is used
-			probe.Upstream = ""
-		}
-		o, err := probe.options(caddy.NewReplacer())
-		if err == nil {
-			probe.Keep = nil // which may come before the names of the identity
-			_, err = probe.newStripper(o.Identity)
-		}
-		if err != nil {
-			return d.WrapErr(err)
-		}
+	lines, err := option.Block{Of: "chatgate_methods", Table: m.Options(), Rule: m.checkSoFar}.Read(d)
+	if err != nil {
+		return err
 	}
-	if option, err := m.needUpstream(); err != nil {
-		return syntax.At(at[option], err)
+	if name, err := m.needUpstream(); err != nil {
+		return lines.Blame(name, err)
 	}
-	identity, err := identity.Headers(m.Identity)
+	headers, err := identity.Headers(m.Identity)
 	if err == nil {
-		_, err = m.newStripper(identity)
+		_, err = m.newStripper(headers)
 	}
 	if err != nil {
-		return syntax.At(at["keep"], err)
+		return lines.Blame("keep", err)
 	}
 	return nil
 }
 
-func (m *Methods) unmarshalOption(d *caddyfile.Dispenser, option string) error {
-	switch option {
-	case "require_invites":
-		return syntax.OnOff(d, &m.RequireInvites)
-	case "origins":
-		if m.Origins = d.RemainingArgs(); len(m.Origins) == 0 {
-			return d.Err("origins takes at least one origin, such as https://chat.example.com")
-		}
-		return nil
-	case "max_message":
-		return syntax.SizeArg(d, &m.MaxMessage)
-	case "max_reply":
-		return syntax.SizeArg(d, &m.MaxReply)
-	case "rate":
-		return syntax.One(d, (*string)(&m.Rate))
-	case "upstream_rate":
-		return syntax.One(d, (*string)(&m.UpstreamRate))
-	case "in_flight":
-		return syntax.Count(d, &m.InFlight)
-	case "per_address":
-		return syntax.Count(d, &m.PerAddress)
-	case "per_account":
-		return syntax.Count(d, &m.PerAccount)
-	case "login_timeout":
-		return syntax.OrOffArg(d, &m.LoginTimeout)
-	case "handshake_timeout":
-		return syntax.Duration(d, &m.HandshakeTimeout)
-	case "upstream":
-		return syntax.One(d, &m.Upstream)
-	case "upstream_ca":
-		return syntax.One(d, &m.UpstreamCA)
-	case "identity":
-		return identity.Block(d, &m.Identity)
-	case "strip":
-		return identity.HeaderNames(d, &m.Strip)
-	case "keep":
-		return identity.HeaderNames(d, &m.Keep)
+// checkSoFar judges the options that were read, but for those that may depend on one to come.
+func (m *Methods) checkSoFar() error {
+	probe := *m
+	if syntax.HasPlaceholder(m.Upstream) { // resolved when it is used
+		probe.Upstream = ""
 	}
-	return d.Errf("unknown option %q of chatgate_methods; there are require_invites, origins, max_message, rate, in_flight, "+
-		"login_timeout, per_address, per_account, upstream, upstream_ca, upstream_rate, max_reply, handshake_timeout, identity, strip and keep", option)
+	o, err := probe.resolve(caddy.NewReplacer())
+	if err != nil {
+		return err
+	}
+	probe.Keep = nil // which may come before the names of the identity
+	_, err = probe.newStripper(o.Identity)
+	return err
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/app"
 	"github.com/chatgate/chatgate/caddymodule/endpoint"
 	"github.com/chatgate/chatgate/caddymodule/identity"
+	"github.com/chatgate/chatgate/caddymodule/option"
 	"github.com/chatgate/chatgate/caddymodule/syntax"
 	"github.com/chatgate/chatgate/chatroom"
 	"github.com/chatgate/chatgate/chatroom/methods"
@@ -107,7 +108,7 @@ func (m *Methods) Provision(ctx caddy.Context) error {
 	if _, err := m.needUpstream(); err != nil {
 		return err
 	}
-	o, err := m.options(caddy.NewReplacer())
+	o, err := m.resolve(caddy.NewReplacer())
 	if err != nil {
 		return err
 	}
@@ -137,31 +138,58 @@ func (m *Methods) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// options checks the fields, but for what has to be read from a file.
-func (m *Methods) options(repl *caddy.Replacer) (methods.Options, error) {
+// Options implements [option.Holder].
+func (m *Methods) Options() option.Table {
+	const byEndpoint = "methods.New checks it"
+	def := methods.DefaultOptions()
+	return option.Table{
+		option.OnOff("require_invites", &m.RequireInvites),
+		identity.Origins(&m.Origins),
+		option.Size("max_message", &m.MaxMessage).DefaultOf(def.MaxMessage).Unbounded(byEndpoint),
+		option.Rate("rate", &m.Rate).DefaultOf(option.RateOf(def.Rate)),
+		option.Count("in_flight", &m.InFlight).DefaultOf(def.InFlight).Unbounded(byEndpoint),
+		option.Duration("login_timeout", &m.LoginTimeout).Or("off", -1).DefaultOf(caddy.Duration(def.LoginTimeout)).Unbounded(byEndpoint),
+		option.Count("per_address", &m.PerAddress).DefaultOf(def.PerAddress).Unbounded(byEndpoint),
+		option.Count("per_account", &m.PerAccount).DefaultOf(def.PerAccount).Unbounded(byEndpoint),
+		option.Text("upstream", &m.Upstream).Unbounded("upstreamURL and methods.New check it, once placeholders have values"),
+		option.Text("upstream_ca", &m.UpstreamCA).Unbounded("Provision reads the file"),
+		option.Rate("upstream_rate", &m.UpstreamRate).DefaultOf(option.RateOf(def.UpstreamRate)),
+		option.Size("max_reply", &m.MaxReply).DefaultOf(def.MaxReply).Unbounded(byEndpoint),
+		option.Duration("handshake_timeout", &m.HandshakeTimeout).DefaultOf(caddy.Duration(def.HandshakeTimeout)).Unbounded(byEndpoint),
+		identity.Option(&m.Identity),
+		identity.Names("strip", &m.Strip),
+		identity.Names("keep", &m.Keep),
+	}
+}
+
+// resolve checks the options, fills in the defaults, and returns what an endpoint is made of, but for what has to be read
+// from a file.
+func (m *Methods) resolve(repl *caddy.Replacer) (methods.Options, error) {
+	t := m.Options()
+	if err := t.Check(); err != nil {
+		return methods.Options{}, err
+	}
+	t.Fill()
 	o := methods.Options{
 		RequireInvites: m.RequireInvites, MaxMessage: m.MaxMessage, MaxReply: m.MaxReply, InFlight: m.InFlight,
 		LoginTimeout: time.Duration(m.LoginTimeout), HandshakeTimeout: time.Duration(m.HandshakeTimeout),
 		PerAddress: m.PerAddress, PerAccount: m.PerAccount,
 	}
-	var err error
 	for _, path := range m.Paths {
 		if !endpoint.LiteralPath(path) {
 			return o, fmt.Errorf("path %q is not a path like %s", path, defaultPath)
 		}
 	}
+	for _, origin := range m.Origins {
+		canonical, _ := chatroom.ParseOrigin(origin)
+		o.Origins = append(o.Origins, canonical)
+	}
+	var err error
 	if o.Upstream, err = m.upstreamURL(repl); err != nil {
 		return o, err
 	}
 	if o.Identity, err = identity.Headers(m.Identity); err != nil {
 		return o, err
-	}
-	for _, origin := range m.Origins {
-		canonical, ok := chatroom.ParseOrigin(origin)
-		if !ok {
-			return o, fmt.Errorf("origin %q is not of the form https://chat.example.com[:port]", origin)
-		}
-		o.Origins = append(o.Origins, canonical)
 	}
 	if o.Rate, err = m.Rate.Rate("rate", authcore.Rate{}); err != nil {
 		return o, err
@@ -177,23 +205,14 @@ func (m *Methods) newStripper(h chatroom.IdentityHeaders) (*chatroom.Stripper, e
 	return chatroom.NewStripper(h, chatroom.StripRules{Strip: m.Strip, Keep: m.Keep})
 }
 
-// needUpstream returns an option that only matters with an upstream, or with one that is reached over TLS, and what to say.
-func (m *Methods) needUpstream() (option string, err error) {
-	for _, set := range []struct {
-		option string
-		is     bool
-	}{
-		{"upstream_ca", m.UpstreamCA != ""},
-		{"identity", m.Identity != nil},
-		{"strip", len(m.Strip) > 0},
-		{"keep", len(m.Keep) > 0},
-		{"handshake_timeout", m.HandshakeTimeout != 0},
-		{"upstream_rate", m.UpstreamRate != ""},
-		{"max_reply", m.MaxReply != 0},
-	} {
-		if set.is && m.Upstream == "" {
-			return set.option, fmt.Errorf("%s only matters with an upstream; name one with the upstream option", set.option)
-		}
+// needUpstream returns an option that only matters with an upstream, or with one that is reached over TLS, and what to say. It
+// is called before defaults are filled in.
+func (m *Methods) needUpstream() (name string, err error) {
+	if m.Upstream == "" {
+		name = m.Options().Set("upstream_ca", "identity", "strip", "keep", "handshake_timeout", "upstream_rate", "max_reply")
+	}
+	if name != "" {
+		return name, fmt.Errorf("%s only matters with an upstream; name one with the upstream option", name)
 	}
 	if m.UpstreamCA != "" && !syntax.HasPlaceholder(m.Upstream) && !strings.HasPrefix(m.Upstream, "wss:") && !strings.HasPrefix(m.Upstream, "https:") {
 		return "upstream_ca", errors.New("upstream_ca is for a wss upstream")
@@ -246,4 +265,5 @@ func trusting(file string) (*tls.Config, error) {
 var (
 	_ caddy.Provisioner           = (*Methods)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Methods)(nil)
+	_ option.Holder               = (*Methods)(nil)
 )

@@ -29,7 +29,7 @@ func (noStores2) Successors() []caddy.Module { return nil }
 
 func of(t *testing.T, m Methods) *Methods {
 	t.Helper()
-	o, err := m.options(caddy.NewReplacer())
+	o, err := m.resolve(caddy.NewReplacer())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestMethodsJSON(t *testing.T) {
 		"fragment":             {Upstream: "ws://127.0.0.1:9000/#x"},
 		"empty placeholder":    {Upstream: "ws://{env.CHATGATE_TEST_NOTHING}"},
 	} {
-		if _, err := m.options(caddy.NewReplacer()); err == nil {
+		if _, err := m.resolve(caddy.NewReplacer()); err == nil {
 			t.Errorf("%s passes", name)
 		}
 	}

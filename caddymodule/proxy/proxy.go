@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/chatgate/chatgate/caddymodule/app"
 	"github.com/chatgate/chatgate/caddymodule/identity"
+	"github.com/chatgate/chatgate/caddymodule/option"
 	"github.com/chatgate/chatgate/chatroom"
 )
 
@@ -71,8 +71,6 @@ const (
 
 	expirySession = "session"
 	expiryToken   = "token"
-
-	defaultMaxMessage = 16 << 20
 )
 
 // CaddyModule returns the Caddy module information.
@@ -109,51 +107,45 @@ func (p *Proxy) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// check validates the fields and fills in defaults.
+// Options implements [option.Holder].
+func (p *Proxy) Options() option.Table {
+	return option.Table{
+		option.Word("anonymous", &p.Anonymous, anonymousReadOnly, anonymousRefuse, anonymousAllow),
+		option.Word("bad_token", &p.BadToken, badTokenRefuse, badTokenClose),
+		option.Word("expiry", &p.Expiry, expirySession, expiryToken),
+		option.Text("cookie", &p.Cookie).Must(checkCookie),
+		identity.Origins(&p.Origins),
+		option.Text("query", &p.Query).Unbounded("any name will do"),
+		option.Size("max_message", &p.MaxMessage).Or("unlimited", -1).Default("16MiB").AtLeast("128B").
+			Allowing("it is -1, for any size, or at least 128 bytes"),
+		option.Duration("handshake_timeout", &p.HandshakeTimeout).Default("10s").Unbounded("an upstream may take any time"),
+		identity.Option(&p.Identity),
+		identity.Names("strip", &p.Strip),
+		identity.Names("keep", &p.Keep),
+	}
+}
+
+func checkCookie(name string) error {
+	if !httpguts.ValidHeaderFieldName(name) {
+		return fmt.Errorf("cookie %q is not a valid cookie name; use letters, digits and -_", name)
+	}
+	return nil
+}
+
+// check validates the options, fills in the defaults, and makes what requests are judged by.
 func (p *Proxy) check() error {
-	word := func(field *string, option string, known ...string) error {
-		if *field == "" {
-			*field = known[0]
-		}
-		for _, k := range known {
-			if *field == k {
-				return nil
-			}
-		}
-		return fmt.Errorf("%s is %q; it is one of %q", option, *field, known)
-	}
-	if err := errors.Join(
-		word(&p.Anonymous, "anonymous", anonymousReadOnly, anonymousRefuse, anonymousAllow),
-		word(&p.BadToken, "bad_token", badTokenRefuse, badTokenClose),
-		word(&p.Expiry, "expiry", expirySession, expiryToken),
-	); err != nil {
+	t := p.Options()
+	if err := t.Check(); err != nil {
 		return err
-	}
-	if p.Cookie != "" && !httpguts.ValidHeaderFieldName(p.Cookie) {
-		return fmt.Errorf("cookie %q is not a valid cookie name; use letters, digits and -_", p.Cookie)
 	}
 	if len(p.Origins) > 0 && p.Cookie == "" {
 		return errors.New("origins only matters with a cookie; name one with the cookie option")
 	}
+	t.Fill()
 	p.rules = chatroom.CredentialRules{Cookie: p.Cookie, Query: p.Query}
 	for _, o := range p.Origins {
-		canonical, ok := chatroom.ParseOrigin(o)
-		if !ok {
-			return fmt.Errorf("origin %q is not of the form https://chat.example.com[:port]", o)
-		}
+		canonical, _ := chatroom.ParseOrigin(o)
 		p.rules.Origins = append(p.rules.Origins, canonical)
-	}
-	if p.MaxMessage == 0 {
-		p.MaxMessage = defaultMaxMessage
-	}
-	if p.MaxMessage < -1 || p.MaxMessage > -1 && p.MaxMessage < 128 {
-		return fmt.Errorf("max_message is %d; it is -1, for any size, or at least 128 bytes", p.MaxMessage)
-	}
-	if p.HandshakeTimeout < 0 {
-		return fmt.Errorf("handshake_timeout is %s; it must be positive", time.Duration(p.HandshakeTimeout))
-	}
-	if p.HandshakeTimeout == 0 {
-		p.HandshakeTimeout = caddy.Duration(10 * time.Second)
 	}
 	var err error
 	if p.headers, err = identity.Headers(p.Identity); err != nil {
@@ -176,4 +168,5 @@ var (
 	_ caddy.Provisioner           = (*Proxy)(nil)
 	_ caddy.CleanerUpper          = (*Proxy)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Proxy)(nil)
+	_ option.Holder               = (*Proxy)(nil)
 )

@@ -18,30 +18,39 @@ import (
 	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
-// Options of an [Endpoint]. A limit of zero means its default.
+// Options of an [Endpoint]. A zero limit is that of [DefaultOptions].
 type Options struct {
 	RequireInvites bool     // also if the policy does not
 	Origins        []string // canonical; pages of any other are refused. Empty means that any may connect
-	MaxMessage     int      // bytes of a request; default 64 KiB
-	MaxReply       int      // bytes of a message from the upstream; default 1 MiB
-	InFlight       int      // requests that are read before the first of them is answered; default 16
+	MaxMessage     int      // bytes of a request
+	MaxReply       int      // bytes of a message from the upstream
+	InFlight       int      // requests that are read before the first of them is answered
 
-	Rate         authcore.Rate // requests that we answer; default 100 a minute
-	UpstreamRate authcore.Rate // requests that are passed on; default 6,000 a minute
+	Rate         authcore.Rate // requests that we answer
+	UpstreamRate authcore.Rate // requests that are passed on
 
-	LoginTimeout time.Duration // how long a connection may stay logged out; default 1 minute; negative means any time
-	PerAddress   int           // logged-out connections from one client address; default 256
-	PerAccount   int           // connections of one account; default 256
+	LoginTimeout time.Duration // how long a connection may stay logged out; negative means any time
+	PerAddress   int           // logged-out connections from one client address
+	PerAccount   int           // connections of one account
 
 	Upstream         *url.URL // ws or wss; nil means none
 	UpstreamTLS      *tls.Config
-	HandshakeTimeout time.Duration // for the upstream; default 10 s
+	HandshakeTimeout time.Duration // for the upstream
 	Identity         chatroom.IdentityHeaders
 
 	Counts *relay.Counts // shared by the endpoints of a process; nil means one of its own
 	Log    *slog.Logger
 
 	times times
+}
+
+// DefaultOptions returns the limits of an endpoint for which nothing else is said.
+func DefaultOptions() Options {
+	return Options{
+		MaxMessage: 64 << 10, MaxReply: 1 << 20, InFlight: 16,
+		Rate: authcore.Rate{Burst: 100, Per: time.Minute}, UpstreamRate: authcore.Rate{Burst: 6000, Per: time.Minute},
+		LoginTimeout: time.Minute, HandshakeTimeout: 10 * time.Second, PerAddress: 256, PerAccount: 256,
+	}
 }
 
 // times are how long a connection waits for what.
@@ -79,18 +88,15 @@ type Endpoint struct{ o Options }
 
 // New fills in the defaults and checks the options.
 func New(o Options) (*Endpoint, error) {
-	o.MaxMessage = cmp.Or(o.MaxMessage, 64<<10)
-	o.MaxReply = cmp.Or(o.MaxReply, 1<<20)
-	o.InFlight = cmp.Or(o.InFlight, 16)
-	o.Rate = cmp.Or(o.Rate, authcore.Rate{Burst: 100, Per: time.Minute})
-	o.UpstreamRate = cmp.Or(o.UpstreamRate, authcore.Rate{Burst: 6000, Per: time.Minute})
-	o.LoginTimeout = cmp.Or(o.LoginTimeout, time.Minute)
-	o.PerAddress = cmp.Or(o.PerAddress, 256)
-	o.PerAccount = cmp.Or(o.PerAccount, 256)
-	o.HandshakeTimeout = cmp.Or(o.HandshakeTimeout, 10*time.Second)
+	def := DefaultOptions()
+	o.MaxMessage, o.MaxReply = cmp.Or(o.MaxMessage, def.MaxMessage), cmp.Or(o.MaxReply, def.MaxReply)
+	o.InFlight = cmp.Or(o.InFlight, def.InFlight)
+	o.Rate, o.UpstreamRate = cmp.Or(o.Rate, def.Rate), cmp.Or(o.UpstreamRate, def.UpstreamRate)
+	o.PerAddress, o.PerAccount = cmp.Or(o.PerAddress, def.PerAddress), cmp.Or(o.PerAccount, def.PerAccount)
+	o.LoginTimeout, o.HandshakeTimeout = cmp.Or(o.LoginTimeout, def.LoginTimeout), cmp.Or(o.HandshakeTimeout, def.HandshakeTimeout)
+	o.times = cmp.Or(o.times, defaultTimes)
 	o.Counts = cmp.Or(o.Counts, new(relay.Counts))
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	o.times = cmp.Or(o.times, defaultTimes)
 	switch u := o.Upstream; {
 	case u != nil && (u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" || u.User != nil || u.Fragment != ""):
 		return nil, fmt.Errorf("upstream %q is not a URL like ws://127.0.0.1:9000/chat", u.Redacted())

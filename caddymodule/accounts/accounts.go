@@ -1,7 +1,6 @@
 package accounts
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -20,6 +19,7 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/accounts/users"
 	"github.com/chatgate/chatgate/caddymodule/app"
 	"github.com/chatgate/chatgate/caddymodule/endpoint"
+	"github.com/chatgate/chatgate/caddymodule/option"
 	"github.com/chatgate/chatgate/chatroom"
 )
 
@@ -29,6 +29,15 @@ func init() {
 
 // dialects has every dialect of chatgate_accounts.
 var dialects = []*dialect.Dialect{&rooms.Dialect, &auth.Dialect, &users.Dialect}
+
+// dialectNamed returns a dialect, or nil.
+func dialectNamed(name string) *dialect.Dialect {
+	i := slices.IndexFunc(dialects, func(d *dialect.Dialect) bool { return d.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return dialects[i]
+}
 
 // dialectNames lists the dialects for an error message.
 func dialectNames() string {
@@ -92,7 +101,7 @@ func (a *Accounts) Provision(ctx caddy.Context) error {
 	a.settings = dialect.Settings{
 		Bodies: a.dialect.Bodies, LoginJoins: a.LoginCreatesUsers,
 		NeedInvite:    a.RequireInvites == nil || *a.RequireInvites, // matters only in a dialect with invites
-		TokenLifetime: time.Duration(cmp.Or(a.TokenLifetime, caddy.Duration(a.dialect.TokenLifetime))),
+		TokenLifetime: time.Duration(a.TokenLifetime),
 	}
 	a.origins = http.NewCrossOriginProtection()
 	for _, o := range a.Origins {
@@ -104,35 +113,60 @@ func (a *Accounts) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// check validates the fields and fills in defaults.
+// Options implements [option.Holder]: the options that the dialect takes, or those of all dialects where it is not known.
+func (a *Accounts) Options() option.Table {
+	prefix := option.Text("prefix", &a.Prefix)
+	lifetime := option.Duration("token_lifetime", &a.TokenLifetime).Between("1m", "400d") // app.MaxTokens
+	d := dialectNamed(a.Dialect)
+	if d != nil {
+		prefix.Default(d.Prefix).Must(func(path string) error {
+			if !endpoint.LiteralPath(path) {
+				return fmt.Errorf("prefix %q is not a path like %s", path, d.Prefix)
+			}
+			return nil
+		})
+		if d.TokenLifetime != 0 {
+			lifetime.DefaultOf(caddy.Duration(d.TokenLifetime))
+		}
+	}
+	t := option.Table{prefix.Unbounded("the rule of its dialect"), lifetime}
+	for _, o := range []option.Option{
+		option.OnUnless("require_invites", &a.RequireInvites),
+		option.OnOff("login_creates_users", &a.LoginCreatesUsers).OrBare(),
+		option.List("origins", &a.Origins, "needs at least one origin, such as https://chat.example.com").Each(checkOrigin),
+	} {
+		if d == nil || slices.Contains(d.Options, o.Describe().Name) {
+			t = append(t, o)
+		}
+	}
+	return t
+}
+
+func checkOrigin(o string) error {
+	if as, ok := chatroom.ParseOrigin(o); !ok || as != o {
+		return fmt.Errorf("origin %q is not of the form https://chat.example.com[:port]", o)
+	}
+	return nil
+}
+
+// check validates the options and fills in the defaults.
 func (a *Accounts) check() error {
-	i := slices.IndexFunc(dialects, func(d *dialect.Dialect) bool { return d.Name == a.Dialect })
-	if i < 0 {
+	if a.dialect = dialectNamed(a.Dialect); a.dialect == nil {
 		return fmt.Errorf("dialect %q is unknown; there are: %s", a.Dialect, dialectNames())
 	}
-	a.dialect = dialects[i]
-	if a.Prefix == "" {
-		a.Prefix = a.dialect.Prefix
+	t := a.Options()
+	if err := t.Check(); err != nil {
+		return err
 	}
-	if !endpoint.LiteralPath(a.Prefix) {
-		return fmt.Errorf("prefix %q is not a path like %s", a.Prefix, a.dialect.Prefix)
-	}
-	if d := time.Duration(a.TokenLifetime); d != 0 && (d < time.Minute || d > app.MaxTokens) {
-		return fmt.Errorf("token_lifetime is %s; it must be between 1m and 400d", d)
-	}
-	for _, o := range []struct {
-		name string
-		set  bool
-	}{{"require_invites", a.RequireInvites != nil}, {"login_creates_users", a.LoginCreatesUsers}, {"origins", a.Origins != nil}} {
-		if o.set && !slices.Contains(a.dialect.Options, o.name) {
-			return fmt.Errorf("%s is no option of the dialect %s", o.name, a.Dialect)
+	others := *a
+	others.Dialect = ""
+	all := others.Options()
+	for _, name := range all.Names() {
+		if all.Set(name) != "" && !slices.Contains(t.Names(), name) {
+			return fmt.Errorf("%s is no option of the dialect %s", name, a.Dialect)
 		}
 	}
-	for _, o := range a.Origins {
-		if as, ok := chatroom.ParseOrigin(o); !ok || as != o {
-			return fmt.Errorf("origin %q is not of the form https://chat.example.com[:port]", o)
-		}
-	}
+	t.Fill()
 	return nil
 }
 
@@ -140,4 +174,5 @@ func (a *Accounts) check() error {
 var (
 	_ caddy.Provisioner           = (*Accounts)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Accounts)(nil)
+	_ option.Holder               = (*Accounts)(nil)
 )

@@ -1,14 +1,11 @@
 package accounts
 
 import (
-	"slices"
-	"strings"
-
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/chatgate/chatgate/caddymodule/syntax"
+	"github.com/chatgate/chatgate/caddymodule/option"
 )
 
 func init() {
@@ -38,58 +35,13 @@ func (a *Accounts) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Errf("chatgate_accounts needs the name of a dialect: %s", dialectNames())
 	}
 	a.Dialect = d.Val()
-	probe := *a
+	probe := *a // whose defaults do not belong into the JSON
 	if err := probe.check(); err != nil {
 		return d.WrapErr(err)
 	}
-	there := append([]string{"prefix", "token_lifetime"}, probe.dialect.Options...)
 	if d.NextArg() {
 		return d.Errf("unexpected %q; chatgate_accounts takes one dialect, and a directive of its own for each", d.Val())
 	}
-	seen := make(syntax.Once)
-	for d.NextBlock(0) {
-		if err := seen.See(d); err != nil {
-			return err
-		}
-		if !slices.Contains(there, d.Val()) {
-			return d.Errf("unknown option %q of chatgate_accounts %s; there are: %s", d.Val(), a.Dialect, strings.Join(there, ", "))
-		}
-		if err := a.unmarshalOption(d, d.Val()); err != nil {
-			return err
-		}
-		if err := a.checkCopy(); err != nil {
-			return d.WrapErr(err)
-		}
-	}
-	return nil
-}
-
-func (a *Accounts) unmarshalOption(d *caddyfile.Dispenser, option string) error {
-	switch option {
-	case "prefix":
-		return syntax.One(d, &a.Prefix)
-	case "token_lifetime":
-		return syntax.Duration(d, &a.TokenLifetime)
-	case "require_invites":
-		a.RequireInvites = new(bool)
-		return syntax.OnOff(d, a.RequireInvites)
-	case "login_creates_users":
-		if d.CountRemainingArgs() == 0 {
-			a.LoginCreatesUsers = true
-			return nil
-		}
-		return syntax.OnOff(d, &a.LoginCreatesUsers)
-	case "origins":
-		if a.Origins = d.RemainingArgs(); len(a.Origins) == 0 {
-			return d.Err("origins needs at least one origin, such as https://chat.example.com")
-		}
-		return nil
-	}
-	return nil
-}
-
-// checkCopy is check without the defaults, which do not belong into the JSON.
-func (a *Accounts) checkCopy() error {
-	probe := *a
-	return probe.check()
+	_, err := option.Block{Of: "chatgate_accounts " + a.Dialect, Table: a.Options()}.Read(d)
+	return err
 }

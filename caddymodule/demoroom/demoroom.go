@@ -8,7 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/chatgate/chatgate/caddymodule/syntax"
+	"github.com/chatgate/chatgate/caddymodule/option"
 	"github.com/chatgate/chatgate/chatroom"
 	"github.com/chatgate/chatgate/chatroom/demo"
 )
@@ -91,19 +91,13 @@ func (h *DemoRoom) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("unexpected %q; chatgate_demo_room takes a matcher and nothing else on its line", d.Val())
 	}
-	seen := make(syntax.Once)
-	for d.NextBlock(0) {
-		if d.Val() != "title" {
-			return d.Errf("unknown option %q of chatgate_demo_room; there is: title", d.Val())
-		}
-		if err := seen.See(d); err != nil {
-			return err
-		}
-		if err := syntax.One(d, &h.Title); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := option.Block{Of: "chatgate_demo_room", Table: h.Options()}.Read(d)
+	return err
+}
+
+// Options implements [option.Holder].
+func (h *DemoRoom) Options() option.Table {
+	return option.Table{option.Text("title", &h.Title).DefaultIs("Demo chat").Unbounded("any title will do")}
 }
 
 // Interface guards
@@ -111,4 +105,5 @@ var (
 	_ caddy.Provisioner           = (*DemoRoom)(nil)
 	_ caddy.CleanerUpper          = (*DemoRoom)(nil)
 	_ caddyhttp.MiddlewareHandler = (*DemoRoom)(nil)
+	_ option.Holder               = (*DemoRoom)(nil)
 )

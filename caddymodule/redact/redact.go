@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap/buffer"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/chatgate/chatgate/caddymodule/syntax"
+	"github.com/chatgate/chatgate/caddymodule/option"
 )
 
 func init() {
@@ -61,28 +61,29 @@ func (e *Encoder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("unexpected %q; chatgate_redact names its encoder in a block: wrap %s", d.Val(), d.Val())
 	}
-	seen := make(syntax.Once)
-	for d.NextBlock(0) {
-		if d.Val() != "wrap" {
-			return d.Errf("unknown option %q of chatgate_redact; there is: wrap", d.Val())
-		}
-		if err := seen.See(d); err != nil {
-			return err
-		}
-		if !d.NextArg() {
-			return d.Err("wrap needs the name of an encoder, such as json or console")
-		}
-		name := d.Val()
-		unm, err := caddyfile.UnmarshalModule(d, "caddy.logging.encoders."+name)
-		if err != nil {
-			return err
-		}
-		enc, ok := unm.(zapcore.Encoder)
-		if !ok {
-			return d.Errf("%s is not an encoder", name)
-		}
-		e.WrappedRaw = caddyconfig.JSONModuleObject(enc, "format", name, nil)
+	_, err := option.Block{Of: "chatgate_redact", Table: e.Options()}.Read(d)
+	return err
+}
+
+// Options implements [option.Holder].
+func (e *Encoder) Options() option.Table {
+	return option.Table{option.Func("wrap", "the name of another encoder, with its options", e.unmarshalWrap).Default("json")}
+}
+
+func (e *Encoder) unmarshalWrap(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return d.Err("wrap needs the name of an encoder, such as json or console")
 	}
+	name := d.Val()
+	unm, err := caddyfile.UnmarshalModule(d, "caddy.logging.encoders."+name)
+	if err != nil {
+		return err
+	}
+	enc, ok := unm.(zapcore.Encoder)
+	if !ok {
+		return d.Errf("%s is not an encoder", name)
+	}
+	e.WrappedRaw = caddyconfig.JSONModuleObject(enc, "format", name, nil)
 	return nil
 }
 
@@ -155,4 +156,5 @@ var (
 	_ caddy.Provisioner     = (*Encoder)(nil)
 	_ zapcore.Encoder       = (*Encoder)(nil)
 	_ caddyfile.Unmarshaler = (*Encoder)(nil)
+	_ option.Holder         = (*Encoder)(nil)
 )

@@ -1,12 +1,10 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"sync"
 	"time"
 
@@ -145,86 +143,59 @@ func (a *App) take() error {
 	return nil
 }
 
-// resolve turns the configured fields into a policy, with defaults in place.
+// resolve turns the options into a policy, with defaults in place.
 func (a *App) resolve(repl *caddy.Replacer) error {
-	p := authcore.DefaultPolicy()
-	text := func(dst *string, option, value string) error {
-		if value == "" {
-			return nil
-		}
-		v, err := repl.ReplaceOrErr(value, true, true)
-		if err != nil {
-			return fmt.Errorf("%s: %w", option, err)
-		}
-		*dst = v
-		return nil
-	}
-	if err := errors.Join(text(&p.Issuer, "issuer", a.Issuer), text(&p.Audience, "audience", a.Audience)); err != nil {
+	if err := a.Options().Check(); err != nil {
 		return err
-	}
-	if a.Issuer != "" {
-		if u, err := url.Parse(p.Issuer); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-			return fmt.Errorf("issuer %q is not a URL like https://chat.example.com", p.Issuer)
-		}
-	}
-	switch a.Registration {
-	case "", "open":
-	case "invite":
-		p.Registration = authcore.RegistrationInvited
-	case "closed":
-		p.Registration = authcore.RegistrationClosed
-	default:
-		return fmt.Errorf("registration %q is unknown; it is open, invite or closed", a.Registration)
-	}
-	if a.MinPassword != 0 {
-		p.MinPassword = a.MinPassword
-	}
-	if a.SessionIdle != 0 {
-		p.SessionIdle = time.Duration(a.SessionIdle)
-	}
-	if a.SessionMax != 0 {
-		p.SessionMax = time.Duration(a.SessionMax)
-		if a.SessionIdle == 0 {
-			p.SessionIdle = min(p.SessionIdle, p.SessionMax)
-		}
 	}
 	var err error
-	if p.LoginRate, err = a.LoginRate.Rate("login_rate", p.LoginRate); err != nil {
+	if a.policy, err = a.newPolicy(repl); err != nil {
 		return err
 	}
-	if p.SignupRate, err = a.SignupRate.Rate("signup_rate", p.SignupRate); err != nil {
-		return err
+	a.invite, err = a.FirstInvite.resolve(repl)
+	return err
+}
+
+// registrations are the values of the option registration.
+var registrations = map[string]authcore.RegistrationMode{
+	"open": authcore.RegistrationOpen, "invite": authcore.RegistrationInvited, "closed": authcore.RegistrationClosed,
+}
+
+// newPolicy returns the policy that the options make, and fills in their defaults.
+func (a *App) newPolicy(repl *caddy.Replacer) (p authcore.Policy, err error) {
+	a.fillPolicy()
+	p = authcore.Policy{
+		Registration: registrations[a.Registration], Conceal: a.ConcealAccounts, MinPassword: a.MinPassword,
+		SessionIdle: time.Duration(a.SessionIdle), SessionMax: time.Duration(a.SessionMax),
+		Hash: a.Hash.options(), Backoff: authcore.DefaultPolicy().Backoff, Countries: a.PhoneCountries,
 	}
-	if p.TextBudget, err = a.SMSBudget.Rate("sms_budget", p.TextBudget); err != nil {
-		return err
+	if p.Issuer, err = repl.ReplaceOrErr(a.Issuer, true, true); err != nil {
+		return p, fmt.Errorf("issuer: %w", err)
 	}
-	p.Countries = a.PhoneCountries
+	if syntax.HasPlaceholder(a.Issuer) {
+		if err := checkIssuer(p.Issuer); err != nil {
+			return p, err
+		}
+	}
+	if p.Audience, err = repl.ReplaceOrErr(a.Audience, true, true); err != nil {
+		return p, fmt.Errorf("audience: %w", err)
+	}
+	for _, r := range []struct {
+		option  string
+		written syntax.Rate
+		rate    *authcore.Rate
+	}{{"login_rate", a.LoginRate, &p.LoginRate}, {"signup_rate", a.SignupRate, &p.SignupRate}, {"sms_budget", a.SMSBudget, &p.TextBudget}} {
+		if *r.rate, err = r.written.Rate(r.option, authcore.Rate{}); err != nil {
+			return p, err
+		}
+	}
 	if b := a.LoginBackoff; b != nil {
 		p.Backoff = authcore.Backoff{Free: b.Free, Base: time.Duration(b.Base), Max: time.Duration(b.Max)}
 	}
-	if a.Drain < 0 || time.Duration(a.Drain) > 10*time.Minute {
-		return fmt.Errorf("drain is %s; it must be between 0 and 10m", time.Duration(a.Drain))
-	}
-	if a.Drain == 0 {
-		a.Drain = caddy.Duration(3 * time.Second)
-	}
-	if err := p.Validate(); err != nil {
-		return err
-	}
-	if a.KeyRotation == 0 {
-		a.KeyRotation = caddy.Duration(30 * 24 * time.Hour)
-	}
-	if rotation := time.Duration(a.KeyRotation); rotation < time.Hour {
-		return fmt.Errorf("key_rotation is %s; it must be at least 1h", rotation)
-	}
-	p.Hash = a.Hash.options()
 	if err := p.Hash.Validate(); err != nil {
-		return fmt.Errorf("hash: %w", err)
+		return p, fmt.Errorf("hash: %w", err)
 	}
-	p.Conceal = a.ConcealAccounts
-	a.policy = p
-	a.invite, err = a.FirstInvite.resolve(repl)
-	return err
+	return p, p.Validate()
 }
 
 // Start opens the stores, unless a request or another configuration did.
@@ -266,8 +237,8 @@ func (a *App) openLocked(ctx context.Context) error {
 func (a *App) tuning() tuning {
 	return tuning{
 		keyRotation: time.Duration(a.KeyRotation),
-		feedGrace:   time.Duration(cmp.Or(a.FeedGrace, 3*caddy.Duration(time.Second))),
-		liveGrace:   time.Duration(cmp.Or(a.LiveGrace, 10*caddy.Duration(time.Minute))),
+		feedGrace:   time.Duration(a.FeedGrace),
+		liveGrace:   time.Duration(a.LiveGrace),
 	}
 }
 

@@ -1,12 +1,12 @@
 package app
 
 import (
-	"runtime"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/caddymodule/option"
 )
 
 // BackoffConfig says how failed logins slow an account down: Free attempts at will, then Base, doubling up to Max.
@@ -26,31 +26,34 @@ type HashConfig struct {
 	Wait      caddy.Duration `json:"wait,omitempty"`       // for how long: 5s
 }
 
+// Options implements [option.Holder]. In JSON, [authcore.HasherOptions] checks the values.
+func (c *HashConfig) Options() option.Table {
+	def := authcore.DefaultPolicy().Hash
+	return option.Table{
+		hashNumber("memory_kib", &c.MemoryKiB, "8", "262144").DefaultOf(def.Cost.Memory),
+		hashNumber("time", &c.Time, "1", "16").DefaultOf(def.Cost.Time),
+		hashNumber("threads", &c.Threads, "1", "8").DefaultOf(def.Cost.Threads),
+		hashNumber("parallel", &c.Parallel, "1", "1048576").DefaultOf(def.Parallel).DefaultIs("the number of processors"),
+		hashNumber("queue", &c.Queue, "1", "1048576").DefaultOf(def.Queue).DefaultIs("16 a processor"),
+		option.Duration("wait", &c.Wait).DefaultOf(caddy.Duration(def.Wait)).Unbounded("logins may wait any time"),
+	}
+}
+
+func hashNumber[T int | uint32 | uint8](name string, dst *T, least, most string) *option.Value[T] {
+	return option.Number(name, dst).Between(least, most).Called("hash " + name)
+}
+
+// options returns the cost of hashing, with defaults in place.
 func (c *HashConfig) options() authcore.HasherOptions {
-	cores := runtime.GOMAXPROCS(0)
-	o := authcore.HasherOptions{Cost: authcore.DefaultArgon2, Parallel: cores, Queue: 16 * cores, Wait: 5 * time.Second}
-	if c == nil {
-		return o
+	var f HashConfig
+	if c != nil {
+		f = *c
 	}
-	if c.MemoryKiB != 0 {
-		o.Cost.Memory = c.MemoryKiB
+	f.Options().Fill()
+	return authcore.HasherOptions{
+		Cost:     authcore.Argon2{Memory: f.MemoryKiB, Time: f.Time, Threads: f.Threads},
+		Parallel: f.Parallel, Queue: f.Queue, Wait: time.Duration(f.Wait),
 	}
-	if c.Time != 0 {
-		o.Cost.Time = c.Time
-	}
-	if c.Threads != 0 {
-		o.Cost.Threads = c.Threads
-	}
-	if c.Parallel != 0 {
-		o.Parallel = c.Parallel
-	}
-	if c.Queue != 0 {
-		o.Queue = c.Queue
-	}
-	if c.Wait != 0 {
-		o.Wait = time.Duration(c.Wait)
-	}
-	return o
 }
 
 // MaxTokens is what retired signing keys are kept for, whatever session_max is now.

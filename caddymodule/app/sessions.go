@@ -1,16 +1,13 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/chatgate/chatgate/authcore"
-	"github.com/chatgate/chatgate/caddymodule/syntax"
 )
 
 // SessionsModule is a module in the namespace chatgate.sessions: it keeps sessions and limits.
@@ -43,20 +40,6 @@ type SessionStores struct {
 func (a *App) unmarshalSessions(d *caddyfile.Dispenser) (err error) {
 	a.sessions, a.SessionsRaw, err = unmarshalGuest[SessionsModule](d, sessionsGuest)
 	return err
-}
-
-// The bounds of the graces.
-const (
-	feedGraceLeast, feedGraceMost = caddy.Duration(time.Second), caddy.Duration(5 * time.Second)
-	liveGraceLeast, liveGraceMost = caddy.Duration(10 * time.Second), caddy.Duration(24 * time.Hour)
-)
-
-// checkGraces finds what is wrong with the graces by themselves.
-func (a *App) checkGraces() error {
-	return cmp.Or(
-		syntax.InRange("feed_grace", a.FeedGrace, feedGraceLeast, feedGraceMost),
-		syntax.InRange("live_grace", a.LiveGrace, liveGraceLeast, liveGraceMost),
-	)
 }
 
 // checkStores finds what does not go together. The option is the one to change. A module that is nil is the default.
@@ -126,9 +109,7 @@ func (a *App) loadStores(ctx caddy.Context) (err error) {
 	if _, err := a.checkStores(); err != nil {
 		return err
 	}
-	if err := a.checkGraces(); err != nil {
-		return err
-	}
+	a.storeOptions().Fill() // after checkStores, which asks what was written
 	a.stores = newStores(a.accounts, sessions)
 	return nil
 }

@@ -2,7 +2,6 @@ package app
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -81,13 +80,4 @@ func (a *App) warnOfTexts() {
 	} else if len(a.PhoneCountries) == 0 {
 		a.logger.Warn("text messages are sent to every country, and some are dear; phone_countries says to which")
 	}
-}
-
-// unmarshalCountries reads whose phone numbers are accepted.
-func (a *App) unmarshalCountries(d *caddyfile.Dispenser) error {
-	a.PhoneCountries = d.RemainingArgs()
-	if len(a.PhoneCountries) == 0 || slices.Contains(a.PhoneCountries, "") {
-		return d.Err("phone_countries is written as: phone_countries <code>..., such as: phone_countries DE AT CH")
-	}
-	return nil
 }

@@ -87,7 +87,7 @@ var walls = []wall{
 	{
 		rule: "the TCP side knows of ours only the relay and the domain, and no store; what Caddy brings along is Caddy's",
 		pkg:  "tcpproxy", except: []string{"tcpproxy/line", "tcpproxy/irc", "tcpproxy/stream"},
-		ours: []string{"chatroom/relay", "authcore", "caddymodule/syntax", "tcpproxy/line", "tcpproxy/irc", "tcpproxy/stream"},
+		ours: []string{"chatroom/relay", "authcore", "caddymodule/option", "caddymodule/syntax", "tcpproxy/line", "tcpproxy/irc", "tcpproxy/stream"},
 	},
 	{
 		rule:   "the line protocol's wire is text, and nothing behind it",

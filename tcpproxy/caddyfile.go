@@ -6,6 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/mholt/caddy-l4/modules/l4proxy"
 
+	"github.com/chatgate/chatgate/caddymodule/option"
 	"github.com/chatgate/chatgate/caddymodule/syntax"
 )
 
@@ -41,15 +42,12 @@ func (l *Line) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	seen := make(syntax.Once)
-	rest, err := syntax.TakeOut(all, lineOptions, func(d *caddyfile.Dispenser, option string) error {
-		if option != "first_line" { // of which there may be more
-			if err := seen.See(d); err != nil {
-				return err
-			}
-		}
-		return l.unmarshalOption(d, option)
-	})
+	ours := option.Block{Of: "chatgate_line", Table: l.Options(), Rule: func() error {
+		probe := *l
+		probe.Proxy = &l4proxy.Handler{Upstreams: l4proxy.UpstreamPool{{Dial: []string{"127.0.0.1:1"}}}} // which may still come
+		return probe.check()
+	}}
+	rest, _, err := ours.TakeOut(all)
 	if err != nil {
 		return err
 	}
@@ -57,7 +55,7 @@ func (l *Line) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if len(rest) > 1 {
 		l.Proxy = new(l4proxy.Handler)
 		if err := l.Proxy.UnmarshalCaddyfile(caddyfile.NewDispenser(rest)); err != nil {
-			return syntax.NotOurs("chatgate_line", lineOptions, "caddy-l4's proxy", err)
+			return ours.NotOurs("caddy-l4's proxy", err)
 		}
 	}
 	if err := l.check(); err != nil {
@@ -66,70 +64,13 @@ func (l *Line) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// lineOptions are ours; every other one is the proxy's.
-var lineOptions = []string{
-	"first_line", "anonymous", "expiry", "token_lifetime", "line_timeout", "dial_timeout", "idle_timeout", "tries", "requests",
-	"per_address", "per_account", "plaintext", "irc",
-}
-
-func (l *Line) unmarshalOption(d *caddyfile.Dispenser, option string) error {
-	var err error
-	switch option {
-	case "first_line":
-		var text string
-		if err := syntax.One(d, &text); err != nil {
-			return err
-		}
-		l.FirstLines = append(l.FirstLines, text)
-		err = checkTemplate(d, text)
-	case "anonymous":
-		err = syntax.OneOf(d, &l.Anonymous, anonymousRefuse, anonymousDrop, anonymousCut)
-	case "expiry":
-		err = syntax.OneOf(d, &l.Expiry, expirySession, expiryToken)
-	case "token_lifetime":
-		err = syntax.Duration(d, &l.TokenLifetime)
-	case "line_timeout":
-		err = syntax.Duration(d, &l.LineTimeout)
-	case "dial_timeout":
-		err = syntax.Duration(d, &l.DialTimeout)
-	case "idle_timeout":
-		if next, ok := peek(d); ok && next == "off" {
-			d.NextArg()
-			l.IdleTimeout = 0
-		} else {
-			err = syntax.Duration(d, &l.IdleTimeout)
-		}
-	case "tries":
-		err = syntax.Count(d, &l.Tries)
-	case "requests":
-		err = syntax.Count(d, &l.Requests)
-	case "per_address":
-		err = syntax.Count(d, &l.PerAddress)
-	case "per_account":
-		err = syntax.Count(d, &l.PerAccount)
-	case "plaintext":
-		var word string
-		err = syntax.OneOf(d, &word, "refuse", "allow")
-		l.Plaintext = word == "allow"
-	case "irc":
-		err = l.unmarshalIRC(d)
-	}
-	if err != nil {
+// unmarshalFirstLine reads one more line, and finds what is wrong with it already here; what the environment has is seen later.
+func (l *Line) unmarshalFirstLine(d *caddyfile.Dispenser) error {
+	var text string
+	if err := syntax.One(d, &text); err != nil {
 		return err
 	}
-	if d.NextArg() {
-		return d.Errf("unexpected %q behind %s", d.Val(), option)
-	}
-	probe := *l
-	probe.Proxy = &l4proxy.Handler{Upstreams: l4proxy.UpstreamPool{{Dial: []string{"127.0.0.1:1"}}}} // which may still come
-	if err := probe.check(); err != nil {
-		return d.WrapErr(err)
-	}
-	return nil
-}
-
-// checkTemplate finds what is wrong with a template already when it is read; what the environment has is seen later.
-func checkTemplate(d *caddyfile.Dispenser, text string) error {
+	l.FirstLines = append(l.FirstLines, text)
 	if _, err := parseTemplate(text); err != nil && !errors.Is(err, errNoValue) {
 		return d.Errf("first_line %q: %v", text, err)
 	}
@@ -148,4 +89,7 @@ func peek(d *caddyfile.Dispenser) (string, bool) {
 var (
 	_ caddyfile.Unmarshaler = (*Line)(nil)
 	_ caddyfile.Unmarshaler = (*TLS)(nil)
+	_ option.Holder         = (*Line)(nil)
+	_ option.Holder         = (*TLS)(nil)
+	_ option.Holder         = (*IRC)(nil)
 )

@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/chatgate/chatgate/caddymodule/option"
 	"github.com/chatgate/chatgate/caddymodule/syntax"
 )
 
@@ -48,37 +49,39 @@ func (l *Line) checkIRC() error {
 	case l.Anonymous != "" && l.Anonymous != anonymousRefuse:
 		return errors.New("anonymous is not for IRC servers: who may only read could not even JOIN")
 	}
-	return l.IRC.check()
+	return l.IRC.Options().Check()
 }
 
-func (i *IRC) check() error {
-	switch i.SecondNick {
-	case "", secondNumber, secondRefuse:
-	default:
-		return fmt.Errorf("second_nick is %q; it is number or refuse", i.SecondNick)
+// Options implements [option.Holder].
+func (i *IRC) Options() option.Table {
+	return option.Table{
+		option.Text("server_name", &i.ServerName).DefaultIs("the name in the client's TLS handshake, or `chatgate`").Must(func(name string) error {
+			if !isServerName(name) {
+				return fmt.Errorf("server_name is %q; it is a name such as irc.example.com", name)
+			}
+			return nil
+		}),
+		option.Func("webirc", "a placeholder, and a name", i.unmarshalWebIRC).Keys("webirc_password", "webirc_gateway").Must(i.checkWebIRC),
+		option.Text("password", &i.Password).Must(func(text string) error { return syntax.Secret("password", text) }),
+		option.Word("second_nick", &i.SecondNick, secondNumber, secondRefuse),
 	}
-	if i.ServerName != "" && !isServerName(i.ServerName) {
-		return fmt.Errorf("server_name is %q; it is a name such as irc.example.com", i.ServerName)
-	}
-	if i.WebIRCPassword == "" && i.WebIRCGateway != "" {
+}
+
+func (i *IRC) checkWebIRC() error {
+	switch {
+	case i.WebIRCPassword == "" && i.WebIRCGateway == "":
+		return nil
+	case i.WebIRCPassword == "":
 		return errors.New("webirc has no password")
-	}
-	if i.WebIRCGateway != "" && !isServerName(i.WebIRCGateway) {
+	case i.WebIRCGateway != "" && !isServerName(i.WebIRCGateway):
 		return fmt.Errorf("the gateway of webirc is %q; it is a name such as chatgate", i.WebIRCGateway)
 	}
-	for _, w := range []struct{ option, value string }{{"the password of webirc", i.WebIRCPassword}, {"password", i.Password}} {
-		if w.value == "" {
-			continue
-		}
-		if err := syntax.Secret(w.option, w.value); err != nil {
-			return err
-		}
-	}
-	return nil
+	return syntax.Secret("the password of webirc", i.WebIRCPassword)
 }
 
-// provision finds the secrets.
+// provision fills in the defaults and finds the secrets.
 func (i *IRC) provision() error {
+	i.Options().Fill()
 	for _, s := range []struct {
 		option, value string
 		dst           *string

@@ -2,10 +2,10 @@ package tcpproxy
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/chatgate/chatgate/caddymodule/option"
 	"github.com/chatgate/chatgate/caddymodule/syntax"
 )
 
@@ -47,9 +47,6 @@ func (l *Line) takeIRC(all caddyfile.Segment) (caddyfile.Segment, error) {
 	return kept, nil
 }
 
-// ircOptions are those of the block irc.
-var ircOptions = []string{"server_name", "webirc", "password", "second_nick"}
-
 func (l *Line) unmarshalIRC(d *caddyfile.Dispenser) error {
 	if l.IRC == nil {
 		return d.Errf("irc only matters with an upstream of that kind: upstream irc <address>")
@@ -57,40 +54,18 @@ func (l *Line) unmarshalIRC(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("unexpected %q behind irc", d.Val())
 	}
-	seen := make(syntax.Once)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		option := d.Val()
-		if err := seen.See(d); err != nil {
-			return err
-		}
-		if err := l.IRC.unmarshalOption(d, option); err != nil {
-			return err
-		}
-		if err := l.IRC.check(); err != nil {
-			return d.WrapErr(err)
-		}
-	}
-	return nil
+	_, err := option.Block{Of: "irc", Table: l.IRC.Options()}.Read(d)
+	return err
 }
 
-func (i *IRC) unmarshalOption(d *caddyfile.Dispenser, option string) error {
-	switch option {
-	case "server_name":
-		return syntax.One(d, &i.ServerName)
-	case "password":
-		return syntax.One(d, &i.Password)
-	case "second_nick":
-		return syntax.OneOf(d, &i.SecondNick, secondNumber, secondRefuse)
-	case "webirc":
-		args := d.RemainingArgs()
-		if len(args) < 1 || len(args) > 2 || slices.Contains(args, "") {
-			return d.Errf("webirc has a password, and may have the gateway's name behind it")
-		}
-		i.WebIRCPassword = args[0]
-		if len(args) > 1 {
-			i.WebIRCGateway = args[1]
-		}
-		return nil
+func (i *IRC) unmarshalWebIRC(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 || slices.Contains(args, "") {
+		return d.Errf("webirc has a password, and may have the gateway's name behind it")
 	}
-	return d.Errf("irc has no option %q; there are %s", option, strings.Join(ircOptions, ", "))
+	i.WebIRCPassword = args[0]
+	if len(args) > 1 {
+		i.WebIRCGateway = args[1]
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package tcpproxy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/mholt/caddy-l4/modules/l4proxy"
 
 	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/caddymodule/option"
 )
 
 func init() {
@@ -114,7 +116,7 @@ func (l *Line) provision(ctx caddy.Context) error {
 	if err := l.check(); err != nil {
 		return err
 	}
-	l.setDefaults()
+	l.Options().Fill()
 	if l.IRC != nil {
 		if err := l.IRC.provision(); err != nil {
 			return fmt.Errorf("irc: %w", err)
@@ -151,68 +153,33 @@ func (l *Line) provision(ctx caddy.Context) error {
 	return nil
 }
 
-func (l *Line) setDefaults() {
-	def := func(d *caddy.Duration, v time.Duration) {
-		if *d == 0 {
-			*d = caddy.Duration(v)
-		}
-	}
-	def(&l.TokenLifetime, time.Hour)
-	def(&l.LineTimeout, 15*time.Second)
-	def(&l.DialTimeout, 10*time.Second)
-	requests := 16
+// Options implements [option.Holder].
+func (l *Line) Options() option.Table {
+	requests := "16"
 	if l.IRC != nil {
-		requests = 64
+		requests = "64"
 	}
-	for _, n := range []struct {
-		field *int
-		value int
-	}{{&l.Tries, 3}, {&l.Requests, requests}, {&l.PerAddress, 256}, {&l.PerAccount, 256}} {
-		if *n.field == 0 {
-			*n.field = n.value
-		}
+	return option.Table{
+		option.Func("first_line", "a template", l.unmarshalFirstLine).Keys("first_lines").Again().Where(func() bool { return len(l.FirstLines) > 0 }),
+		option.Word("anonymous", &l.Anonymous, anonymousRefuse, anonymousDrop, anonymousCut),
+		option.Word("expiry", &l.Expiry, expirySession, expiryToken),
+		option.Duration("token_lifetime", &l.TokenLifetime).Default("1h").Between("1m", "400d"),
+		option.Duration("line_timeout", &l.LineTimeout).Default("15s").Between("1s", "1m0s"),
+		option.Duration("dial_timeout", &l.DialTimeout).Default("10s").Between("1ms", callTimeout.String()),
+		option.Duration("idle_timeout", &l.IdleTimeout).Or("off", 0).DefaultIs("off").Between("1s", "400d"),
+		option.Count("tries", &l.Tries).Default("3").Between("1", "100"),
+		option.Count("requests", &l.Requests).Default(requests).Between("1", "10000"),
+		option.Count("per_address", &l.PerAddress).Default("256").Between("1", "1000000"),
+		option.Count("per_account", &l.PerAccount).Default("256").Between("1", "1000000"),
+		option.Either("plaintext", &l.Plaintext, "refuse", "allow"),
+		option.Func("irc", "a block", l.unmarshalIRC).Block(new(IRC).Options()),
 	}
 }
 
-// check says what is wrong with the fields, in the words of their options.
+// check says what is wrong with the options, before their defaults are filled in.
 func (l *Line) check() error {
-	switch l.Anonymous {
-	case "", anonymousRefuse, anonymousDrop, anonymousCut:
-	default:
-		return fmt.Errorf("anonymous is %q; it is refuse, drop or cut", l.Anonymous)
-	}
-	switch l.Expiry {
-	case "", expirySession, expiryToken:
-	default:
-		return fmt.Errorf("expiry is %q; it is session or token", l.Expiry)
-	}
-	for _, d := range []struct {
-		option    string
-		value     caddy.Duration
-		low, high time.Duration
-	}{
-		{"token_lifetime", l.TokenLifetime, time.Minute, 400 * 24 * time.Hour},
-		{"line_timeout", l.LineTimeout, time.Second, time.Minute},
-		{"dial_timeout", l.DialTimeout, time.Millisecond, callTimeout},
-		{"idle_timeout", l.IdleTimeout, time.Second, 400 * 24 * time.Hour},
-	} {
-		if v := time.Duration(d.value); v != 0 && (v < d.low || v > d.high) {
-			return fmt.Errorf("%s is %s; it must be between %s and %s", d.option, v, d.low, d.high)
-		}
-	}
-	for _, n := range []struct {
-		option string
-		value  int
-		high   int
-	}{
-		{"tries", l.Tries, 100},
-		{"requests", l.Requests, 10_000},
-		{"per_address", l.PerAddress, 1_000_000},
-		{"per_account", l.PerAccount, 1_000_000},
-	} {
-		if n.value < 0 || n.value > n.high {
-			return fmt.Errorf("%s is %d; it must be between 1 and %d", n.option, n.value, n.high)
-		}
+	if err := l.Options().Check(); err != nil {
+		return err
 	}
 	return l.checkGate()
 }
@@ -227,20 +194,13 @@ func (l *Line) checkGate() error {
 	if l.Proxy != nil {
 		return checkUpstreams(l.Proxy)
 	}
-	for _, set := range []struct {
-		option string
-		is     bool
-	}{
-		{"first_line", len(l.FirstLines) > 0},
-		{"anonymous", l.visitors()},
-		{"expiry", l.Expiry != ""},
-		{"idle_timeout", l.IdleTimeout != 0},
-		{"dial_timeout", l.DialTimeout != 0},
-		{"per_account", l.PerAccount != 0},
-	} {
-		if set.is {
-			return fmt.Errorf("%s only matters with an upstream; name one with the upstream option", set.option)
-		}
+	t := l.Options()
+	name := t.Set("first_line")
+	if name == "" && l.visitors() {
+		name = "anonymous"
+	}
+	if name = cmp.Or(name, t.Set("expiry", "idle_timeout", "dial_timeout", "per_account")); name != "" {
+		return fmt.Errorf("%s only matters with an upstream; name one with the upstream option", name)
 	}
 	return nil
 }

@@ -222,7 +222,7 @@ func TestPanic(t *testing.T) {
 // Over a pipe, nothing is buffered by anybody but us.
 func TestOverPipe(t *testing.T) {
 	l := &Line{Plaintext: true, app: &fakeApp{service: newService(t)}}
-	l.setDefaults()
+	l.Options().Fill()
 	client, server := net.Pipe()
 	done := make(chan error, 1)
 	go func() { done <- l.Handle(layer4.WrapConnection(server, nil, zap.NewNop()), nil) }()

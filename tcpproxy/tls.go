@@ -1,8 +1,6 @@
 package tcpproxy
 
 import (
-	"errors"
-	"fmt"
 	"net/netip"
 	"runtime/debug"
 	"sync"
@@ -16,7 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/chatgate/chatgate/authcore"
-	"github.com/chatgate/chatgate/caddymodule/syntax"
+	"github.com/chatgate/chatgate/caddymodule/option"
 )
 
 func init() {
@@ -49,15 +47,11 @@ func (*TLS) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets up the certificates.
 func (t *TLS) Provision(ctx caddy.Context) error {
-	if err := t.check(); err != nil {
+	options := t.Options()
+	if err := options.Check(); err != nil {
 		return err
 	}
-	if t.HandshakeTimeout == 0 {
-		t.HandshakeTimeout = caddy.Duration(10 * time.Second)
-	}
-	if t.PerAddress == 0 {
-		t.PerAddress = 64
-	}
+	options.Fill()
 	if len(t.ConnectionPolicies) == 0 { // as caddy-l4's does
 		t.ConnectionPolicies = caddytls.ConnectionPolicies{new(caddytls.ConnectionPolicy)}
 	}
@@ -75,14 +69,12 @@ func (t *TLS) Cleanup() error {
 	return nil
 }
 
-func (t *TLS) check() error {
-	if d := time.Duration(t.HandshakeTimeout); d != 0 && (d < 100*time.Millisecond || d > time.Minute) {
-		return fmt.Errorf("handshake_timeout is %s; it must be between 100ms and 1m", d)
+// Options implements [option.Holder].
+func (t *TLS) Options() option.Table {
+	return option.Table{
+		option.Duration("handshake_timeout", &t.HandshakeTimeout).Default("10s").Between("100ms", "1m"),
+		option.Count("per_address", &t.PerAddress).Default("64").Between("1", "1000000"),
 	}
-	if t.PerAddress < 0 || t.PerAddress > 1_000_000 {
-		return errors.New("per_address must be between 1 and 1000000")
-	}
-	return nil
 }
 
 // Handle implements layer4.NextHandler.
@@ -143,35 +135,16 @@ func (t *TLS) Handle(cx *layer4.Connection, next layer4.Handler) (err error) {
 // nothing before any other chatgate_line, and before other handlers what Caddy has for websites.
 func (t *TLS) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the handler's name
-	seen := make(syntax.Once)
-	rest, err := syntax.TakeOut(d.NextSegment(), tlsOptions, func(d *caddyfile.Dispenser, option string) error {
-		err := seen.See(d)
-		if err != nil {
-			return err
-		}
-		if option == "per_address" {
-			err = syntax.Count(d, &t.PerAddress)
-		} else {
-			err = syntax.Duration(d, &t.HandshakeTimeout)
-		}
-		if err != nil {
-			return err
-		}
-		if err := t.check(); err != nil {
-			return d.WrapErr(err)
-		}
-		return nil
-	})
+	ours := option.Block{Of: "chatgate_tls", Table: t.Options()}
+	rest, _, err := ours.TakeOut(d.NextSegment())
 	if err != nil {
 		return err
 	}
 	if err := t.Handler.UnmarshalCaddyfile(caddyfile.NewDispenser(rest)); err != nil {
-		return syntax.NotOurs("chatgate_tls", tlsOptions, "caddy-l4's tls", err)
+		return ours.NotOurs("caddy-l4's tls", err)
 	}
 	return nil
 }
-
-var tlsOptions = []string{"handshake_timeout", "per_address"}
 
 // Interface guards
 var (

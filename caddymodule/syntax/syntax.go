@@ -2,7 +2,6 @@
 package syntax
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,41 +29,6 @@ func At(t caddyfile.Token, err error) error {
 	d := caddyfile.NewDispenser([]caddyfile.Token{t})
 	d.Next()
 	return d.WrapErr(err)
-}
-
-// TakeOut hands the options of own to read, with d at their names, and returns what remains of all for the parser of
-// another handler. All is a handler's segment, its name first.
-func TakeOut(all caddyfile.Segment, own []string, read func(d *caddyfile.Dispenser, option string) error) (caddyfile.Segment, error) {
-	// The braces handed on are those of the file: made from a quoted neighbour, one would be quoted and thus no brace.
-	d := caddyfile.NewDispenser(all)
-	d.Next()
-	var rest caddyfile.Segment
-	for rest = append(rest, d.Token()); d.NextArg(); {
-		rest = append(rest, d.Token())
-	}
-	head := len(rest)
-	for d.NextBlock(0) {
-		option := d.Val()
-		if !slices.Contains(own, option) {
-			if len(rest) == head {
-				rest = append(rest, all[head]) // the opening brace
-			}
-			rest = append(rest, d.NextSegment()...)
-			continue
-		}
-		if err := read(d, option); err != nil {
-			return nil, err
-		}
-	}
-	if len(rest) > head {
-		rest = append(rest, all[len(all)-1])
-	}
-	return rest, nil
-}
-
-// NotOurs says whose an option is that the other handler does not understand: it may be one of ours, misspelt.
-func NotOurs(name string, own []string, other string, err error) error {
-	return fmt.Errorf("%s has the options %s; of the others %s says: %w", name, strings.Join(own, ", "), other, err)
 }
 
 // One reads the one value of the option at d.

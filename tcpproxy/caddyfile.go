@@ -35,7 +35,7 @@ import (
 //	    # and whatever caddy-l4's proxy takes: upstream, lb_policy, proxy_protocol, health_interval ...
 //	}
 //
-// Options of ours are taken out, and the proxy's own parser reads what remains.
+// The table reads our options; the proxy's own parser reads the rest.
 func (l *Line) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the handler's name
 	all, err := l.takeIRC(d.NextSegment())
@@ -64,7 +64,7 @@ func (l *Line) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// unmarshalFirstLine reads one more line, and finds what is wrong with it already here; what the environment has is seen later.
+// unmarshalFirstLine reads one more line and checks it, but for placeholders that may get a value later.
 func (l *Line) unmarshalFirstLine(d *caddyfile.Dispenser) error {
 	var text string
 	if err := syntax.One(d, &text); err != nil {

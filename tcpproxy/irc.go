@@ -11,21 +11,20 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/syntax"
 )
 
-// IRC says how the gateway stands between IRC clients and servers. All fields are optional.
+// IRC has the options of a gateway to IRC servers. All are optional.
 type IRC struct {
-	// What the gateway calls itself until the upstream speaks. Default: the name that the client asked for over TLS, or
-	// else "chatgate".
+	// What the gateway calls itself until the upstream speaks. Default: the name in the client's TLS handshake, or "chatgate".
 	ServerName string `json:"server_name,omitempty"`
-	// The password of WEBIRC, by which the upstream hears of the client's address; without one, it is not told in this
-	// way. It is a placeholder, {env.NAME} or {file.path}, as is Password.
+	// The password of WEBIRC, which tells the upstream the client's address. It is a placeholder, {env.NAME} or {file.path}, as
+	// is Password. Default: no WEBIRC.
 	WebIRCPassword string `json:"webirc_password,omitempty"`
 	// The name that the upstream knows the gateway by. Default: the account's name, since ngIRCd takes it for the client's
 	// user name.
 	WebIRCGateway string `json:"webirc_gateway,omitempty"`
-	// What the upstream wants for PASS.
+	// The password that the upstream wants for PASS.
 	Password string `json:"password,omitempty"`
-	// What becomes of a connection whose account is on already: "number" (the default) calls it alice|2, which nobody
-	// else can be, or "refuse" closes it.
+	// What happens to a second connection of an account: "number" (the default) calls it alice|2, which no account can be called,
+	// or "refuse" closes it.
 	SecondNick string `json:"second_nick,omitempty"`
 
 	webirc, pass string // resolved
@@ -39,7 +38,7 @@ const (
 
 var errMixed = errors.New("either all upstreams are IRC servers, or none: this one is not")
 
-// checkIRC says what is wrong with the options of IRC, and what cannot be had with them.
+// checkIRC checks the options of IRC, and refuses what does not work with IRC servers.
 func (l *Line) checkIRC() error {
 	switch {
 	case l.Proxy == nil:

@@ -25,8 +25,8 @@ type Line struct {
 	// configuration of caddy-l4's proxy. Of proxy_protocol v2, chatgate adds who is there as TLVs: 0xE0 the username, 0xE1
 	// the account's UUID, 0xE2 "read-write" or "read-only". Default: none, and the connection stays for more requests.
 	Proxy *l4proxy.Handler `json:"proxy,omitempty"`
-	// That the upstreams are IRC servers, and what they are to be told. Then the connection speaks IRC and no line protocol.
-	// A client logs in by SASL PLAIN, or by PASS account:password, and has its account's name for a nick.
+	// Set where the upstreams are IRC servers. Then the connection speaks IRC instead of the line protocol: a client logs in
+	// with SASL PLAIN, or with PASS account:password, and its nick is its account's name.
 	IRC *IRC `json:"irc,omitempty"`
 	// Lines that the upstream is sent first, such as "NICK {user.name}". There are {user.name}, {user.id},
 	// {user.display_name}, {user.access}, {client.ip}, and what Caddy knows at the start, such as {env.PASSWORD}. A line
@@ -35,26 +35,26 @@ type Line struct {
 	// Whether the request "visit" lets in who has no account, to read along: "refuse" (the default), "drop" what such a
 	// client sends, or "cut" the connection at the first byte of it.
 	Anonymous string `json:"anonymous,omitempty"`
-	// What a connection hangs on: its "session" (the default), or also its "token".
+	// What ends a connection: the end of its "session" (the default), or that of its "token" as well.
 	Expiry string `json:"expiry,omitempty"`
-	// How long the tokens are good that a login gives. Default: 1h.
+	// How long the tokens of a login are good. Default: 1h.
 	TokenLifetime caddy.Duration `json:"token_lifetime,omitempty"`
 	// How long a line may take, all in all. Default: 15s.
 	LineTimeout caddy.Duration `json:"line_timeout,omitempty"`
 	// How long dialling an upstream may take. Default: 10s.
 	DialTimeout caddy.Duration `json:"dial_timeout,omitempty"`
-	// A connection that was handed over ends after so long without a byte in either direction. Default: never; but a peer
-	// that is gone is noticed by TCP keep-alive.
+	// A connection that was handed over ends after this time without a byte in either direction. Default: never; TCP keep-alive
+	// notices a peer that is gone.
 	IdleTimeout caddy.Duration `json:"idle_timeout,omitempty"`
-	// How many requests of a connection may come to nothing. Default: 3.
+	// Failed requests allowed per connection. Default: 3.
 	Tries int `json:"tries,omitempty"`
-	// How many requests a connection may make; of IRC, lines until it is registered. Default: 16; of IRC, 64.
+	// Requests allowed per connection; over IRC, lines before the client is registered. Default: 16; over IRC, 64.
 	Requests int `json:"requests,omitempty"`
 	// How many connections without a login one client address may have. Default: 256.
 	PerAddress int `json:"per_address,omitempty"`
 	// How many connections one account may have. Default: 256.
 	PerAccount int `json:"per_account,omitempty"`
-	// Whether connections without TLS are served: behind something else that ends it. Default: false.
+	// Whether connections without TLS are served, for use behind something that ends TLS. Default: false.
 	Plaintext bool `json:"plaintext,omitempty"`
 
 	app         app

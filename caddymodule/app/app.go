@@ -29,15 +29,15 @@ type App struct {
 	SessionsRaw json.RawMessage `json:"sessions,omitempty" caddy:"namespace=chatgate.sessions inline_key=store"`
 	// How long a session that this node knows is believed while the other nodes cannot be heard: 1s to 5s. Default: 3s.
 	FeedGrace caddy.Duration `json:"feed_grace,omitempty"`
-	// How long live connections stay while the other nodes cannot be heard, 10s to 24h. Default: 10m.
+	// How long live connections stay while this node cannot hear the others: 10s to 24h. Default: 10m.
 	LiveGrace caddy.Duration `json:"live_grace,omitempty"`
 	// Who may make an account: "open" (the default), "invite" or "closed".
 	Registration string `json:"registration,omitempty"`
-	// The "iss" of tokens, and the base of every link that is sent: an https URL. Default: "chatgate".
+	// The "iss" of tokens, and where links in messages lead: an https URL. Default: "chatgate".
 	Issuer string `json:"issuer,omitempty"`
 	// The "aud" of tokens. Default: "chatgate".
 	Audience string `json:"audience,omitempty"`
-	// The fewest characters of a new password. Default: 8; 15 is better where there is no second factor.
+	// The least number of characters of a new password. Default: 8; 15 is better where there is no second factor.
 	MinPassword int `json:"min_password,omitempty"`
 	// A session ends this long after its last use. A live connection counts as use. Default: 14d.
 	SessionIdle caddy.Duration `json:"session_idle,omitempty"`
@@ -45,7 +45,7 @@ type App struct {
 	SessionMax caddy.Duration `json:"session_max,omitempty"`
 	// How many logins one client address may try. Default: 60/1m.
 	LoginRate syntax.Rate `json:"login_rate,omitempty"`
-	// How many accounts one client address may make. Default: 20/1h.
+	// How many accounts one client address may register. Default: 20/1h.
 	SignupRate syntax.Rate `json:"signup_rate,omitempty"`
 	// How failed logins slow one account down. Default: 5 free, then 1s, doubling up to 15m.
 	LoginBackoff *BackoffConfig `json:"login_backoff,omitempty"`
@@ -53,7 +53,7 @@ type App struct {
 	Hash *HashConfig `json:"hash,omitempty"`
 	// The age at which the signing key is replaced. Default: 30d.
 	KeyRotation caddy.Duration `json:"key_rotation,omitempty"`
-	// How long the closing of live connections is spread over when the process stops. Default: 3s.
+	// Closing the live connections is spread over this time when the process stops. Default: 3s.
 	Drain caddy.Duration `json:"drain,omitempty"`
 	// How e-mail leaves. Default: off.
 	MailRaw json.RawMessage `json:"mail,omitempty" caddy:"namespace=chatgate.mail inline_key=transport"`
@@ -63,9 +63,9 @@ type App struct {
 	PhoneCountries []string `json:"phone_countries,omitempty"`
 	// How many text messages may be sent in all. Default: 500/1d.
 	SMSBudget syntax.Rate `json:"sms_budget,omitempty"`
-	// Whether answers keep to themselves if there is an account. Default: false, as the documented codes tell it.
+	// Whether answers hide if an account exists. Default: false, since the documented error codes tell it.
 	ConcealAccounts bool `json:"conceal_accounts,omitempty"`
-	// An invite that is made when the stores are opened, unless it is or was there.
+	// An invite to make when the stores are opened, unless it exists or existed.
 	FirstInvite *InviteConfig `json:"first_invite,omitempty"`
 
 	accounts AccountsModule

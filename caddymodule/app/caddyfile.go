@@ -62,7 +62,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //	    }
 //	}
 //
-// What is in the blocks of accounts, sessions, mail, sms and first_invite is said where those are read.
+// The blocks of accounts, sessions, mail, sms and first_invite are described where they are read.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the option's name
 	if d.NextArg() {

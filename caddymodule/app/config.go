@@ -9,14 +9,14 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/option"
 )
 
-// BackoffConfig says how failed logins slow an account down: Free attempts at will, then Base, doubling up to Max.
+// BackoffConfig says how failed logins delay the next one: the first Free of them not at all, then by Base, doubling up to Max.
 type BackoffConfig struct {
 	Free int            `json:"free"`
 	Base caddy.Duration `json:"base"`
 	Max  caddy.Duration `json:"max"`
 }
 
-// HashConfig is the cost of argon2id and the bounds of its use. Zero values are the defaults.
+// HashConfig is the cost of argon2id and the limits on hashing. Zero values are the defaults.
 type HashConfig struct {
 	MemoryKiB uint32         `json:"memory_kib,omitempty"` // 19456
 	Time      uint32         `json:"time,omitempty"`       // 2 passes
@@ -56,5 +56,5 @@ func (c *HashConfig) options() authcore.HasherOptions {
 	}
 }
 
-// MaxTokens is what retired signing keys are kept for, whatever session_max is now.
+// MaxTokens is how long retired signing keys are kept, whatever session_max is: no token lives longer.
 const MaxTokens = 400 * 24 * time.Hour

@@ -51,7 +51,7 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	    # and whatever reverse_proxy takes
 //	}
 //
-// Options of ours are taken out, and reverse_proxy's own parser reads what remains.
+// The table reads our options; reverse_proxy's own parser reads the rest.
 func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	ours := p.block()

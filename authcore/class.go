@@ -30,20 +30,20 @@ func Classes() []Class {
 	return cs
 }
 
-// Answers are what a dialect says for errors: T for every class, and another T for the kinds that its contract names.
-type Answers[T any] struct {
-	Classes map[Class]T
-	Kinds   map[Kind]T
-}
+// Subject is what an answer is for: a [Class], or a [Kind] that a contract names.
+type Subject interface{ subject() }
 
-// Find returns the answer for a kind, or else for its class. It reports false where there is neither, as in a table that
-// has only what differs from another.
-func (a *Answers[T]) Find(k Kind) (answer T, ok bool) {
-	if a == nil {
-		return answer, false
-	}
-	if answer, ok = a.Kinds[k]; !ok {
-		answer, ok = a.Classes[k.Class()]
+func (Class) subject() {}
+func (Kind) subject()  {}
+
+// Answers are what a dialect says for errors. A dialect's table has every class; one that has only what differs from another
+// table need not.
+type Answers[T any] map[Subject]T
+
+// Find returns the answer for a kind, or else for its class, and reports whether there is one.
+func (as Answers[T]) Find(k Kind) (answer T, ok bool) {
+	if answer, ok = as[k]; !ok {
+		answer, ok = as[k.Class()]
 	}
 	return answer, ok
 }

@@ -41,23 +41,23 @@ func TestEveryKindHasAClass(t *testing.T) {
 
 func TestAnswers(t *testing.T) {
 	full := Answers[string]{
-		Classes: map[Class]string{ClassInternal: "internal", ClassInvalid: "invalid", ClassToken: "token"},
-		Kinds:   map[Kind]string{KindWeakPassword: "weak", KindNotFound: ""},
+		ClassInternal: "internal", ClassInvalid: "invalid", ClassToken: "token",
+		KindWeakPassword: "weak", KindNotFound: "",
 	}
 	for _, tc := range []struct {
 		name    string
-		answers *Answers[string]
+		answers Answers[string]
 		kind    Kind
 		want    string
 		ok      bool
 	}{
-		{"by class", &full, KindInvalidInput, "invalid", true},
-		{"by kind, before its class", &full, KindWeakPassword, "weak", true},
-		{"by kind, without its class", &full, KindNotFound, "", true},
-		{"neither", &full, KindRateLimited, "", false},
-		{"no such kind", &full, numKinds, "internal", true},
+		{"by class", full, KindInvalidInput, "invalid", true},
+		{"by kind, before its class", full, KindWeakPassword, "weak", true},
+		{"by kind, without its class", full, KindNotFound, "", true},
+		{"neither", full, KindRateLimited, "", false},
+		{"no such kind", full, numKinds, "internal", true},
 		{"no table", nil, KindInvalidInput, "", false},
-		{"an empty table", new(Answers[string]), KindInvalidInput, "", false},
+		{"an empty table", Answers[string]{}, KindInvalidInput, "", false},
 	} {
 		got, ok := tc.answers.Find(tc.kind)
 		want(t, tc.name, got, tc.want)

@@ -8,40 +8,34 @@ import (
 // reasons are the answers of the line protocol to errors. It has one for an unknown account and a wrong password, whether
 // or not the HTTP dialects conceal which it was; and no verb that could miss something else.
 var reasons = authcore.Answers[line.Reason]{
-	Classes: map[authcore.Class]line.Reason{
-		authcore.ClassInternal:     line.Unavailable,
-		authcore.ClassUnavailable:  line.Unavailable,
-		authcore.ClassInvalid:      line.BadData,
-		authcore.ClassCredentials:  line.Credentials,
-		authcore.ClassToken:        line.BadToken,
-		authcore.ClassBarred:       line.Disabled,
-		authcore.ClassRegistration: line.RegistrationClosed,
-		authcore.ClassNotFound:     line.Unavailable,
-		authcore.ClassConflict:     line.BadData,
-		authcore.ClassTooMany:      line.RateLimited,
-	},
-	Kinds: map[authcore.Kind]line.Reason{
-		authcore.KindInvalidUsername: line.InvalidUsername,
-		authcore.KindUsernameTaken:   line.UsernameTaken,
-		authcore.KindBadCode:         line.BadCode,
-		authcore.KindUnverifiedPhone: line.UnverifiedNumber,
-		authcore.KindUnverifiedEmail: line.UnverifiedEmail,
-		authcore.KindInviteRequired:  line.InviteRequired,
-		authcore.KindBadInvite:       line.InviteRequired,
-	},
-}
+	authcore.ClassInternal:     line.Unavailable,
+	authcore.ClassUnavailable:  line.Unavailable,
+	authcore.ClassInvalid:      line.BadData,
+	authcore.ClassCredentials:  line.Credentials,
+	authcore.ClassToken:        line.BadToken,
+	authcore.ClassBarred:       line.Disabled,
+	authcore.ClassRegistration: line.RegistrationClosed,
+	authcore.ClassNotFound:     line.Unavailable,
+	authcore.ClassConflict:     line.BadData,
+	authcore.ClassTooMany:      line.RateLimited,
 
-// reasonsOf are the answers of verbs that differ from reasons.
-var reasonsOf = map[line.Verb]*authcore.Answers[line.Reason]{
-	line.ValidatePhone: {Kinds: map[authcore.Kind]line.Reason{authcore.KindInvalidPhone: line.InvalidNumber}},
-	line.ValidateEmail: {Kinds: map[authcore.Kind]line.Reason{authcore.KindInvalidEmail: line.InvalidEmail}},
+	authcore.KindInvalidUsername: line.InvalidUsername,
+	authcore.KindUsernameTaken:   line.UsernameTaken,
+	authcore.KindBadCode:         line.BadCode,
+	authcore.KindUnverifiedPhone: line.UnverifiedNumber,
+	authcore.KindUnverifiedEmail: line.UnverifiedEmail,
+	authcore.KindInviteRequired:  line.InviteRequired,
+	authcore.KindBadInvite:       line.InviteRequired,
 }
 
 // reasonFor returns a verb's answer to err. The text of err is never part of it.
 func reasonFor(verb line.Verb, err error) line.Reason {
 	kind := authcore.KindOf(err)
-	if r, ok := reasonsOf[verb].Find(kind); ok {
-		return r
+	switch {
+	case verb == line.ValidatePhone && kind == authcore.KindInvalidPhone:
+		return line.InvalidNumber
+	case verb == line.ValidateEmail && kind == authcore.KindInvalidEmail:
+		return line.InvalidEmail
 	}
 	r, _ := reasons.Find(kind)
 	return r

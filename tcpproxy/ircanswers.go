@@ -8,24 +8,21 @@ import (
 // ircFailures are the answers to a login that failed. A name or password that breaks a policy belongs to no account, and
 // is as wrong as any other. What no login can end with counts as unavailable.
 var ircFailures = authcore.Answers[irc.Failure]{
-	Classes: map[authcore.Class]irc.Failure{
-		authcore.ClassInternal:     irc.Unavailable,
-		authcore.ClassUnavailable:  irc.Unavailable,
-		authcore.ClassInvalid:      irc.WrongPassword,
-		authcore.ClassCredentials:  irc.WrongPassword,
-		authcore.ClassToken:        irc.Unavailable,
-		authcore.ClassBarred:       irc.Disabled,
-		authcore.ClassRegistration: irc.Unavailable,
-		authcore.ClassNotFound:     irc.Unavailable,
-		authcore.ClassConflict:     irc.Unavailable,
-		authcore.ClassTooMany:      irc.RateLimited,
-	},
-	Kinds: map[authcore.Kind]irc.Failure{
-		authcore.KindInvalidPhone:    irc.Unavailable, // a login has no number, and no code
-		authcore.KindBadCode:         irc.Unavailable,
-		authcore.KindUnverifiedPhone: irc.UnverifiedNumber,
-		authcore.KindUnverifiedEmail: irc.UnverifiedEmail,
-	},
+	authcore.ClassInternal:     irc.Unavailable,
+	authcore.ClassUnavailable:  irc.Unavailable,
+	authcore.ClassInvalid:      irc.WrongPassword,
+	authcore.ClassCredentials:  irc.WrongPassword,
+	authcore.ClassToken:        irc.Unavailable,
+	authcore.ClassBarred:       irc.Disabled,
+	authcore.ClassRegistration: irc.Unavailable,
+	authcore.ClassNotFound:     irc.Unavailable,
+	authcore.ClassConflict:     irc.Unavailable,
+	authcore.ClassTooMany:      irc.RateLimited,
+
+	authcore.KindInvalidPhone:    irc.Unavailable, // a login has no number, and no code
+	authcore.KindBadCode:         irc.Unavailable,
+	authcore.KindUnverifiedPhone: irc.UnverifiedNumber,
+	authcore.KindUnverifiedEmail: irc.UnverifiedEmail,
 }
 
 // The reasons for closing a connection that has no login yet, or whose login could not be handed over.
@@ -37,21 +34,18 @@ const (
 
 // ircReasons are the answers to an error that closes a connection.
 var ircReasons = authcore.Answers[string]{
-	Classes: map[authcore.Class]string{
-		authcore.ClassInternal:     ircUnavailable,
-		authcore.ClassUnavailable:  ircUnavailable,
-		authcore.ClassInvalid:      ircUnavailable,
-		authcore.ClassCredentials:  ircUnavailable,
-		authcore.ClassToken:        ircLoggedOut,
-		authcore.ClassBarred:       ircUnavailable,
-		authcore.ClassRegistration: ircUnavailable,
-		authcore.ClassNotFound:     ircUnavailable,
-		authcore.ClassConflict:     ircUnavailable,
-		authcore.ClassTooMany:      ircTooMany,
-	},
-	Kinds: map[authcore.Kind]string{
-		authcore.KindAccountDisabled: ircLoggedOut,
-	},
+	authcore.ClassInternal:     ircUnavailable,
+	authcore.ClassUnavailable:  ircUnavailable,
+	authcore.ClassInvalid:      ircUnavailable,
+	authcore.ClassCredentials:  ircUnavailable,
+	authcore.ClassToken:        ircLoggedOut,
+	authcore.ClassBarred:       ircUnavailable,
+	authcore.ClassRegistration: ircUnavailable,
+	authcore.ClassNotFound:     ircUnavailable,
+	authcore.ClassConflict:     ircUnavailable,
+	authcore.ClassTooMany:      ircTooMany,
+
+	authcore.KindAccountDisabled: ircLoggedOut,
 }
 
 // ircFailure returns the answer to a login that failed with err.

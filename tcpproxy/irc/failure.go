@@ -13,9 +13,10 @@ const (
 	UnverifiedEmail
 )
 
-// failures has the numerics of each failure, after PASS and after SASL, and its text. Unavailable has none: the nearest
-// numerics would make a client conclude that its password is wrong.
+// failures has the numerics of each failure, after PASS and after SASL, and its text. Unavailable has no numeric: the nearest
+// ones would make a client conclude that its password is wrong.
 var failures = map[Failure]struct{ numeric, sasl, text string }{
+	Unavailable:      {"", "", "the login is unavailable, try again later"},
 	WrongPassword:    {errPasswordMismatch, errSASLFail, "Wrong account or password"},
 	RateLimited:      {rplTryAgain, errSASLFail, "Too many attempts, try again later"},
 	Disabled:         {errBanned, errNickLocked, "This account is closed"},
@@ -27,10 +28,10 @@ var failures = map[Failure]struct{ numeric, sasl, text string }{
 func (r *Registration) Failed(why Failure) ([]byte, Step) {
 	bySASL := r.proving != nil && r.proving.sasl
 	r.proving = nil
-	f, ok := failures[why]
+	f := failures[why]
 	switch {
-	case !ok:
-		return Closing("the login is unavailable, try again later"), Close
+	case f.numeric == "":
+		return Closing(failures[Unavailable].text), Close
 	case bySASL:
 		return r.reply(f.sasl, f.text), Wait
 	case f.numeric == rplTryAgain: // its first parameter is the command to try again

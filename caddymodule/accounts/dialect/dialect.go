@@ -35,7 +35,7 @@ type Route struct {
 	Method  string
 	Path    string // below the prefix; {id} as the last segment matches any segment
 	Access  Access
-	Answers *Answers // where the contract has another answer here than elsewhere; nil: nowhere
+	Answers Answers // where the contract has another answer here than elsewhere; nil: nowhere
 	Handle  func(context.Context, *Call) (Reply, error)
 }
 
@@ -95,7 +95,7 @@ type Answers = authcore.Answers[Answer]
 var NoContent = Reply{Status: http.StatusNoContent}
 
 // Fail writes the answer to a failed call: the endpoint's own, if own has one, and else the dialect's.
-func (d *Dialect) Fail(w http.ResponseWriter, own *Answers, e *authcore.Error) {
+func (d *Dialect) Fail(w http.ResponseWriter, own Answers, e *authcore.Error) {
 	a, ok := own.Find(e.Kind)
 	if !ok {
 		a, _ = d.Answers.Find(e.Kind)

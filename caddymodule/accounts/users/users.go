@@ -15,7 +15,7 @@ var Dialect = dialect.Dialect{
 	Name: "users", Prefix: "/users", Options: []string{"login_creates_users", "origins"}, Bodies: dialect.JSONOrForm,
 	Cookie: ssid, Token: token, Answers: answers,
 	Routes: []dialect.Route{
-		{Method: http.MethodPost, Path: "/login", Handle: login, Answers: &loginAnswers},
+		{Method: http.MethodPost, Path: "/login", Handle: login, Answers: loginAnswers},
 		{Method: http.MethodPost, Path: "/register", Handle: register},
 		{Method: http.MethodPost, Path: "/requestotp", Handle: requestOTP},
 		{Method: http.MethodPost, Path: "/modifypassword", Handle: modifyPassword},

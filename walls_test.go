@@ -67,6 +67,21 @@ var walls = []wall{
 		ours:   []string{"authcore"},
 	},
 	{
+		rule: "the app knows its stores and senders by interfaces alone, and no handler",
+		pkg:  "caddymodule/app",
+		ours: []string{"authcore", "caddymodule/syntax"},
+	},
+	{
+		rule: "a guest that stores knows the app's contract, the stores, and no sender",
+		pkg:  "caddymodule/stores",
+		ours: []string{"authcore", "authcore/sqlstore", "authcore/redisstore", "caddymodule/app", "caddymodule/syntax"},
+	},
+	{
+		rule: "a guest that sends knows the app's contract, the mailer and the texter, and no store",
+		pkg:  "caddymodule/senders",
+		ours: []string{"authcore", "authcore/mailer", "authcore/texter", "caddymodule/app", "caddymodule/syntax"},
+	},
+	{
 		rule: "what is decided before a 101 knows no Caddy, and of ours only the domain",
 		pkg:  "chatroom", except: []string{"chatroom/relay", "chatroom/methods", "chatroom/demo"},
 		forbid: slices.Concat(caddyPaths, driverPaths),
@@ -134,6 +149,34 @@ func TestWalls(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// importers are the only packages of the product that may import a package, with what is below them: whatever can be exchanged
+// is known to its guest module alone, and a guest module to nobody.
+var importers = map[string][]string{
+	"authcore/sqlstore":   {"caddymodule/stores"},
+	"authcore/redisstore": {"caddymodule/stores"},
+	"authcore/mailer":     {"caddymodule/senders"},
+	"authcore/texter":     {"caddymodule/senders"},
+	"caddymodule/stores":  nil,
+	"caddymodule/senders": nil,
+}
+
+func TestImporters(t *testing.T) {
+	imports, listed := listImports(t)
+
+	for pkg, allowed := range importers {
+		if !listed[path(pkg)] {
+			t.Errorf("there is no package %s: was it moved? Then its line in importers moves with it", path(pkg))
+		}
+		for by := range listed {
+			may := by == path("caddymodule") || below(by, path("internal")) || below(by, path(pkg)) || // the list of modules; tests' tools
+				slices.ContainsFunc(allowed, func(a string) bool { return below(by, path(a)) })
+			if !may && slices.Contains(imports[by], path(pkg)) {
+				t.Errorf("%s must not import %s: only %q may", by, path(pkg), allowed)
+			}
+		}
 	}
 }
 

@@ -6,15 +6,9 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/url"
 	"os"
-	"regexp"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -49,105 +43,6 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// Validate reports the first mistake that can be found without the network.
-func (o Options) Validate() error {
-	_, _, err := o.parse()
-	return err
-}
-
-// server is what a URL says, but for the host.
-type server struct {
-	network, user, password string
-	db                      int
-	tls                     bool
-}
-
-var prefixes = regexp.MustCompile(`^[0-9A-Za-z._:-]{0,64}$`) // nothing that a cluster or an access list reads as more
-
-// parse checks the options and returns the addresses of the servers, and what they have in common.
-func (o Options) parse() (addrs []string, common server, err error) {
-	wrong := func(text string, args ...any) ([]string, server, error) {
-		return nil, server{}, fmt.Errorf(text, args...)
-	}
-	for i, text := range o.URLs {
-		addr, s, err := parseURL(text)
-		switch {
-		case err != nil:
-			return wrong("redis URL %d: %w", i+1, err)
-		case i > 0 && s != common:
-			return wrong("redis URL %d: it differs from the first in more than the host", i+1)
-		case o.Mode != Single && s.network == "unix":
-			return wrong("redis URL %d: a socket is for a single server", i+1)
-		case o.Mode == Cluster && s.db != 0:
-			return wrong("redis URL %d: a cluster has no databases but 0", i+1)
-		}
-		addrs, common = append(addrs, addr), s
-	}
-	switch {
-	case o.Mode != Single && o.Mode != Sentinel && o.Mode != Cluster:
-		return wrong("redis mode %q: it is none of sentinel and cluster", o.Mode)
-	case len(addrs) == 0:
-		return wrong("redis: no URL says where it is")
-	case o.Mode == Single && len(addrs) > 1:
-		return wrong("redis: %d URLs, but neither sentinel nor cluster", len(addrs))
-	case o.Mode == Sentinel && o.Master == "":
-		return wrong("redis: the name of the master that the sentinels watch is missing")
-	case o.Mode != Sentinel && (o.Master != "" || o.SentinelUser != "" || o.SentinelPassword != ""):
-		return wrong("redis: a master's name and a sentinel's password are for sentinels")
-	case !common.tls && (o.CAFile != "" || o.CertFile != "" || o.KeyFile != ""):
-		return wrong("redis: certificates are for TLS, but no URL begins with rediss://")
-	case (o.CertFile == "") != (o.KeyFile == ""):
-		return wrong("redis: a client certificate and its key go together")
-	case !prefixes.MatchString(o.Prefix):
-		return wrong("redis prefix %q: up to 64 letters, digits and any of . _ : -", o.Prefix)
-	case o.MaxConns < 0 || o.MaxConns == 1:
-		return wrong("redis: it takes two connections at least")
-	case o.ConnectTimeout < 0 || o.CommandTimeout < 0 || o.AnswerTimeout < 0:
-		return wrong("redis: a timeout is negative")
-	}
-	return addrs, common, nil
-}
-
-// parseURL reads a URL. No error repeats any of it: a mistake in one may put the password anywhere.
-func parseURL(text string) (addr string, s server, err error) {
-	u, err := url.Parse(text)
-	if err != nil || u.Opaque != "" {
-		return "", server{}, errors.New("it is no URL; a password in it needs %-encoding")
-	}
-	s = server{network: "tcp", user: u.User.Username(), tls: u.Scheme == "rediss"}
-	s.password, _ = u.User.Password()
-	if s.user != "" && s.password == "" {
-		return "", server{}, errors.New("a user without a password; a password alone is written :password@")
-	}
-	path, db := "", strings.TrimPrefix(u.Path, "/")
-	query, err := url.ParseQuery(u.RawQuery)
-	switch u.Scheme {
-	case "redis", "rediss":
-		if u.Hostname() == "" {
-			return "", server{}, errors.New("it names no host")
-		}
-		addr = net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "6379"))
-	case "unix":
-		s.network, path, db = "unix", u.Path, query.Get("db")
-		if path == "" || u.Host != "" {
-			return "", server{}, errors.New("a socket is written unix:///path")
-		}
-		addr = path
-		query.Del("db")
-	default:
-		return "", server{}, errors.New("it begins with none of redis://, rediss:// and unix://")
-	}
-	if err != nil || len(query) > 0 || u.Fragment != "" {
-		return "", server{}, errors.New("it may not have options; a password in it needs %-encoding")
-	}
-	if db != "" {
-		if s.db, err = strconv.Atoi(db); err != nil || s.db < 0 {
-			return "", server{}, errors.New("the database is not a number")
-		}
-	}
-	return addr, s, nil
-}
-
 // tlsConfig says how to prove who is who. The host is the one that is dialled.
 func (o Options) tlsConfig() (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
@@ -177,7 +72,7 @@ func (o Options) tlsConfig() (*tls.Config, error) {
 func (o Options) client() (redis.UniversalClient, error) {
 	addrs, common, err := o.parse()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("redis: %w", err)
 	}
 	base := redis.Options{
 		Network: common.network, Addr: addrs[0], Username: common.user, Password: common.password, DB: common.db,

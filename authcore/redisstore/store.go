@@ -4,49 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/chatgate/chatgate/authcore"
-)
-
-// Options say which Redis to use and how long to wait for it.
-type Options struct {
-	// URLs name the servers: redis://[user:password@]host:port[/db], rediss:// for TLS, unix:///path[?db=n]. One is
-	// enough, except that every Sentinel, and some nodes of a cluster, should be named. They differ in the host alone.
-	// They hold passwords, so no error and no log shows them.
-	URLs   []string
-	Mode   Mode
-	Master string // the name of the master that the Sentinels watch
-	Prefix string // of every key; "chatgate" if empty
-
-	// What the Sentinels themselves want to hear. The user and the password of the URLs are for the master.
-	SentinelUser     string
-	SentinelPassword string
-
-	CAFile   string // PEM; whom to trust, beside the system's own, where a URL says rediss
-	CertFile string // PEM; a client certificate, and its key
-	KeyFile  string
-
-	MaxConns       int           // connections at most to a server; 32 if zero
-	ConnectTimeout time.Duration // to wait for a connection, a new one or a free one; 500 ms if zero
-	CommandTimeout time.Duration // to wait for the answer to a command; 500 ms if zero
-	AnswerTimeout  time.Duration // that [Store.Publish] waits for the other nodes; 1 s if zero
-
-	Log *slog.Logger     // nil: none
-	Now func() time.Time // the clock of the limits, for tests; nil: the server's own
-}
-
-// Mode says what kind of servers the URLs name.
-type Mode string
-
-// The modes.
-const (
-	Single   Mode = ""
-	Sentinel Mode = "sentinel"
-	Cluster  Mode = "cluster"
 )
 
 // Store is a node's place in a Redis. It is safe for concurrent use.

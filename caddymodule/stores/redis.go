@@ -9,9 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -108,23 +106,13 @@ func (r *Redis) unmarshalCert(d *caddyfile.Dispenser) error {
 
 // check finds what is wrong whatever values placeholders have.
 func (r *Redis) check() error {
-	return cmp.Or(r.checkMode(), r.checkURLs(), r.checkKeys(), r.checkBounds())
-}
-
-var prefixes = regexp.MustCompile(`^[0-9A-Za-z_.:-]{1,64}$`)
-
-func (r *Redis) checkKeys() error {
-	if r.Prefix != "" && !prefixes.MatchString(r.Prefix) {
-		return syntax.Wrong("prefix", "prefix is %q; it is made of up to 64 letters, digits, hyphens, underscores, dots and colons", r.Prefix)
+	urls, err := r.standIns()
+	if err != nil {
+		return err
 	}
-	if (r.Cert == "") != (r.Key == "") {
-		return syntax.Wrong("cert", "a client certificate needs cert and key")
-	}
-	return nil
-}
-
-func (r *Redis) checkBounds() error {
+	o := redisstore.Options{URLs: urls, Mode: r.mode(), Master: r.Master, Prefix: r.Prefix, CAFile: r.CA, CertFile: r.Cert, KeyFile: r.Key}
 	return cmp.Or(
+		blame(o.Validate()),
 		syntax.InRange("max_conns", r.MaxConns, 4, 10_000),
 		syntax.InRange("connect_timeout", r.ConnectTimeout, timeoutLeast, timeoutMost),
 		syntax.InRange("command_timeout", r.CommandTimeout, timeoutLeast, timeoutMost),
@@ -132,100 +120,51 @@ func (r *Redis) checkBounds() error {
 	)
 }
 
-func (r *Redis) checkMode() error {
-	if !slices.Contains([]string{"", "single", "sentinel", "cluster"}, r.Mode) {
-		return syntax.Wrong("mode", "mode is %q; it is single, sentinel or cluster", r.Mode)
-	}
-	if r.Mode == "sentinel" && r.Master == "" {
-		return syntax.Wrong("mode", "mode sentinel needs master, the name that the Sentinels know the servers by")
-	}
-	if r.Mode != "sentinel" && r.Master != "" {
-		return syntax.Wrong("master", "master only matters with mode sentinel")
-	}
-	if r.Mode != "sentinel" && r.Mode != "cluster" && len(r.URLs) > 1 {
-		return fmt.Errorf("there are %d URLs; more than one needs mode sentinel or mode cluster", len(r.URLs))
-	}
-	return nil
-}
-
-func (r *Redis) checkURLs() error {
-	if len(r.URLs) == 0 {
-		return errors.New("there is no URL, such as redis://localhost:6379")
-	}
-	plain := 0
+// standIns checks each URL and returns one for each. Where there are placeholders, they are the same URL, and use TLS if any
+// may: whether the URLs have their users, passwords and databases in common shows when the values are known.
+func (r *Redis) standIns() (urls []string, err error) {
+	some := false
 	for i, text := range r.URLs {
 		a, err := syntax.ParseAddress(text)
-		switch {
-		case err != nil:
-		case a.Scheme == "" && len(a.Names) > 0: // to be seen
-		case len(a.Names) == 0:
-			err = r.checkURL(text)
-		default:
-			err = r.checkScheme(a.Scheme)
+		if len(a.Names) > 0 {
+			some, text = true, standIn(a.Scheme)
+		}
+		if err == nil {
+			err = redisstore.CheckURL(text, r.mode())
 		}
 		if err != nil {
-			return fmt.Errorf("URL %d cannot be used: %w", i+1, err)
+			return nil, fmt.Errorf("URL %d cannot be used: %w", i+1, err)
 		}
-		if a.Scheme == "redis" || a.Scheme == "unix" {
-			plain++
-		}
+		urls = append(urls, text)
 	}
-	if plain == len(r.URLs) {
-		for _, option := range [...]struct{ name, value string }{{"ca", r.CA}, {"cert", r.Cert}} {
-			if option.value != "" {
-				return syntax.Wrong(option.name, "%s only matters with a rediss URL", option.name)
-			}
-		}
+	if some {
+		one := urls[max(0, slices.IndexFunc(urls, func(u string) bool { return strings.HasPrefix(u, "rediss://") }))]
+		urls = slices.Repeat([]string{one}, len(urls))
 	}
-	return nil
+	return urls, nil
 }
 
-func (r *Redis) checkScheme(scheme string) error {
-	switch scheme {
-	case "redis", "rediss":
-		return nil
-	case "unix":
-		if r.Mode == "sentinel" || r.Mode == "cluster" {
-			return fmt.Errorf("mode %s has no use for a unix one", r.Mode)
-		}
-		return nil
-	default:
-		return errors.New("it does not begin with redis://, rediss:// or unix://")
-	}
-}
-
-// checkURL looks at a URL without placeholders. No error shows it.
-func (r *Redis) checkURL(text string) error {
-	scheme, _, _ := strings.Cut(text, "://")
-	if err := r.checkScheme(scheme); err != nil {
-		return err
-	}
-	u, err := url.Parse(text)
-	if err != nil {
-		return errors.New("it is malformed")
-	}
+// standIn returns a URL like one of which a placeholder hides all but the scheme, or even that.
+func standIn(scheme string) string {
 	if scheme == "unix" {
-		if u.Host != "" || u.Path == "" || u.Path == "/" {
-			return errors.New("it is not of the form unix:///path/of/the/socket")
-		}
-		return nil
+		return "unix:///socket"
 	}
-	if u.Hostname() == "" {
-		return errors.New("it names no host")
+	return cmp.Or(scheme, "rediss") + "://localhost"
+}
+
+func (r *Redis) mode() redisstore.Mode {
+	if r.Mode == "single" {
+		return redisstore.Single
 	}
-	if p := u.Port(); p != "" {
-		if n, err := strconv.Atoi(p); err != nil || n < 1 || n > 65535 {
-			return errors.New("its port is not between 1 and 65535")
-		}
+	return redisstore.Mode(r.Mode)
+}
+
+// blame names the option that the store finds a mistake in, for its line in the Caddyfile.
+func blame(err error) error {
+	if e, ok := errors.AsType[*redisstore.OptionError](err); ok {
+		return &syntax.OptionError{Option: e.Option, Err: e}
 	}
-	if db := strings.Trim(u.Path, "/"); db != "" {
-		if n, err := strconv.Atoi(db); err != nil || n < 0 {
-			return errors.New("its path is not the number of a database")
-		} else if n > 0 && r.Mode == "cluster" {
-			return errors.New("a cluster has only database 0")
-		}
-	}
-	return nil
+	return err
 }
 
 // Provision finds out which servers are meant, and reads the files that are named.
@@ -242,14 +181,11 @@ func (r *Redis) Provision(caddy.Context) error {
 
 func (r *Redis) resolve(repl *caddy.Replacer) error {
 	r.options = redisstore.Options{
-		Mode: redisstore.Mode(r.Mode), Master: r.Master, Prefix: cmp.Or(r.Prefix, "chatgate"), MaxConns: cmp.Or(r.MaxConns, 32),
+		Mode: r.mode(), Master: r.Master, Prefix: cmp.Or(r.Prefix, "chatgate"), MaxConns: cmp.Or(r.MaxConns, 32),
 		ConnectTimeout: time.Duration(cmp.Or(r.ConnectTimeout, 500*caddy.Duration(time.Millisecond))),
 		CommandTimeout: time.Duration(cmp.Or(r.CommandTimeout, 500*caddy.Duration(time.Millisecond))),
 		AnswerTimeout:  time.Duration(cmp.Or(r.AnswerTimeout, caddy.Duration(time.Second))),
 		Log:            slog.New(app.ProcessLog{}),
-	}
-	if r.Mode == "single" {
-		r.options.Mode = redisstore.Single
 	}
 	for i, text := range r.URLs {
 		a, err := syntax.ParseAddress(text)
@@ -257,15 +193,15 @@ func (r *Redis) resolve(repl *caddy.Replacer) error {
 			return err
 		}
 		u, err := a.Resolve(repl)
-		if err == nil {
-			err = r.checkURL(u)
-		}
 		if err != nil {
 			return fmt.Errorf("URL %d cannot be used: %w", i+1, err)
 		}
 		r.options.URLs = append(r.options.URLs, u)
 	}
-	return r.readFiles(repl)
+	if err := r.readFiles(repl); err != nil {
+		return err
+	}
+	return r.options.Validate()
 }
 
 func (r *Redis) readFiles(repl *caddy.Replacer) error {

@@ -82,6 +82,22 @@ func isLocal(host string) bool {
 	return err == nil && a.IsLoopback() || host == "localhost"
 }
 
+// CheckMethod finds out whether a request may have a method; an empty one is the default.
+func CheckMethod(method string) error {
+	if !slices.Contains([]string{"", http.MethodPost, http.MethodPut, http.MethodPatch}, method) {
+		return fmt.Errorf("method is %q; it is POST, PUT or PATCH", method)
+	}
+	return nil
+}
+
+// CheckRetries finds out whether a request may be made again so often.
+func CheckRetries(n int) error {
+	if n < 0 || n > MaxRetries {
+		return fmt.Errorf("retries is %d; it must be between 0 and %d", n, MaxRetries)
+	}
+	return nil
+}
+
 // CheckBody finds what is wrong with a template of a body.
 func CheckBody(contentType, text string, values int) error {
 	_, err := parseBody(orElse(contentType, defaultType), text, make([]string, values))
@@ -102,14 +118,17 @@ func (o *Webhook) open() (*webhook, error) {
 	w.Timeout = orElse(w.Timeout, DefaultTimeout)
 	w.delay = orElse(w.delay, time.Second)
 	w.Header = o.Header.Clone()
-	if !slices.Contains([]string{http.MethodPost, http.MethodPut, http.MethodPatch}, w.Method) {
-		return nil, fmt.Errorf("method is %q; it is POST, PUT or PATCH", w.Method)
+	if err := CheckMethod(w.Method); err != nil {
+		return nil, err
 	}
 	if err := CheckURL(w.URL); err != nil {
 		return nil, err
 	}
-	if w.Timeout < 0 || w.Retries < 0 || w.Retries > MaxRetries {
-		return nil, fmt.Errorf("there are 0 to %d retries, and a positive timeout", MaxRetries)
+	if err := CheckRetries(w.Retries); err != nil {
+		return nil, err
+	}
+	if w.Timeout < 0 {
+		return nil, fmt.Errorf("timeout is %s; it must be positive", w.Timeout)
 	}
 	for name, values := range w.Header {
 		if err := CheckHeader(name); err != nil {

@@ -13,11 +13,12 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/syntax"
 )
 
-// A guest is an option whose value is a Caddy module, so that a binary can be built with more of them. In a Caddyfile the
-// module is named by the first argument and reads the rest of the line and the block; in JSON it is named by the inline key.
+// A guest is an option whose value is a Caddy module, so that a binary can be built with more of them. In a Caddyfile, the first
+// argument names the module, and its UnmarshalCaddyfile reads the rest of the line and the block; in JSON, the inline key
+// names it beside the module's own fields, each of which has omitempty.
 //
-// A module resolves placeholders in Provision and opens nothing there, since caddy validate provisions as well. Neither
-// Caddy's configuration nor an error may show a secret: package syntax has what ours use to demand placeholders.
+// A module resolves placeholders in Provision and opens nothing there, since caddy validate provisions as well. Caddy saves and
+// shows its configuration, so a module demands placeholders for secrets, as ours do with package syntax, and shows none in errors.
 type guest struct {
 	option    string
 	namespace string

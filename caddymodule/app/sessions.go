@@ -18,7 +18,7 @@ type SessionsModule interface {
 	// Provision, too.
 	Embedded() bool
 
-	// Identity says which store is meant. It is asked for after Provision, unless sessions are embedded.
+	// Identity says which store is meant; where sessions are embedded, it has a name alone. It is asked for after Provision.
 	Identity() Identity
 
 	// Open connects to the store. As for [AccountsModule], it is called once for as long as the store is needed; ctx ends

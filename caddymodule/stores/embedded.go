@@ -39,8 +39,8 @@ func (*Embedded) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // Embedded implements [app.SessionsModule].
 func (*Embedded) Embedded() bool { return true }
 
-// Identity implements [app.SessionsModule]. The store is the accounts'.
-func (*Embedded) Identity() app.Identity { return app.Identity{} }
+// Identity implements [app.SessionsModule]. The place is the accounts'.
+func (*Embedded) Identity() app.Identity { return app.Identity{Name: "embedded store"} }
 
 // Open implements [app.SessionsModule].
 func (*Embedded) Open(_ context.Context, accounts app.AccountStores) (app.SessionStores, error) {

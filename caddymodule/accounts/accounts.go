@@ -116,7 +116,7 @@ func (a *Accounts) Provision(ctx caddy.Context) error {
 // Options implements [option.Holder]: the options that the dialect takes, or those of all dialects where it is not known.
 func (a *Accounts) Options() option.Table {
 	prefix := option.Text("prefix", &a.Prefix)
-	lifetime := option.Duration("token_lifetime", &a.TokenLifetime).Between("1m", "400d") // app.MaxTokens
+	lifetime := option.Duration("token_lifetime", &a.TokenLifetime).Between("1m", option.DurationText(app.MaxTokens))
 	d := dialectNamed(a.Dialect)
 	if d != nil {
 		prefix.Default(d.Prefix).Must(func(path string) error {

@@ -9,7 +9,7 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/syntax"
 )
 
-// DurationText returns a duration in the shortest spelling: 1m rather than 1m0s, 14d rather than 336h.
+// DurationText returns a duration as a Caddyfile has it, in the shortest spelling: 1m rather than 1m0s, 14d rather than 336h.
 func DurationText(d time.Duration) string {
 	if day := 24 * time.Hour; d > 0 && d%day == 0 {
 		return fmt.Sprintf("%dd", d/day)

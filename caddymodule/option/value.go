@@ -46,7 +46,7 @@ func (v *Value[T]) DefaultOf(value T) *Value[T] {
 	return v.fallback(value, v.show(value))
 }
 
-// DefaultIs describes a default that is not filled in here but made from something else.
+// DefaultIs describes a default that depends on something else.
 func (v *Value[T]) DefaultIs(what string) *Value[T] {
 	v.written = what
 	return v

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,7 +52,7 @@ func Number[T integer](name string, dst *T) *Value[T] {
 		name: name, called: name, dst: dst,
 		parse: func(text string) (T, error) {
 			n, err := strconv.Atoi(text)
-			return T(n), err //nolint:gosec // written in a table
+			return T(n), err
 		},
 		show: func(n T) string { return strconv.FormatInt(int64(n), 10) },
 	}
@@ -62,7 +61,7 @@ func Number[T integer](name string, dst *T) *Value[T] {
 		if err := syntax.Int(d, &n); err != nil {
 			return err
 		}
-		if *dst = T(n); int64(*dst) != int64(n) { //nolint:gosec // compared
+		if *dst = T(n); int64(*dst) != int64(n) {
 			return d.Errf("%s is %d; %s", v.called, n, v.allowed())
 		}
 		return nil
@@ -83,7 +82,7 @@ func Size[T ~int | ~int64](name string, dst *T) *Value[T] {
 	v.write = func(n T) string { return sizeText(int64(n)) }
 	v.parse = func(text string) (T, error) {
 		n, err := humanize.ParseBytes(text)
-		if size := T(n); err == nil && n <= math.MaxInt64 && size > 0 && uint64(size) == n && n <= maxSize { //nolint:gosec // compared
+		if size := T(n); err == nil && n > 0 && n <= maxSize && uint64(size) == n {
 			return size, nil
 		}
 		return 0, cmp.Or(err, errSize)

@@ -210,9 +210,9 @@ func TestTakeOut(t *testing.T) {
 }
 
 func TestDefaultsAreWrittenShort(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		time.Minute: "1m", 90 * time.Second: "1m30s", time.Hour: "1h", 36 * time.Hour: "36h", 14 * 24 * time.Hour: "14d", 750 * time.Millisecond: "750ms",
-		10 * time.Second: "10s", 10 * time.Minute: "10m", 61 * time.Minute: "1h1m",
+	for want, d := range map[string]time.Duration{
+		"1m": time.Minute, "1m30s": 90 * time.Second, "1h": time.Hour, "36h": 36 * time.Hour, "14d": 14 * 24 * time.Hour, "750ms": 750 * time.Millisecond,
+		"10s": 10 * time.Second, "10m": 10 * time.Minute, "1h1m": 61 * time.Minute,
 	} {
 		if got := Duration("x", new(caddy.Duration)).DefaultOf(caddy.Duration(d)).Describe().Default; got != want {
 			t.Errorf("%v is %s, want %s", d, got, want)

@@ -27,7 +27,7 @@ func JSON(w http.ResponseWriter, status int, body any) {
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(b, '\n')) //nolint:gosec // client input in it is encoded, and the Content-Type is JSON
+	_, _ = w.Write(append(b, '\n'))
 }
 
 // LogFailure logs a failure of ours. It does not log mistakes of a client.

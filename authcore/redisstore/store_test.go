@@ -173,6 +173,9 @@ func TestNothingStays(t *testing.T) {
 	for _, key := range keys {
 		ttl, err := c.PTTL(ctx, key).Result()
 		must(t, err)
+		if ttl == -2 { // it has expired since it was listed
+			continue
+		}
 		if ttl <= 0 || ttl > 14*24*time.Hour+keepFor {
 			t.Fatalf("key %s is kept for %v", key, ttl)
 		}

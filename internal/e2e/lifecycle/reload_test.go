@@ -330,7 +330,7 @@ func TestReloadDuringLogins(t *testing.T) {
 	for i := range 4 {
 		go func() { answers <- post(g, "/api/v1/login", "", fmt.Sprintf("user%d", i), password) }()
 	}
-	gatetest.Eventually(t, "logins under way", func() bool { return strings.Count(g.Goroutines(), "Hasher") > 0 })
+	gatetest.Eventually(t, "logins under way", func() bool { return strings.Contains(g.Goroutines(), "authcore.(*hasher)") })
 	if err := g.Reload(at("new.db")); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/caddymodule/option"
 	"github.com/chatgate/chatgate/caddymodule/syntax"
 )
 
@@ -21,16 +23,20 @@ type InviteConfig struct {
 	Lifetime caddy.Duration `json:"lifetime,omitempty"` // from when it is made: 30d
 }
 
+// Options implements [option.Holder]. The code is on the option's line.
+func (c *InviteConfig) Options() option.Table {
+	return option.Table{
+		option.Count("uses", &c.Uses).Default("1").Between("1", strconv.Itoa(authcore.MaxInviteUses)),
+		option.Duration("lifetime", &c.Lifetime).Default("30d").Between("1m0s", authcore.MaxInviteLifetime.String()),
+	}
+}
+
 // check finds what is wrong with c whatever value its placeholder has. No error shows the code.
 func (c *InviteConfig) check() error {
 	if c == nil {
 		return nil
 	}
-	return cmp.Or(
-		syntax.Secret("the code", c.Code),
-		syntax.InRange("uses", c.Uses, 1, authcore.MaxInviteUses),
-		syntax.InRange("lifetime", c.Lifetime, caddy.Duration(time.Minute), caddy.Duration(authcore.MaxInviteLifetime)),
-	)
+	return cmp.Or(syntax.Secret("the code", c.Code), c.Options().Check())
 }
 
 // firstInvite is what to make, or nothing. It holds a secret.
@@ -57,9 +63,8 @@ func (c *InviteConfig) resolve(repl *caddy.Replacer) (firstInvite, error) {
 	if err != nil {
 		return firstInvite{}, fmt.Errorf("first_invite %s: %w", c.Code, err)
 	}
-	return firstInvite{code, authcore.NewInvite{
-		Uses: cmp.Or(c.Uses, 1), Lifetime: time.Duration(cmp.Or(c.Lifetime, caddy.Duration(30*24*time.Hour))),
-	}}, nil
+	c.Options().Fill()
+	return firstInvite{code, authcore.NewInvite{Uses: c.Uses, Lifetime: time.Duration(c.Lifetime)}}, nil
 }
 
 // unmarshalFirstInvite reads an invite that an operator chose. Syntax, with the defaults:
@@ -76,8 +81,5 @@ func (a *App) unmarshalFirstInvite(d *caddyfile.Dispenser) error {
 	}
 	c := &InviteConfig{Code: args[0]}
 	a.FirstInvite = c
-	return syntax.Block(d, "first_invite", line, c.check,
-		syntax.BlockOption{Name: "uses", Read: func() error { return syntax.Count(d, &c.Uses) }},
-		syntax.BlockOption{Name: "lifetime", Read: func() error { return syntax.Duration(d, &c.Lifetime) }},
-	)
+	return option.Block{Of: "first_invite", Table: c.Options(), Prefixed: true}.ReadAt(d, line, c.check)
 }

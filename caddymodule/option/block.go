@@ -17,6 +17,23 @@ type Block struct {
 	Table Table
 	// Rule judges the options so far, after each of them; its error is reported at that option. It may be nil.
 	Rule func() error
+	// Prefixed begins errors about values with Of.
+	Prefixed bool
+}
+
+// Error is a mistake that a rule over several options finds in one of them. It has the text of Err.
+type Error struct {
+	Option string
+	Err    error
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Wrong returns an [Error].
+func Wrong(option, format string, args ...any) error {
+	return &Error{option, fmt.Errorf(format, args...)}
 }
 
 // Lines says where in the Caddyfile the options of a block are, in the order in which they were read.
@@ -52,19 +69,52 @@ func (l Lines) last(options ...string) int {
 func (b Block) Read(d *caddyfile.Dispenser) (Lines, error) {
 	var lines Lines
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		name := d.Val()
-		o := b.Table.find(name)
-		switch {
-		case o == nil && strings.ContainsAny(name, ":=@"): // an address out of place, perhaps with a password
-			return nil, d.Errf("unknown option of %s; %s", b.Of, b.Table.list())
-		case o == nil:
-			return nil, d.Errf("unknown option %q of %s; %s", name, b.Of, b.Table.list())
+		o := b.Table.find(d.Val())
+		if o == nil {
+			return nil, b.unknown(d)
 		}
 		if err := b.readOption(d, o, &lines); err != nil {
 			return nil, err
 		}
 	}
 	return lines, nil
+}
+
+// ReadAt reads the block behind a line, if there is one, and then judges all of it: what judge finds is reported at the option
+// that an [Error] names, or at the line.
+func (b Block) ReadAt(d *caddyfile.Dispenser, line caddyfile.Token, judge func() error) error {
+	lines, err := b.Read(d)
+	if err != nil {
+		return err
+	}
+	if err = judge(); err == nil {
+		return nil
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		if i := lines.last(e.Option); i >= 0 {
+			line = lines[i].at
+		}
+	}
+	return syntax.At(line, b.prefix(err))
+}
+
+func (b Block) prefix(err error) error {
+	if b.Prefixed {
+		return fmt.Errorf("%s: %w", b.Of, err)
+	}
+	return err
+}
+
+// unknown refuses the option at d. It shows nothing that may be an address out of place, perhaps with a password.
+func (b Block) unknown(d *caddyfile.Dispenser) error {
+	shown := fmt.Sprintf(" %q", d.Val())
+	if strings.ContainsAny(d.Val(), ":=@") {
+		shown = ""
+	}
+	if len(b.Table) == 0 {
+		return d.Errf("unknown option%s of %s, which has none; remove it", shown, b.Of)
+	}
+	return d.Errf("unknown option%s of %s; %s", shown, b.Of, b.Table.list())
 }
 
 // TakeOut reads the options of the table out of a handler's segment, whose name comes first. It returns the rest, which is for
@@ -110,14 +160,12 @@ func (b Block) readOption(d *caddyfile.Dispenser, o Option, lines *Lines) error 
 	if err := o.read(d); err != nil {
 		return err
 	}
-	if err := o.check(); err != nil {
-		return lines.Blame(name, err)
+	err := o.check(true)
+	if err == nil && b.Rule != nil {
+		err = b.Rule()
 	}
-	if b.Rule == nil {
-		return nil
-	}
-	if err := b.Rule(); err != nil {
-		return lines.Blame(name, err)
+	if err != nil {
+		return lines.Blame(name, b.prefix(err))
 	}
 	return nil
 }

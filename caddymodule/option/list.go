@@ -59,7 +59,7 @@ func (l *Values) read(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (l *Values) check() error {
+func (l *Values) check(bool) error {
 	if l.rule == nil || !l.isSet() {
 		return nil
 	}

@@ -227,3 +227,51 @@ func TestDefaultsAreWrittenShort(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A block behind a line is judged as a whole, and blames an option or the line.
+func TestReadAt(t *testing.T) {
+	for _, tc := range []struct {
+		block string
+		judge error
+		want  string
+	}{
+		{"room a", nil, ""},
+		{"room a {\nmembers 3\n}", nil, ""},
+		{"room a {\nmembers 3\n}", errors.New("it is full"), "the room: it is full, at Testfile:1"},
+		{"room a", Wrong("members", "there are too few"), "the room: there are too few, at Testfile:1"},
+		{"room a {\ntopic x\nmembers 3\n}", Wrong("members", "there are too few"), "the room: there are too few, at Testfile:3"},
+		{"room a {\nmembers 1025\n}", errors.New("it is full"), "the room: members is 1025; it must be between 1 and 1024, at Testfile:2"},
+		{"room a {\nmembers 0\n}", nil, "members is 0; leave it out for the default, at Testfile:2"},
+	} {
+		var r room
+		d := caddyfile.NewTestDispenser(tc.block)
+		d.Next()
+		line := d.Token()
+		d.NextArg()
+		err := Block{Of: "the room", Table: r.Options(), Prefixed: true}.ReadAt(d, line, func() error { return tc.judge })
+		if got := text(err); got != tc.want {
+			t.Errorf("%q: %s; want %s", tc.block, got, tc.want)
+		}
+	}
+}
+
+// A block without options refuses each, and does not show what may be an address.
+func TestReadNothing(t *testing.T) {
+	for name, want := range map[string]string{
+		"members":     `unknown option "members" of the room, which has none; remove it, at Testfile:2`,
+		"redis://u:p": `unknown option of the room, which has none; remove it, at Testfile:2`,
+	} {
+		d := caddyfile.NewTestDispenser("room {\n" + name + "\n}")
+		d.Next()
+		if _, err := (Block{Of: "the room"}).Read(d); text(err) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

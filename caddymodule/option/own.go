@@ -56,7 +56,7 @@ func (o *Own) Describe() Description { return o.about }
 
 func (o *Own) read(d *caddyfile.Dispenser) error { return o.reader(d) }
 
-func (o *Own) check() error {
+func (o *Own) check(bool) error {
 	if o.judge == nil {
 		return nil
 	}

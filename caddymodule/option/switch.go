@@ -70,7 +70,7 @@ func (s *Switch) read(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (*Switch) check() error { return nil }
-func (*Switch) fill()        {}
+func (*Switch) check(bool) error { return nil }
+func (*Switch) fill()            {}
 
 func (s *Switch) isSet() bool { return s.there() }

@@ -2,9 +2,10 @@ package option
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/chatgate/chatgate/caddymodule/syntax"
 )
 
 // Table lists the options of a block, in the order in which errors name them. Its rows point to the fields of one value, so a
@@ -17,7 +18,7 @@ type Option interface {
 	Describe() Description
 
 	read(d *caddyfile.Dispenser) error // d is at the option's name
-	check() error
+	check(read bool) error             // read says that the value was just read; one that nobody set passes otherwise
 	fill()
 	isSet() bool
 }
@@ -47,7 +48,7 @@ func (t Table) Names() []string {
 // Check returns what is wrong with the first value that is not allowed.
 func (t Table) Check() error {
 	for _, o := range t {
-		if err := o.check(); err != nil {
+		if err := o.check(false); err != nil {
 			return err
 		}
 	}
@@ -88,11 +89,4 @@ func (t Table) list() string {
 	return "there are " + t.and()
 }
 
-func (t Table) and() string {
-	names := t.Names()
-	last := len(names) - 1
-	if last == 0 {
-		return names[0]
-	}
-	return strings.Join(names[:last], ", ") + " and " + names[last]
-}
+func (t Table) and() string { return syntax.List(t.Names(), "and") }

@@ -133,17 +133,11 @@ func (v *Value[T]) read(d *caddyfile.Dispenser) error {
 		}
 		d.Prev()
 	}
-	if err := v.scan(d, v.dst); err != nil {
-		return err
-	}
-	if err := v.judge(*v.dst); err != nil { // also where it is zero, which is the default in JSON alone
-		return d.WrapErr(err)
-	}
-	return nil
+	return v.scan(d, v.dst)
 }
 
-func (v *Value[T]) check() error {
-	if !v.isSet() {
+func (v *Value[T]) check(read bool) error {
+	if !read && !v.isSet() { // a zero means the default in JSON alone
 		return nil
 	}
 	return v.judge(*v.dst)

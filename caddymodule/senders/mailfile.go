@@ -8,7 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/chatgate/chatgate/caddymodule/app"
-	"github.com/chatgate/chatgate/caddymodule/syntax"
+	"github.com/chatgate/chatgate/caddymodule/option"
 )
 
 func init() {
@@ -29,6 +29,11 @@ func (*MailFile) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "chatgate.mail.file", New: func() caddy.Module { return new(MailFile) }}
 }
 
+// Options implements [option.Holder]. The directory is on the option's line.
+func (f *MailFile) Options() option.Table {
+	return option.Table{f.fromOption(), f.templatesOption(), f.queueOption()}
+}
+
 // UnmarshalCaddyfile reads the option. Syntax, with the defaults:
 //
 //	mail file <directory> {
@@ -44,14 +49,14 @@ func (f *MailFile) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Err("mail file is written as: mail file <directory>, where one with spaces goes into quotes")
 	}
 	f.Path = args[0]
-	return syntax.Block(d, "mail file", line, f.check, f.fromOption(d), f.templatesOption(d), f.queueOption(d))
+	return option.Block{Of: "mail file", Table: f.Options(), Prefixed: true}.ReadAt(d, line, f.check)
 }
 
 func (f *MailFile) check() error {
 	if f.Path == "" {
 		return errNoDirectory
 	}
-	return f.Messages.check()
+	return f.Options().Check()
 }
 
 var errNoDirectory = errors.New("there is no directory to write messages to")
@@ -61,6 +66,7 @@ func (f *MailFile) Provision(caddy.Context) error {
 	repl := caddy.NewReplacer()
 	err := f.check()
 	if err == nil {
+		f.Options().Fill()
 		err = f.Messages.resolve(repl)
 	}
 	if err == nil {
@@ -84,6 +90,7 @@ func (f *MailFile) Open(issuer string) (app.Mailer, error) { return f.open(issue
 // Interface guards
 var (
 	_ app.MailModule        = (*MailFile)(nil)
+	_ option.Holder         = (*MailFile)(nil)
 	_ app.FileSender        = (*MailFile)(nil)
 	_ caddy.Provisioner     = (*MailFile)(nil)
 	_ caddyfile.Unmarshaler = (*MailFile)(nil)

@@ -6,11 +6,11 @@ import (
 	"strconv"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/authcore/mailer"
 	"github.com/chatgate/chatgate/caddymodule/app"
+	"github.com/chatgate/chatgate/caddymodule/option"
 	"github.com/chatgate/chatgate/caddymodule/syntax"
 )
 
@@ -27,26 +27,22 @@ type Messages struct {
 	templates *mailer.Templates
 }
 
-func (m *Messages) fromOption(d *caddyfile.Dispenser) syntax.BlockOption {
-	return syntax.BlockOption{Name: "from", Read: func() error { return syntax.One(d, &m.From) }}
-}
-
-func (m *Messages) templatesOption(d *caddyfile.Dispenser) syntax.BlockOption {
-	return syntax.BlockOption{Name: "templates", Read: func() error { return syntax.One(d, &m.Templates) }}
-}
-
-func (m *Messages) queueOption(d *caddyfile.Dispenser) syntax.BlockOption {
-	return syntax.BlockOption{Name: "queue", Read: func() error { return syntax.Count(d, &m.Queue) }}
-}
-
-// check finds what is wrong whatever values placeholders have.
-func (m *Messages) check() error {
-	if m.From != "" && !syntax.HasPlaceholder(m.From) {
-		if _, err := mailer.ParseSender(m.From); err != nil {
-			return syntax.Wrong("from", "%w", err)
+func (m *Messages) fromOption() option.Option {
+	return option.Text("from", &m.From).Must(func(from string) error {
+		if syntax.HasPlaceholder(from) {
+			return nil // checked once it has a value
 		}
-	}
-	return syntax.InRange("queue", m.Queue, 1, 100_000)
+		_, err := mailer.ParseSender(from)
+		return err
+	})
+}
+
+func (m *Messages) templatesOption() option.Option {
+	return option.Text("templates", &m.Templates).Unbounded("a directory, which is read when the module is provisioned")
+}
+
+func (m *Messages) queueOption() option.Option {
+	return option.Count("queue", &m.Queue).Default("1000").Between("1", "100000")
 }
 
 // resolve reads the templates.

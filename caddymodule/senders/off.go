@@ -5,7 +5,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/chatgate/chatgate/caddymodule/app"
-	"github.com/chatgate/chatgate/caddymodule/syntax"
+	"github.com/chatgate/chatgate/caddymodule/option"
 )
 
 func init() {
@@ -20,6 +20,9 @@ type MailOff struct{}
 func (*MailOff) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "chatgate.mail.off", New: func() caddy.Module { return new(MailOff) }}
 }
+
+// Options implements [option.Holder].
+func (*MailOff) Options() option.Table { return nil }
 
 // UnmarshalCaddyfile reads the option. Syntax:
 //
@@ -40,6 +43,9 @@ func (*SMSOff) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "chatgate.sms.off", New: func() caddy.Module { return new(SMSOff) }}
 }
 
+// Options implements [option.Holder].
+func (*SMSOff) Options() option.Table { return nil }
+
 // UnmarshalCaddyfile reads the option. Syntax:
 //
 //	sms off
@@ -50,17 +56,19 @@ func (*SMSOff) Open() (app.Texter, error) { return nil, nil }
 
 func unmarshalOff(d *caddyfile.Dispenser, what string) error {
 	d.Next() // off
-	line := d.Token()
 	if d.NextArg() {
 		return d.Errf("%s takes nothing more", what)
 	}
-	return syntax.Block(d, what, line, func() error { return nil })
+	_, err := option.Block{Of: what}.Read(d)
+	return err
 }
 
 // Interface guards
 var (
 	_ app.MailModule        = (*MailOff)(nil)
+	_ option.Holder         = (*MailOff)(nil)
 	_ caddyfile.Unmarshaler = (*MailOff)(nil)
 	_ app.SMSModule         = (*SMSOff)(nil)
+	_ option.Holder         = (*SMSOff)(nil)
 	_ caddyfile.Unmarshaler = (*SMSOff)(nil)
 )

@@ -8,7 +8,7 @@ import (
 
 	"github.com/chatgate/chatgate/authcore/texter"
 	"github.com/chatgate/chatgate/caddymodule/app"
-	"github.com/chatgate/chatgate/caddymodule/syntax"
+	"github.com/chatgate/chatgate/caddymodule/option"
 )
 
 func init() {
@@ -28,6 +28,9 @@ func (*SMSFile) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "chatgate.sms.file", New: func() caddy.Module { return new(SMSFile) }}
 }
 
+// Options implements [option.Holder]. The directory is on the option's line.
+func (*SMSFile) Options() option.Table { return nil }
+
 // UnmarshalCaddyfile reads the option. Syntax:
 //
 //	sms file <directory>
@@ -39,7 +42,7 @@ func (f *SMSFile) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Err("sms file is written as: sms file <directory>, where one with spaces goes into quotes")
 	}
 	f.Path = args[0]
-	return syntax.Block(d, "sms file", line, f.check)
+	return option.Block{Of: "sms file", Table: f.Options(), Prefixed: true}.ReadAt(d, line, f.check)
 }
 
 func (f *SMSFile) check() error {
@@ -84,6 +87,7 @@ func (t countedTexts) Stats() app.TextStats { return app.TextStats(t.Texter.Stat
 // Interface guards
 var (
 	_ app.SMSModule         = (*SMSFile)(nil)
+	_ option.Holder         = (*SMSFile)(nil)
 	_ app.FileSender        = (*SMSFile)(nil)
 	_ caddy.Provisioner     = (*SMSFile)(nil)
 	_ caddyfile.Unmarshaler = (*SMSFile)(nil)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/chatgate/chatgate/authcore/mailer"
 	"github.com/chatgate/chatgate/caddymodule/app"
+	"github.com/chatgate/chatgate/caddymodule/option"
 	"github.com/chatgate/chatgate/caddymodule/syntax"
 )
 
@@ -39,6 +40,32 @@ func (*SMTP) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "chatgate.mail.smtp", New: func() caddy.Module { return new(SMTP) }}
 }
 
+// Options implements [option.Holder]. The URL is on the option's line.
+func (s *SMTP) Options() option.Table {
+	return option.Table{
+		s.fromOption(),
+		option.Func("tls", "starttls, implicit or off; mailer checks that it goes with the URL", s.unmarshalTLS).
+			Default("`starttls` with `smtp://`, `implicit` with `smtps://`"),
+		option.Text("ca", &s.CA).Unbounded("a file, which is read when the module is provisioned"),
+		option.Text("hello", &s.Hello).DefaultIs("the domain of `from`").Must(checkHello),
+		s.templatesOption(),
+		s.queueOption(),
+	}
+}
+
+var helloName = regexp.MustCompile(`^(?:[0-9A-Za-z](?:[0-9A-Za-z.-]{0,251}[0-9A-Za-z])?|\[[0-9A-Za-z.:]{2,64}\])$`)
+
+func checkHello(name string) error {
+	if syntax.HasPlaceholder(name) || helloName.MatchString(name) {
+		return nil
+	}
+	return fmt.Errorf("hello is %q; it is a host's name", name)
+}
+
+func (s *SMTP) unmarshalTLS(d *caddyfile.Dispenser) error {
+	return syntax.OneOf(d, &s.TLS, "starttls", "implicit", "off")
+}
+
 // UnmarshalCaddyfile reads the option. Syntax, with the defaults:
 //
 //	mail smtp <url> {
@@ -61,17 +88,8 @@ func (s *SMTP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Err("mail smtp is written as: mail smtp <url>, such as smtp://mail.example.com")
 	}
 	s.URL = args[0]
-	return syntax.Block(d, "mail smtp", line, s.check,
-		s.fromOption(d),
-		syntax.BlockOption{Name: "tls", Read: func() error { return syntax.OneOf(d, &s.TLS, "starttls", "implicit", "off") }},
-		syntax.BlockOption{Name: "ca", Read: func() error { return syntax.One(d, &s.CA) }},
-		syntax.BlockOption{Name: "hello", Read: func() error { return syntax.One(d, &s.Hello) }},
-		s.templatesOption(d),
-		s.queueOption(d),
-	)
+	return option.Block{Of: "mail smtp", Table: s.Options(), Prefixed: true}.ReadAt(d, line, s.check)
 }
-
-var helloName = regexp.MustCompile(`^(?:[0-9A-Za-z](?:[0-9A-Za-z.-]{0,251}[0-9A-Za-z])?|\[[0-9A-Za-z.:]{2,64}\])$`)
 
 // check finds what is wrong whatever values placeholders have.
 func (s *SMTP) check() error {
@@ -90,11 +108,9 @@ func (s *SMTP) check() error {
 	case s.From == "":
 		return errors.New("from is needed, the address that messages are from")
 	case s.TLS == "off" && s.CA != "":
-		return syntax.Wrong("ca", "ca only matters with TLS")
-	case s.Hello != "" && !syntax.HasPlaceholder(s.Hello) && !helloName.MatchString(s.Hello):
-		return syntax.Wrong("hello", "hello is %q; it is a host's name", s.Hello)
+		return option.Wrong("ca", "ca only matters with TLS")
 	}
-	return s.Messages.check()
+	return s.Options().Check()
 }
 
 // Provision resolves placeholders, and reads the templates and the file with the authority.
@@ -102,6 +118,7 @@ func (s *SMTP) Provision(caddy.Context) error {
 	repl := caddy.NewReplacer()
 	err := s.check()
 	if err == nil {
+		s.Options().Fill()
 		err = s.Messages.resolve(repl)
 	}
 	if err == nil {
@@ -158,6 +175,7 @@ func (s *SMTP) Open(issuer string) (app.Mailer, error) { return s.open(issuer, &
 // Interface guards
 var (
 	_ app.MailModule        = (*SMTP)(nil)
+	_ option.Holder         = (*SMTP)(nil)
 	_ caddy.Provisioner     = (*SMTP)(nil)
 	_ caddyfile.Unmarshaler = (*SMTP)(nil)
 )

@@ -3,6 +3,7 @@ package senders
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/chatgate/chatgate/authcore/texter"
 	"github.com/chatgate/chatgate/caddymodule/app"
+	"github.com/chatgate/chatgate/caddymodule/option"
 	"github.com/chatgate/chatgate/caddymodule/syntax"
 )
 
@@ -44,6 +46,20 @@ func (*Webhook) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "chatgate.sms.webhook", New: func() caddy.Module { return new(Webhook) }}
 }
 
+// Options implements [option.Holder]. The URL is on the option's line.
+func (w *Webhook) Options() option.Table {
+	const bodies = "the provider decides; texter checks that it goes with the other of content_type and body"
+	return option.Table{
+		option.Text("method", &w.Method).Default(http.MethodPost).Must(texter.CheckMethod),
+		option.Func("header", "a name and a value; the same in JSON", w.unmarshalHeader).Keys("headers").Again().Must(w.checkHeaders),
+		option.Text("content_type", &w.ContentType).Default("application/json").Unbounded(bodies),
+		option.Text("body", &w.Body).DefaultIs(`{"to":"{{.Number}}","text":"{{.Text}}"}`).Unbounded(bodies),
+		option.Duration("timeout", &w.Timeout).DefaultOf(caddy.Duration(texter.DefaultTimeout)).Between("100ms", "10s"),
+		option.Func("retries", fmt.Sprintf("it must be between 0 and %d", texter.MaxRetries), w.unmarshalRetries).
+			Default(strconv.Itoa(defaultRetries)).Must(w.checkRetries),
+	}
+}
+
 // UnmarshalCaddyfile reads the option. Syntax, with the defaults:
 //
 //	sms webhook <url> {
@@ -67,14 +83,13 @@ func (w *Webhook) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Err("sms webhook is written as: sms webhook <url>, such as https://sms.example.com/send")
 	}
 	w.URL = args[0]
-	return syntax.Block(d, "sms webhook", line, w.check,
-		syntax.BlockOption{Name: "method", Read: func() error { return syntax.One(d, &w.Method) }},
-		syntax.BlockOption{Name: "header", Read: func() error { return w.unmarshalHeader(d) }, Many: true},
-		syntax.BlockOption{Name: "content_type", Read: func() error { return syntax.One(d, &w.ContentType) }},
-		syntax.BlockOption{Name: "body", Read: func() error { return syntax.One(d, &w.Body) }},
-		syntax.BlockOption{Name: "timeout", Read: func() error { return syntax.Duration(d, &w.Timeout) }},
-		syntax.BlockOption{Name: "retries", Read: func() error { w.Retries = new(int); return syntax.Int(d, w.Retries) }},
-	)
+	return option.Block{Of: "sms webhook", Table: w.Options(), Prefixed: true}.ReadAt(d, line, w.check)
+}
+
+// unmarshalRetries reads a number that may be 0, which is not the default.
+func (w *Webhook) unmarshalRetries(d *caddyfile.Dispenser) error {
+	w.Retries = new(int)
+	return syntax.Int(d, w.Retries)
 }
 
 func (w *Webhook) unmarshalHeader(d *caddyfile.Dispenser) error {
@@ -99,6 +114,7 @@ const defaultRetries = 1
 func (w *Webhook) Provision(caddy.Context) error {
 	err := w.check()
 	if err == nil {
+		w.Options().Fill()
 		err = w.resolve(caddy.NewReplacer())
 	}
 	if err == nil {
@@ -152,6 +168,7 @@ func (w *Webhook) Open() (app.Texter, error) { return openTexter(texter.Options{
 // Interface guards
 var (
 	_ app.SMSModule         = (*Webhook)(nil)
+	_ option.Holder         = (*Webhook)(nil)
 	_ caddy.Provisioner     = (*Webhook)(nil)
 	_ caddyfile.Unmarshaler = (*Webhook)(nil)
 )

@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"time"
-
-	"github.com/caddyserver/caddy/v2"
 
 	"github.com/chatgate/chatgate/authcore/texter"
+	"github.com/chatgate/chatgate/caddymodule/option"
 	"github.com/chatgate/chatgate/caddymodule/syntax"
 )
 
@@ -41,34 +39,41 @@ func (w *Webhook) check() error {
 	if err != nil {
 		return fmt.Errorf("the URL cannot be used: %w", err)
 	}
-	if err := texter.CheckMethod(w.Method); err != nil {
-		return syntax.Wrong("method", "%w", err)
+	if err := w.Options().Check(); err != nil {
+		return err
 	}
-	for name, values := range w.Headers {
-		if err := checkHeader(name, values); err != nil {
-			return err
-		}
-	}
+	return w.checkBody()
+}
+
+func (w *Webhook) checkBody() error {
 	for _, m := range bodySecret.FindAllStringSubmatch(w.Body, -1) {
 		value := m[1] + m[2]
 		if value != "" && bodyPlaceholder.ReplaceAllString(value, "") != "" && !strings.HasPrefix(value, "{{") {
-			return syntax.Wrong("body", "body: %w", errClearSecret)
+			return option.Wrong("body", "body: %w", errClearSecret)
 		}
 	}
 	text, values := templateOf(w.Body)
 	if err := texter.CheckBody(w.ContentType, text, len(values)); err != nil {
-		option := "body"
+		name := "body"
 		if strings.HasPrefix(err.Error(), "content_type") {
-			option = "content_type"
+			name = "content_type"
 		}
-		return syntax.Wrong(option, "%w", err)
+		return option.Wrong(name, "%w", err)
 	}
-	if err := syntax.InRange("timeout", w.Timeout, caddy.Duration(100*time.Millisecond), caddy.Duration(10*time.Second)); err != nil {
-		return err
+	return nil
+}
+
+func (w *Webhook) checkRetries() error {
+	if w.Retries == nil {
+		return nil
 	}
-	if w.Retries != nil {
-		if err := texter.CheckRetries(*w.Retries); err != nil {
-			return syntax.Wrong("retries", "%w", err)
+	return texter.CheckRetries(*w.Retries)
+}
+
+func (w *Webhook) checkHeaders() error {
+	for name, values := range w.Headers {
+		if err := checkHeader(name, values); err != nil {
+			return err
 		}
 	}
 	return nil

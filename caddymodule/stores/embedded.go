@@ -9,7 +9,7 @@ import (
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/caddymodule/app"
-	"github.com/chatgate/chatgate/caddymodule/syntax"
+	"github.com/chatgate/chatgate/caddymodule/option"
 )
 
 func init() {
@@ -24,16 +24,19 @@ func (*Embedded) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "chatgate.sessions.embedded", New: func() caddy.Module { return new(Embedded) }}
 }
 
+// Options implements [option.Holder].
+func (*Embedded) Options() option.Table { return nil }
+
 // UnmarshalCaddyfile reads the option. Syntax:
 //
 //	sessions embedded
-func (*Embedded) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+func (e *Embedded) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // embedded
-	line := d.Token()
 	if d.NextArg() {
 		return d.Err("sessions embedded takes nothing more")
 	}
-	return syntax.Block(d, "sessions embedded", line, noCheck)
+	_, err := option.Block{Of: "sessions embedded", Table: e.Options()}.Read(d)
+	return err
 }
 
 // Embedded implements [app.SessionsModule].
@@ -51,5 +54,6 @@ func (*Embedded) Open(_ context.Context, accounts app.AccountStores) (app.Sessio
 // Interface guards
 var (
 	_ app.SessionsModule    = (*Embedded)(nil)
+	_ option.Holder         = (*Embedded)(nil)
 	_ caddyfile.Unmarshaler = (*Embedded)(nil)
 )

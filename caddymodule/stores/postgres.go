@@ -1,7 +1,6 @@
 package stores
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/chatgate/chatgate/authcore/sqlstore"
 	"github.com/chatgate/chatgate/caddymodule/app"
+	"github.com/chatgate/chatgate/caddymodule/option"
 	"github.com/chatgate/chatgate/caddymodule/syntax"
 )
 
@@ -45,6 +45,21 @@ func (*Postgres) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "chatgate.accounts.postgres", New: func() caddy.Module { return new(Postgres) }}
 }
 
+// Options implements [option.Holder]. The DSN is on the option's line.
+func (p *Postgres) Options() option.Table {
+	return option.Table{
+		option.Count("max_conns", &p.MaxConns).Default("16").Between("1", "10000"),
+		option.Duration("connect_timeout", &p.ConnectTimeout).Default("750ms").Between(timeoutLeast, timeoutMost),
+		option.Duration("statement_timeout", &p.StatementTimeout).Default("750ms").Between(timeoutLeast, timeoutMost),
+	}
+}
+
+// The bounds of most timeouts.
+const (
+	timeoutLeast = "10ms"
+	timeoutMost  = "1m0s"
+)
+
 // UnmarshalCaddyfile reads the option. Syntax, with the defaults:
 //
 //	accounts postgres <dsn> {
@@ -62,18 +77,8 @@ func (p *Postgres) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Err("accounts postgres is written as: accounts postgres <dsn>, where a DSN with spaces goes into quotes")
 	}
 	p.DSN = args[0]
-	return syntax.Block(d, "accounts postgres", line, p.check,
-		syntax.BlockOption{Name: "max_conns", Read: func() error { return syntax.Count(d, &p.MaxConns) }},
-		syntax.BlockOption{Name: "connect_timeout", Read: func() error { return syntax.Duration(d, &p.ConnectTimeout) }},
-		syntax.BlockOption{Name: "statement_timeout", Read: func() error { return syntax.Duration(d, &p.StatementTimeout) }},
-	)
+	return option.Block{Of: "accounts postgres", Table: p.Options(), Prefixed: true}.ReadAt(d, line, p.check)
 }
-
-// The bounds of every timeout.
-const (
-	timeoutLeast = 10 * caddy.Duration(time.Millisecond)
-	timeoutMost  = caddy.Duration(time.Minute)
-)
 
 // check finds what is wrong whatever values placeholders have.
 func (p *Postgres) check() error {
@@ -88,17 +93,14 @@ func (p *Postgres) check() error {
 		a.Scheme == "" && len(a.Names) == 0 && !strings.Contains(p.DSN, "=") {
 		return errors.New("the connection string is neither a URL like postgres://user:{env.NAME}@host/database nor made of keywords and values")
 	}
-	return cmp.Or(
-		syntax.InRange("max_conns", p.MaxConns, 1, 10_000),
-		syntax.InRange("connect_timeout", p.ConnectTimeout, timeoutLeast, timeoutMost),
-		syntax.InRange("statement_timeout", p.StatementTimeout, timeoutLeast, timeoutMost),
-	)
+	return p.Options().Check()
 }
 
 // Provision finds out which database is meant.
 func (p *Postgres) Provision(caddy.Context) error {
 	err := p.check()
 	if err == nil {
+		p.Options().Fill()
 		err = p.resolve(caddy.NewReplacer())
 	}
 	if err != nil {
@@ -131,9 +133,8 @@ func (p *Postgres) resolve(repl *caddy.Replacer) error {
 	slices.Sort(hosts)
 	p.database = append(slices.Compact(hosts), parsed.Database, parsed.RuntimeParams["search_path"])
 	p.options = sqlstore.PostgresOptions{
-		DSN: dsn, MaxConns: cmp.Or(p.MaxConns, 16),
-		ConnectTimeout:   time.Duration(cmp.Or(p.ConnectTimeout, 750*caddy.Duration(time.Millisecond))),
-		StatementTimeout: time.Duration(cmp.Or(p.StatementTimeout, 750*caddy.Duration(time.Millisecond))),
+		DSN: dsn, MaxConns: p.MaxConns,
+		ConnectTimeout: time.Duration(p.ConnectTimeout), StatementTimeout: time.Duration(p.StatementTimeout),
 	}
 	return nil
 }
@@ -157,6 +158,7 @@ func (p *Postgres) Open(ctx context.Context) (app.AccountStores, error) {
 // Interface guards
 var (
 	_ app.SessionsHost      = (*Postgres)(nil)
+	_ option.Holder         = (*Postgres)(nil)
 	_ caddy.Provisioner     = (*Postgres)(nil)
 	_ caddyfile.Unmarshaler = (*Postgres)(nil)
 )

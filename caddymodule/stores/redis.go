@@ -18,6 +18,7 @@ import (
 
 	"github.com/chatgate/chatgate/authcore/redisstore"
 	"github.com/chatgate/chatgate/caddymodule/app"
+	"github.com/chatgate/chatgate/caddymodule/option"
 	"github.com/chatgate/chatgate/caddymodule/syntax"
 )
 
@@ -61,6 +62,22 @@ func (*Redis) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "chatgate.sessions.redis", New: func() caddy.Module { return new(Redis) }}
 }
 
+// Options implements [option.Holder]. The URLs are on the option's line.
+func (r *Redis) Options() option.Table {
+	const byStore = "redisstore checks it"
+	return option.Table{
+		option.Word("mode", &r.Mode, "single", "sentinel", "cluster"),
+		option.Text("master", &r.Master).Unbounded(byStore),
+		option.Text("prefix", &r.Prefix).Default("chatgate").Unbounded(byStore),
+		option.Text("ca", &r.CA).Unbounded("a file, which is read when the module is provisioned"),
+		option.Func("cert", "two files, which are read when the module is provisioned", r.unmarshalCert).Keys("cert", "key"),
+		option.Count("max_conns", &r.MaxConns).Default("32").Between("4", "10000"),
+		option.Duration("connect_timeout", &r.ConnectTimeout).Default("500ms").Between(timeoutLeast, timeoutMost),
+		option.Duration("command_timeout", &r.CommandTimeout).Default("500ms").Between(timeoutLeast, timeoutMost),
+		option.Duration("answer_timeout", &r.AnswerTimeout).Default("1s").Between("100ms", timeoutMost),
+	}
+}
+
 // UnmarshalCaddyfile reads the option. Syntax, with the defaults:
 //
 //	sessions redis <url>... {
@@ -82,17 +99,7 @@ func (r *Redis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if r.URLs = d.RemainingArgs(); len(r.URLs) == 0 {
 		return d.Err("sessions redis is written as: sessions redis <url>..., such as redis://localhost:6379")
 	}
-	return syntax.Block(d, "sessions redis", line, r.check,
-		syntax.BlockOption{Name: "mode", Read: func() error { return syntax.OneOf(d, &r.Mode, "single", "sentinel", "cluster") }},
-		syntax.BlockOption{Name: "master", Read: func() error { return syntax.One(d, &r.Master) }},
-		syntax.BlockOption{Name: "prefix", Read: func() error { return syntax.One(d, &r.Prefix) }},
-		syntax.BlockOption{Name: "ca", Read: func() error { return syntax.One(d, &r.CA) }},
-		syntax.BlockOption{Name: "cert", Read: func() error { return r.unmarshalCert(d) }},
-		syntax.BlockOption{Name: "max_conns", Read: func() error { return syntax.Count(d, &r.MaxConns) }},
-		syntax.BlockOption{Name: "connect_timeout", Read: func() error { return syntax.Duration(d, &r.ConnectTimeout) }},
-		syntax.BlockOption{Name: "command_timeout", Read: func() error { return syntax.Duration(d, &r.CommandTimeout) }},
-		syntax.BlockOption{Name: "answer_timeout", Read: func() error { return syntax.Duration(d, &r.AnswerTimeout) }},
-	)
+	return option.Block{Of: "sessions redis", Table: r.Options(), Prefixed: true}.ReadAt(d, line, r.check)
 }
 
 func (r *Redis) unmarshalCert(d *caddyfile.Dispenser) error {
@@ -111,13 +118,7 @@ func (r *Redis) check() error {
 		return err
 	}
 	o := redisstore.Options{URLs: urls, Mode: r.mode(), Master: r.Master, Prefix: r.Prefix, CAFile: r.CA, CertFile: r.Cert, KeyFile: r.Key}
-	return cmp.Or(
-		blame(o.Validate()),
-		syntax.InRange("max_conns", r.MaxConns, 4, 10_000),
-		syntax.InRange("connect_timeout", r.ConnectTimeout, timeoutLeast, timeoutMost),
-		syntax.InRange("command_timeout", r.CommandTimeout, timeoutLeast, timeoutMost),
-		syntax.InRange("answer_timeout", r.AnswerTimeout, 10*timeoutLeast, timeoutMost),
-	)
+	return cmp.Or(blame(o.Validate()), r.Options().Check())
 }
 
 // standIns checks each URL and returns one for each. Where there are placeholders, they are the same URL, and use TLS if any
@@ -162,7 +163,7 @@ func (r *Redis) mode() redisstore.Mode {
 // blame names the option that the store finds a mistake in, for its line in the Caddyfile.
 func blame(err error) error {
 	if e, ok := errors.AsType[*redisstore.OptionError](err); ok {
-		return &syntax.OptionError{Option: e.Option, Err: e}
+		return &option.Error{Option: e.Option, Err: e}
 	}
 	return err
 }
@@ -171,6 +172,7 @@ func blame(err error) error {
 func (r *Redis) Provision(caddy.Context) error {
 	err := r.check()
 	if err == nil {
+		r.Options().Fill()
 		err = r.resolve(caddy.NewReplacer())
 	}
 	if err != nil {
@@ -181,10 +183,10 @@ func (r *Redis) Provision(caddy.Context) error {
 
 func (r *Redis) resolve(repl *caddy.Replacer) error {
 	r.options = redisstore.Options{
-		Mode: r.mode(), Master: r.Master, Prefix: cmp.Or(r.Prefix, "chatgate"), MaxConns: cmp.Or(r.MaxConns, 32),
-		ConnectTimeout: time.Duration(cmp.Or(r.ConnectTimeout, 500*caddy.Duration(time.Millisecond))),
-		CommandTimeout: time.Duration(cmp.Or(r.CommandTimeout, 500*caddy.Duration(time.Millisecond))),
-		AnswerTimeout:  time.Duration(cmp.Or(r.AnswerTimeout, caddy.Duration(time.Second))),
+		Mode: r.mode(), Master: r.Master, Prefix: r.Prefix, MaxConns: r.MaxConns,
+		ConnectTimeout: time.Duration(r.ConnectTimeout),
+		CommandTimeout: time.Duration(r.CommandTimeout),
+		AnswerTimeout:  time.Duration(r.AnswerTimeout),
 		Log:            slog.New(app.ProcessLog{}),
 	}
 	for i, text := range r.URLs {
@@ -263,6 +265,7 @@ func (r *Redis) Open(ctx context.Context, _ app.AccountStores) (app.SessionStore
 // Interface guards
 var (
 	_ app.SessionsModule    = (*Redis)(nil)
+	_ option.Holder         = (*Redis)(nil)
 	_ caddy.Provisioner     = (*Redis)(nil)
 	_ caddyfile.Unmarshaler = (*Redis)(nil)
 )

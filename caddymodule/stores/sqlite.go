@@ -11,7 +11,7 @@ import (
 
 	"github.com/chatgate/chatgate/authcore/sqlstore"
 	"github.com/chatgate/chatgate/caddymodule/app"
-	"github.com/chatgate/chatgate/caddymodule/syntax"
+	"github.com/chatgate/chatgate/caddymodule/option"
 )
 
 func init() {
@@ -32,12 +32,14 @@ func (*SQLite) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "chatgate.accounts.sqlite", New: func() caddy.Module { return new(SQLite) }}
 }
 
+// Options implements [option.Holder]. The path is on the option's line.
+func (*SQLite) Options() option.Table { return nil }
+
 // UnmarshalCaddyfile reads the option. Syntax:
 //
 //	accounts sqlite [<path>]
 func (s *SQLite) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // sqlite
-	line := d.Token()
 	args := d.RemainingArgs()
 	if len(args) > 1 {
 		return d.Err("accounts sqlite is written as: accounts sqlite [<path>]")
@@ -47,11 +49,9 @@ func (s *SQLite) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.Err("accounts sqlite has an empty path; name a file, or leave it out for the default one")
 		}
 	}
-	return syntax.Block(d, "accounts sqlite", line, noCheck)
+	_, err := option.Block{Of: "accounts sqlite", Table: s.Options()}.Read(d)
+	return err
 }
-
-// noCheck is for a block whose options cannot contradict each other.
-func noCheck() error { return nil }
 
 // Provision finds the file.
 func (s *SQLite) Provision(caddy.Context) (err error) {
@@ -113,6 +113,7 @@ func opened(db *sqlstore.Store, err error) (app.AccountStores, error) {
 // Interface guards
 var (
 	_ app.SessionsHost      = (*SQLite)(nil)
+	_ option.Holder         = (*SQLite)(nil)
 	_ caddy.Provisioner     = (*SQLite)(nil)
 	_ caddyfile.Unmarshaler = (*SQLite)(nil)
 )

@@ -11,19 +11,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// Once holds the options of a block that were there.
-type Once map[string]bool
-
-// See refuses the option at d if it was there before.
-func (o Once) See(d *caddyfile.Dispenser) error {
-	option := d.Val()
-	if o[option] {
-		return d.Errf("%s is there twice; keep one of them", option)
-	}
-	o[option] = true
-	return nil
-}
-
 // At says where in the Caddyfile err comes from, for an error that shows later than at its token.
 func At(t caddyfile.Token, err error) error {
 	d := caddyfile.NewDispenser([]caddyfile.Token{t})
@@ -98,4 +85,12 @@ func Duration(d *caddyfile.Dispenser, dst *caddy.Duration) error {
 	}
 	*dst = caddy.Duration(dur)
 	return nil
+}
+
+// List writes names as a sentence does: "a, b and c", where last is "and".
+func List(names []string, last string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " " + last + " " + names[len(names)-1]
 }

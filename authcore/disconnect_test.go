@@ -23,7 +23,7 @@ func TestDisconnect(t *testing.T) {
 		n[1].hold(t, g, &conns[1], false)
 		online("with two connections", true)
 
-		if err := n[2].Disconnect(t.Context(), id); err != nil { // which holds none of them
+		if err := n[2].Disconnect(t.Context(), as(id)); err != nil { // which holds none of them
 			t.Fatal(err)
 		}
 		online("disconnected", false)
@@ -48,21 +48,21 @@ func TestDisconnect(t *testing.T) {
 		var c conn
 		n[2].hold(t, other, &c, false)
 		online("with another session", true)
-		if err := n[0].Disconnect(t.Context(), id); err != nil {
+		if err := n[0].Disconnect(t.Context(), as(id)); err != nil {
 			t.Fatal(err)
 		}
 		online("with another session, still", true)
-		if err := n[0].Disconnect(t.Context(), Identity{Account: "somebody", Session: other.Session.ID}); err != nil {
+		if err := n[0].Disconnect(t.Context(), as(Identity{Account: "somebody", Session: other.Session.ID})); err != nil {
 			t.Fatal(err)
 		}
 		online("what others say of it", true)
 
 		// An end still reaches what is away.
-		must[Receipt](t)(n[2].EndSession(t.Context(), g.Account.ID, g.Session.ID))
+		must[Receipt](t)(n[2].EndSession(t.Context(), operator, g.Account.ID, g.Session.ID))
 		want(t, "connection", conns[0].ended(), over)
 
 		n[0].feed.cutOff()
-		wantKind(t, "cut off", n[0].Disconnect(t.Context(), must[Identity](t)(n[2].auth(t, other))), KindUnavailable)
+		wantKind(t, "cut off", n[0].Disconnect(t.Context(), as(must[Identity](t)(n[2].auth(t, other)))), KindUnavailable)
 		n[0].feed.reconnect()
 		conns[0].lease.Release()
 		c.lease.Release()
@@ -77,7 +77,7 @@ func TestDisconnectHere(t *testing.T) {
 	var a, b conn
 	h.hold(t, g, &a, false)
 	want(t, "online", h.online(t, id.Account), true)
-	if err := h.Disconnect(t.Context(), id); err != nil {
+	if err := h.Disconnect(t.Context(), as(id)); err != nil {
 		t.Fatal(err)
 	}
 	want(t, "online", h.online(t, id.Account), false)

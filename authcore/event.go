@@ -12,10 +12,13 @@ const (
 	EventLogin           // a session was begun
 	EventLoginFailed     // a password or another proof was wrong
 	EventLoginDelayed    // too many of them were, so nothing was tried
+	EventTokenRefreshed  // a session has its next token
 	EventTokenTheft      // a superseded token came back for a refresh, so its session was ended
 	EventSessionsEnded   // a logout, or anything else that revokes
+	EventDisconnected    // the owner had the session shown as offline; it lives on
 	EventResetCodeSent   // by mail
 	EventResetCodeUnsent // the mail could not be sent
+	EventEmailCodeSent   // queued for delivery, to validate an address
 	EventPhoneCodeSent   // by text message, or the message that the number is known
 	EventWrongCode       // for an account
 	EventWrongPhoneCode  // for a number, so that no account is known
@@ -23,7 +26,9 @@ const (
 	EventPasswordReset   // by a code
 	EventPhoneValidated
 	EventEmailValidated
+	EventProfileChanged
 	EventInviteCreated
+	EventRegistrationsLapsed // accounts were deleted that nobody had validated in time
 
 	numEvents
 )
@@ -58,13 +63,14 @@ type Event struct {
 	At      time.Time
 	Account AccountID // that it happened to; empty if none is known
 	Session SessionID
-	By      AccountID // who did it, if they had proven that; empty for strangers, for operators, and if the operation is not told
-	Client  Client    // where it came from, and in which dialect; zero if the operation does not know
+	By      AccountID // who did it, if they had proven that; empty for strangers, for operators, and for what falls due
+	Client  Client    // where it came from, and in which dialect; zero for what falls due
 	Err     error     // what failed, and with which kind; nil after a success
 
 	Username Username // of the account, where it is known
 	Receipt  Receipt  // of ended sessions
 	Invite   Invite   // without its hash
+	Count    int      // of lapsed registrations
 
 	email    string // of the account, for mails
 	repeated bool   // its owner was notified of the first
@@ -93,13 +99,16 @@ func failed(k EventKind, a Account, c Client, err error) Event {
 	return e
 }
 
-// publish tells all subscribers of an event. It never blocks and never fails the operation that publishes.
-func (s *Service) publish(e Event) {
-	e.At = s.state.Now()
+// publish tells the owner and all subscribers of an event. It never blocks and never fails the operation that publishes.
+func (s *Service) publish(e Event) { s.notify(s.state.publish(e)) }
+
+// publish tells the log and all subscribers of an event, and returns the event as they were told it.
+func (st *State) publish(e Event) Event {
+	e.At = st.Now()
 	e.Invite.Hash, e.Invite.EmailHash = nil, nil
-	s.state.events.take(e)
-	for _, tell := range s.state.Subscribers {
+	st.events.take(e)
+	for _, tell := range st.Subscribers {
 		tell(e)
 	}
-	s.notify(e)
+	return e
 }

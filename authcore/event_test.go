@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -34,57 +35,100 @@ func (es *events) last(k EventKind) (Event, bool) {
 	return Event{}, false
 }
 
-// happen has what publishes each kind.
-var happen = [numEvents]func(h *house, t *testing.T){
-	EventAccountRegistered: func(h *house, t *testing.T) { h.register(t, "alice") },
-	EventAccountDisabled:   func(h *house, t *testing.T) { must[Receipt](t)(h.Disable(t.Context(), h.register(t, "alice").ID)) },
-	EventLogin:             func(h *house, t *testing.T) { h.person(t, "alice") },
-	EventLoginFailed:       func(h *house, t *testing.T) { _, _ = h.try(t, "nobody", rightPassword) },
-	EventLoginDelayed: func(h *house, t *testing.T) {
+// happening is what publishes a kind, and what its event is to say beside the dialect.
+type happening struct {
+	publish func(h *house, t *testing.T)
+	says    string // of: account, session, by (the owner of the account), err
+}
+
+// happen has the happening of every kind.
+var happen = [numEvents]happening{
+	EventAccountRegistered: {func(h *house, t *testing.T) { h.register(t, "alice") }, "account by"},
+	EventAccountDisabled: {func(h *house, t *testing.T) {
+		must[Receipt](t)(h.Disable(t.Context(), operator, h.register(t, "alice").ID))
+	}, "account"},
+	EventLogin: {func(h *house, t *testing.T) { h.person(t, "alice") }, "account session by"},
+	EventLoginFailed: {func(h *house, t *testing.T) {
+		h.register(t, "alice")
+		_, _ = h.try(t, "alice", "Wrong-"+rightPassword)
+	}, "account err"},
+	EventLoginDelayed: {func(h *house, t *testing.T) {
+		h.register(t, "alice")
 		for range h.policy.Backoff.Free + 1 {
-			_, _ = h.try(t, "nobody", rightPassword)
+			_, _ = h.try(t, "alice", "Wrong-"+rightPassword)
 		}
-	},
-	EventTokenTheft: func(h *house, t *testing.T) {
+	}, "account err"},
+	EventTokenRefreshed: {func(h *house, t *testing.T) { must[Grant](t)(h.refresh(h.person(t, "alice"), 0)) }, "account session by"},
+	EventTokenTheft: {func(h *house, t *testing.T) {
 		g := h.person(t, "alice")
 		must[Grant](t)(h.refresh(must[Grant](t)(h.refresh(g, 0)), 0))
 		_, _ = h.refresh(g, 0)
-	},
-	EventSessionsEnded: func(h *house, t *testing.T) {
-		must[Receipt](t)(h.Logout(t.Context(), h.person(t, "alice").Proven.Identity))
-	},
-	EventResetCodeSent: func(h *house, t *testing.T) { h.join(t, "alice"); h.code(t, "alice") },
-	EventResetCodeUnsent: func(h *house, t *testing.T) {
+	}, "account session"},
+	EventSessionsEnded: {func(h *house, t *testing.T) {
+		must[Receipt](t)(h.Logout(t.Context(), as(h.person(t, "alice").Proven.Identity)))
+	}, "account session by"},
+	EventDisconnected: {func(h *house, t *testing.T) {
+		want(t, "disconnecting", h.Disconnect(t.Context(), as(h.person(t, "alice").Proven.Identity)), nil)
+	}, "account session by"},
+	EventResetCodeSent: {func(h *house, t *testing.T) { h.join(t, "alice"); h.code(t, "alice") }, "account"},
+	EventResetCodeUnsent: {func(h *house, t *testing.T) {
 		h.join(t, "alice")
 		h.mail.set(func() { h.mail.broken = errStore })
 		_, _ = h.requestReset("alice")
-	},
-	EventPhoneCodeSent:  func(h *house, t *testing.T) { h.signUp(t, asks("alice")) },
-	EventWrongCode:      func(h *house, t *testing.T) { tryWrong(h, t, "setting a password", 1) },
-	EventWrongPhoneCode: func(h *house, t *testing.T) { tryWrong(h, t, "validating a number", 1) },
-	EventCodeDelayed: func(h *house, t *testing.T) {
+	}, "account err"},
+	EventEmailCodeSent:  {func(h *house, t *testing.T) { h.signUp(t, asks("alice", email("alice@example.com"))) }, "account"},
+	EventPhoneCodeSent:  {func(h *house, t *testing.T) { h.signUp(t, asks("alice")) }, "account"},
+	EventWrongCode:      {func(h *house, t *testing.T) { tryWrong(h, t, "setting a password", 1) }, "account err"},
+	EventWrongPhoneCode: {func(h *house, t *testing.T) { tryWrong(h, t, "validating a number", 1) }, "err"},
+	EventCodeDelayed: {func(h *house, t *testing.T) {
 		tryWrong(h, t, "setting a password", CodeTries)
 		tryWrong(h, t, "setting a password", 1)
-	},
-	EventPasswordReset: func(h *house, t *testing.T) {
+	}, "account err"},
+	EventPasswordReset: {func(h *house, t *testing.T) {
 		h.join(t, "alice")
 		p, code := h.code(t, "alice")
 		want(t, "a reset", h.reset(p, code, newPassword), nil)
-	},
-	EventPhoneValidated: func(h *house, t *testing.T) {
+	}, "account by"},
+	EventPhoneValidated: {func(h *house, t *testing.T) {
 		h.signUp(t, asks("alice"))
 		code, _ := h.texted(t)
 		want(t, "a validation", h.validate(t, theNumber, code), nil)
-	},
-	EventEmailValidated: func(h *house, t *testing.T) {
+	}, "account by"},
+	EventEmailValidated: {func(h *house, t *testing.T) {
 		h.signUp(t, asks("alice", email("alice@example.com")))
 		want(t, "a validation", h.confirm(t, "alice@example.com", string(h.mail.last().Code)), nil)
-	},
-	EventInviteCreated: func(h *house, t *testing.T) {
-		_, _, err := h.CreateInvite(t.Context(), NewInvite{1, time.Hour, ""})
+	}, "account by"},
+	EventProfileChanged: {func(h *house, t *testing.T) {
+		name := "Alice"
+		must[Account](t)(h.UpdateProfile(t.Context(), as(h.person(t, "alice").Proven.Identity), ProfileChange{DisplayName: &name}))
+	}, "account session by"},
+	EventInviteCreated: {func(h *house, t *testing.T) {
+		_, _, err := h.CreateInvite(t.Context(), NewInvite{1, time.Hour, "", operator})
 		want(t, "an invite", err, nil)
-	},
+	}, ""},
+	EventRegistrationsLapsed: {func(h *house, t *testing.T) {
+		h.signUp(t, asks("alice"))
+		time.Sleep(keepUnvalidated + CodeLifetime)
+		h.state.purge(t.Context())
+	}, ""},
 }
+
+// said returns what an event says, in the words of a happening.
+func said(e Event) string {
+	var words []string
+	for _, w := range []struct {
+		word string
+		said bool
+	}{{"account", e.Account != ""}, {"session", e.Session != ""}, {"by", e.By != "" && e.By == e.Account}, {"err", e.Err != nil}} {
+		if w.said {
+			words = append(words, w.word)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// unlogged has the kinds that are published for subscribers only.
+var unlogged = []EventKind{EventTokenRefreshed, EventDisconnected, EventEmailCodeSent, EventProfileChanged}
 
 func tryWrong(h *house, t *testing.T, what string, times int) {
 	if _, err := h.state.Accounts.AccountByUsername(t.Context(), "alice"); err != nil {
@@ -96,7 +140,8 @@ func tryWrong(h *house, t *testing.T, what string, times int) {
 	}
 }
 
-// Every kind is published by something, and has a log line of its own.
+// Every kind is published by something, says what happened to whom, by whom, in which dialect and with which result, and
+// has a log line of its own unless it is listed as unlogged.
 func TestEveryEvent(t *testing.T) {
 	names := make(map[string]bool)
 	for _, k := range EventKinds() {
@@ -105,20 +150,30 @@ func TestEveryEvent(t *testing.T) {
 				t.Fatal("not a name of its own")
 			}
 			names[k.String()] = true
-			publish := happen[k]
-			if publish == nil {
+			happening := happen[k]
+			if happening.publish == nil {
 				t.Fatal("nothing publishes it")
 			}
 			var log bytes.Buffer
 			saw := new(events)
 			bubble(t, func(t *testing.T, h *house) {
-				publish(h, t)
+				happening.publish(h, t)
 				e, ok := saw.last(k)
 				if !ok {
 					t.Fatal("it was not published")
 				}
 				want(t, "at", e.At.IsZero(), false)
 				want(t, "the invite's hash", len(e.Invite.Hash), 0)
+				want(t, "says", said(e), happening.says)
+				if k == EventRegistrationsLapsed { // by itself
+					want(t, "count", e.Count, 1)
+				} else {
+					want(t, "dialect", e.Client.Dialect != "", true)
+				}
+				if slices.Contains(unlogged, k) {
+					want(t, "message", eventLines[k].message, "")
+					return
+				}
 				line := h.lines(t, &log, eventLines[k].message)
 				if len(line) == 0 || eventLines[k].message == "" {
 					t.Fatal("it was not logged")
@@ -138,9 +193,9 @@ func TestEventBy(t *testing.T) {
 		by func(h *house, g Grant) error
 		is func(g Grant) AccountID
 	}{
-		"the owner": {func(h *house, g Grant) error { _, err := h.Logout(t.Context(), g.Proven.Identity); return err }, func(g Grant) AccountID { return g.Account.ID }},
+		"the owner": {func(h *house, g Grant) error { _, err := h.Logout(t.Context(), as(g.Proven.Identity)); return err }, func(g Grant) AccountID { return g.Account.ID }},
 		"an operator": {func(h *house, g Grant) error {
-			_, err := h.EndSession(t.Context(), g.Account.ID, g.Session.ID)
+			_, err := h.EndSession(t.Context(), operator, g.Account.ID, g.Session.ID)
 			return err
 		}, func(Grant) AccountID { return "" }},
 	} {
@@ -155,6 +210,33 @@ func TestEventBy(t *testing.T) {
 		want(t, name+": login from", e.Client, client)
 	}
 }
+
+// A logout that the other nodes could not be told of is published all the same, with what failed, and logged as an error.
+func TestEventOfUntoldLogout(t *testing.T) {
+	var log bytes.Buffer
+	saw := new(events)
+	h := newHouse(t, logged(&log), func(o *StateOptions, _ *Policy) {
+		o.Subscribers, o.Feed = []Subscriber{saw.take}, brokenFeed{}
+		o.FeedGrace, o.LiveGrace = time.Hour, time.Hour
+	})
+	g := h.join(t, "alice")
+	_, err := h.Logout(t.Context(), as(g.Proven.Identity))
+	wantKind(t, "a logout", err, KindUnavailable)
+	e, ok := saw.last(EventSessionsEnded)
+	want(t, "published", ok, true)
+	want(t, "says", said(e), "account session by err")
+	want(t, "from", e.Client, client)
+	line := h.lines(t, &log, untoldLine.message)
+	want(t, "logged", len(line), 1)
+	wantKind(t, "showing as offline", h.Disconnect(t.Context(), as(g.Proven.Identity)), KindUnavailable)
+	e, _ = saw.last(EventDisconnected)
+	want(t, "says", said(e), "account session by err")
+}
+
+// brokenFeed is a feed that nothing can be published on.
+type brokenFeed struct{ Feed }
+
+func (brokenFeed) Publish(context.Context, NodeEvent) ([]NodeReceipt, error) { return nil, errStore }
 
 // stuckLog is a log that takes nothing until it is freed.
 type stuckLog struct {

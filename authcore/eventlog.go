@@ -7,41 +7,62 @@ import (
 	"sync"
 )
 
-// eventLines has the log line of every kind: its keys are those of [Event.attr], in this order.
-var eventLines = [numEvents]struct {
+// eventLine is what the log shows of a kind. A kind without a message is not logged.
+type eventLine struct {
 	name    string
 	level   slog.Level
 	message string
-	keys    string
-}{
-	EventAccountRegistered: {"account-registered", slog.LevelInfo, "account registered", "account username dialect client_ip"},
-	EventAccountDisabled:   {"account-disabled", slog.LevelInfo, "account disabled", "account"},
-	EventLogin:             {"login", slog.LevelInfo, "login", "account session dialect client_ip"},
-	EventLoginFailed:       {"login-failed", slog.LevelInfo, "login failed", "reason account dialect client_ip"},
-	EventLoginDelayed:      {"login-delayed", slog.LevelWarn, "login delayed after failures", "account dialect client_ip wait"},
-	EventTokenTheft:        {"token-theft", slog.LevelWarn, "a superseded token was used for a refresh; ending its session", "account session dialect client_ip"},
-	EventSessionsEnded:     {"sessions-ended", slog.LevelInfo, "sessions ended", "account sessions connections nodes took"},
-	EventResetCodeSent:     {"reset-code-sent", slog.LevelInfo, "code sent", "account dialect client_ip"},
-	EventResetCodeUnsent:   {"reset-code-unsent", slog.LevelError, "a code could not be sent", "account error"},
-	EventPhoneCodeSent:     {"phone-code-sent", slog.LevelInfo, "text sent", "account dialect client_ip"},
-	EventWrongCode:         {"wrong-code", slog.LevelWarn, "a wrong code was tried", "account dialect client_ip"},
-	EventWrongPhoneCode:    {"wrong-phone-code", slog.LevelWarn, "a wrong code for a number was tried", "dialect client_ip"},
-	EventCodeDelayed:       {"code-delayed", slog.LevelWarn, "a code was delayed after failures", "account? dialect client_ip wait"},
-	EventPasswordReset:     {"password-reset", slog.LevelInfo, "password reset", "account dialect client_ip"},
-	EventPhoneValidated:    {"phone-validated", slog.LevelInfo, "phone number validated", "account dialect client_ip"},
-	EventEmailValidated:    {"email-validated", slog.LevelInfo, "e-mail address validated", "account dialect client_ip"},
-	EventInviteCreated:     {"invite-created", slog.LevelInfo, "invite made", "invite uses expires"},
+	keys    string // of [Event.attr], in this order; one that ends in ? is left out if the event does not know it
+}
+
+// eventLines has the line of every kind.
+var eventLines = [numEvents]eventLine{
+	EventAccountRegistered:   {"account-registered", slog.LevelInfo, "account registered", "account username dialect client_ip"},
+	EventAccountDisabled:     {"account-disabled", slog.LevelInfo, "account disabled", "account dialect? client_ip?"},
+	EventLogin:               {"login", slog.LevelInfo, "login", "account session dialect client_ip"},
+	EventLoginFailed:         {"login-failed", slog.LevelInfo, "login failed", "reason account dialect client_ip"},
+	EventLoginDelayed:        {"login-delayed", slog.LevelWarn, "login delayed after failures", "account dialect client_ip wait"},
+	EventTokenRefreshed:      {name: "token-refreshed"},
+	EventTokenTheft:          {"token-theft", slog.LevelWarn, "a superseded token was used for a refresh; ending its session", "account session dialect client_ip"},
+	EventSessionsEnded:       {"sessions-ended", slog.LevelInfo, "sessions ended", "account sessions connections nodes took dialect? client_ip?"},
+	EventDisconnected:        {name: "disconnected"},
+	EventResetCodeSent:       {"reset-code-sent", slog.LevelInfo, "code sent", "account dialect client_ip"},
+	EventResetCodeUnsent:     {"reset-code-unsent", slog.LevelError, "a code could not be sent", "account error"},
+	EventEmailCodeSent:       {name: "email-code-sent"},
+	EventPhoneCodeSent:       {"phone-code-sent", slog.LevelInfo, "text sent", "account dialect client_ip"},
+	EventWrongCode:           {"wrong-code", slog.LevelWarn, "a wrong code was tried", "account dialect client_ip"},
+	EventWrongPhoneCode:      {"wrong-phone-code", slog.LevelWarn, "a wrong code for a number was tried", "dialect client_ip"},
+	EventCodeDelayed:         {"code-delayed", slog.LevelWarn, "a code was delayed after failures", "account? dialect client_ip wait"},
+	EventPasswordReset:       {"password-reset", slog.LevelInfo, "password reset", "account dialect client_ip"},
+	EventPhoneValidated:      {"phone-validated", slog.LevelInfo, "phone number validated", "account dialect client_ip"},
+	EventEmailValidated:      {"email-validated", slog.LevelInfo, "e-mail address validated", "account dialect client_ip"},
+	EventProfileChanged:      {name: "profile-changed"},
+	EventInviteCreated:       {"invite-created", slog.LevelInfo, "invite made", "invite uses expires dialect? client_ip?"},
+	EventRegistrationsLapsed: {"registrations-lapsed", slog.LevelInfo, "deleted accounts that were never validated", "count"},
+}
+
+// untoldLine is the line of ended sessions that the other nodes could not be told of.
+var untoldLine = eventLine{"", slog.LevelError, "a revocation could not be told to the other nodes; will try again", "account error dialect? client_ip?"}
+
+// line returns the log line of an event.
+func (e *Event) line() *eventLine {
+	if e.Kind == EventSessionsEnded && e.Err != nil {
+		return &untoldLine
+	}
+	return &eventLines[e.Kind]
 }
 
 // attr returns what the log shows of an event under a key.
 func (e *Event) attr(key string) slog.Attr {
 	switch key {
-	case "account", "account?":
-		return slog.Any("account", e.Account)
+	case "account":
+		return slog.Any(key, e.Account)
 	case "client_ip":
 		return slog.Any(key, e.Client.Addr)
 	case "connections":
 		return slog.Int(key, e.Receipt.Closed)
+	case "count":
+		return slog.Int(key, e.Count)
 	case "dialect":
 		return slog.String(key, e.Client.Dialect)
 	case "error":
@@ -70,6 +91,19 @@ func (e *Event) attr(key string) slog.Attr {
 	panic("authcore: an event has no " + key)
 }
 
+// knows reports whether an event has what the log would show under an optional key.
+func (e *Event) knows(key string) bool {
+	switch key {
+	case "account":
+		return e.Account != ""
+	case "client_ip":
+		return e.Client.Addr.IsValid()
+	case "dialect":
+		return e.Client.Dialect != ""
+	}
+	return true
+}
+
 // maxEventLog bounds the events that wait for the log.
 const maxEventLog = 4096
 
@@ -86,7 +120,7 @@ type eventLog struct {
 
 // take implements [Subscriber].
 func (l *eventLog) take(e Event) {
-	if !l.log.Enabled(context.Background(), e.level()) {
+	if e.line().message == "" || !l.log.Enabled(context.Background(), e.level()) {
 		return
 	}
 	l.mu.Lock()
@@ -143,18 +177,19 @@ func (l *eventLog) drops() uint64 {
 }
 
 func (e *Event) level() slog.Level {
-	if e.Kind == EventSessionsEnded && !e.Receipt.Complete() {
+	if e.Kind == EventSessionsEnded && e.Err == nil && !e.Receipt.Complete() {
 		return slog.LevelWarn
 	}
-	return eventLines[e.Kind].level
+	return e.line().level
 }
 
 // writeTo writes the line of an event, with the time at which it happened.
 func (e *Event) writeTo(h slog.Handler) {
-	line := &eventLines[e.Kind]
+	line := e.line()
 	r := slog.NewRecord(e.At, e.level(), line.message, 0)
 	for key := range strings.FieldsSeq(line.keys) {
-		if key == "account?" && e.Account == "" {
+		key, optional := strings.CutSuffix(key, "?")
+		if optional && !e.knows(key) {
 			continue
 		}
 		r.AddAttrs(e.attr(key))

@@ -44,6 +44,7 @@ type NewInvite struct {
 	Uses         int           // 1 to 100,000
 	Lifetime     time.Duration // up to [MaxInviteLifetime]
 	ClaimedEmail string        // the one address that it is for; empty for any
+	By           Actor
 }
 
 // The bounds of an invite.
@@ -120,7 +121,9 @@ func (s *Service) addInvite(ctx context.Context, code InviteCode, n NewInvite) (
 	}
 	added, err := query(ctx, "adding an invite", func(ctx context.Context) (bool, error) { return s.state.Invites.AddInvite(ctx, i) })
 	if err == nil && added {
-		s.publish(Event{Kind: EventInviteCreated, Invite: i})
+		created := n.By.event(EventInviteCreated, "")
+		created.Invite = i
+		s.publish(created)
 	}
 	return i, added, err
 }

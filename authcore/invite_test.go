@@ -185,9 +185,9 @@ func TestNewInvite(t *testing.T) {
 		n    NewInvite
 		kind Kind
 	}{
-		"no use": {NewInvite{0, time.Hour, ""}, KindInvalidInput}, "negative": {NewInvite{-1, time.Hour, ""}, KindInvalidInput}, "too many": {NewInvite{MaxInviteUses + 1, time.Hour, ""}, KindInvalidInput},
-		"2^31": {NewInvite{1 << 31, time.Hour, ""}, KindInvalidInput}, "no time": {NewInvite{1, 0, ""}, KindInvalidInput}, "negative time": {NewInvite{1, -time.Hour, ""}, KindInvalidInput},
-		"for ever": {NewInvite{1, MaxInviteLifetime + 1, ""}, KindInvalidInput}, "no address": {NewInvite{1, time.Hour, "alice"}, KindInvalidEmail},
+		"no use": {NewInvite{0, time.Hour, "", operator}, KindInvalidInput}, "negative": {NewInvite{-1, time.Hour, "", operator}, KindInvalidInput}, "too many": {NewInvite{MaxInviteUses + 1, time.Hour, "", operator}, KindInvalidInput},
+		"2^31": {NewInvite{1 << 31, time.Hour, "", operator}, KindInvalidInput}, "no time": {NewInvite{1, 0, "", operator}, KindInvalidInput}, "negative time": {NewInvite{1, -time.Hour, "", operator}, KindInvalidInput},
+		"for ever": {NewInvite{1, MaxInviteLifetime + 1, "", operator}, KindInvalidInput}, "no address": {NewInvite{1, time.Hour, "alice", operator}, KindInvalidEmail},
 	} {
 		_, _, err := h.CreateInvite(t.Context(), c.n)
 		wantKind(t, what, err, c.kind)
@@ -198,13 +198,13 @@ func TestNewInvite(t *testing.T) {
 		"empty": "", "short": "0123456789abcde", "short but for hyphens": "a-b-c-d-e-f-g-h-", "long": InviteCode(strings.Repeat("0123456789abcdef", 9)), "a space": "0123456789 abcdef",
 		"not ASCII": "0123456789abcdefé", "NUL": "0123456789abcdef\x00", "monotonous": "0101010101010101", "monotonous but for case": "aAbBcCdDeEaAbBcC",
 	} {
-		_, err := h.EnsureInvite(t.Context(), code, NewInvite{1, time.Hour, ""})
+		_, err := h.EnsureInvite(t.Context(), code, NewInvite{1, time.Hour, "", operator})
 		wantKind(t, what, err, KindInvalidInput)
 	}
 	want(t, "invites", len(h.store.invites), 0)
 
 	ensure := func(code InviteCode) bool {
-		return must[bool](t)(h.EnsureInvite(t.Context(), code, NewInvite{1, time.Hour, ""}))
+		return must[bool](t)(h.EnsureInvite(t.Context(), code, NewInvite{1, time.Hour, "", operator}))
 	}
 	want(t, "made", ensure("0123456789abcdef"), true)
 	want(t, "made again", ensure("0123456789abcdef"), false)
@@ -215,7 +215,7 @@ func TestNewInvite(t *testing.T) {
 	want(t, "made again when used up", ensure("0123456789abcdef"), false)
 
 	h.store.onCall(func(context.Context, string) error { return errStore })
-	_, _, err = h.CreateInvite(t.Context(), NewInvite{1, time.Hour, ""})
+	_, _, err = h.CreateInvite(t.Context(), NewInvite{1, time.Hour, "", operator})
 	wantKind(t, "the store fails", err, KindUnavailable)
 	h.store.onCall(nil)
 }

@@ -25,8 +25,11 @@ func TestEndSessionRaces(t *testing.T) {
 	h := newHouse(t)
 	a := h.register(t, "alice")
 	ends := map[string]func(g Grant) error{
-		"EndSession": func(g Grant) error { _, err := h.EndSession(context.Background(), a.ID, g.Session.ID); return err },
-		"LogoutAll":  func(Grant) error { _, err := h.LogoutAll(context.Background(), a.ID, ""); return err },
+		"EndSession": func(g Grant) error {
+			_, err := h.EndSession(context.Background(), operator, a.ID, g.Session.ID)
+			return err
+		},
+		"LogoutAll": func(Grant) error { _, err := h.LogoutAll(context.Background(), operator, a.ID, ""); return err },
 	}
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
@@ -133,9 +136,9 @@ func TestEndDuringLookup(t *testing.T) {
 			synctest.Wait() // one of them has read the session, the others wait for it
 			var err error
 			if all {
-				_, err = h.LogoutAll(t.Context(), g.Account.ID, "")
+				_, err = h.LogoutAll(t.Context(), operator, g.Account.ID, "")
 			} else {
-				_, err = h.EndSession(t.Context(), g.Account.ID, g.Session.ID)
+				_, err = h.EndSession(t.Context(), operator, g.Account.ID, g.Session.ID)
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -153,10 +156,10 @@ func TestEndDuringLookup(t *testing.T) {
 func TestSES05LostAnswer(t *testing.T) {
 	ends := map[string]func(h *house, g Grant) (Receipt, error){
 		"EndSession": func(h *house, g Grant) (Receipt, error) {
-			return h.EndSession(t.Context(), g.Account.ID, g.Session.ID)
+			return h.EndSession(t.Context(), operator, g.Account.ID, g.Session.ID)
 		},
-		"LogoutAll": func(h *house, g Grant) (Receipt, error) { return h.LogoutAll(t.Context(), g.Account.ID, "") },
-		"Disable":   func(h *house, g Grant) (Receipt, error) { return h.Disable(t.Context(), g.Account.ID) },
+		"LogoutAll": func(h *house, g Grant) (Receipt, error) { return h.LogoutAll(t.Context(), operator, g.Account.ID, "") },
+		"Disable":   func(h *house, g Grant) (Receipt, error) { return h.Disable(t.Context(), operator, g.Account.ID) },
 	}
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
@@ -198,12 +201,12 @@ func TestSES06OwnSessionsOnly(t *testing.T) {
 	alice, bob := h.person(t, "alice"), h.person(t, "bob")
 	var c conn
 	h.hold(t, bob, &c, false)
-	r := must[Receipt](t)(h.EndSession(t.Context(), alice.Account.ID, bob.Session.ID))
+	r := must[Receipt](t)(h.EndSession(t.Context(), operator, alice.Account.ID, bob.Session.ID))
 	want(t, "ended", r.Sessions+r.Closed, 0)
-	_, err := h.LogoutAll(t.Context(), alice.Account.ID, bob.Session.ID)
+	_, err := h.LogoutAll(t.Context(), operator, alice.Account.ID, bob.Session.ID)
 	wantKind(t, "keeping another's", err, KindSessionOver)
 	must[Identity](t)(h.auth(t, alice))
-	r = must[Receipt](t)(h.LogoutAll(t.Context(), alice.Account.ID, ""))
+	r = must[Receipt](t)(h.LogoutAll(t.Context(), operator, alice.Account.ID, ""))
 	want(t, "alice's sessions", r.Sessions, 1)
 	want(t, "bob's connection", c.ended(), "session:0 token:0 shutdown:0")
 	must[Identity](t)(h.auth(t, bob))
@@ -239,16 +242,16 @@ func TestLogout(t *testing.T) {
 		}
 	}
 	check("at first", true, true, true, true)
-	r := must[Receipt](t)(h.Logout(t.Context(), must[Identity](t)(h.auth(t, grants[0]))))
+	r := must[Receipt](t)(h.Logout(t.Context(), as(must[Identity](t)(h.auth(t, grants[0])))))
 	want(t, "receipt", fmt.Sprint(r.Sessions, r.Closed), "1 2")
 	check("logout", false, true, true, true)
-	r = must[Receipt](t)(h.EndSession(t.Context(), grants[0].Account.ID, grants[0].Session.ID))
+	r = must[Receipt](t)(h.EndSession(t.Context(), operator, grants[0].Account.ID, grants[0].Session.ID))
 	want(t, "receipt of the second logout", fmt.Sprint(r.Sessions, r.Closed), "0 0")
 	check("logout again", false, true, true, true)
-	r = must[Receipt](t)(h.LogoutAll(t.Context(), grants[0].Account.ID, grants[2].Session.ID))
+	r = must[Receipt](t)(h.LogoutAll(t.Context(), operator, grants[0].Account.ID, grants[2].Session.ID))
 	want(t, "receipt", fmt.Sprint(r.Sessions, r.Closed), "2 4")
 	check("logout of all others", false, false, true, false)
-	r = must[Receipt](t)(h.Disable(t.Context(), grants[0].Account.ID))
+	r = must[Receipt](t)(h.Disable(t.Context(), operator, grants[0].Account.ID))
 	want(t, "receipt", fmt.Sprint(r.Sessions, r.Closed), "1 2")
 	check("disabled", false, false, false, false)
 	for i := range conns {
@@ -257,7 +260,7 @@ func TestLogout(t *testing.T) {
 		}
 	}
 	want(t, "connections", h.state.live.Connections(), 0)
-	_, err := h.Disable(t.Context(), "nobody")
+	_, err := h.Disable(t.Context(), operator, "nobody")
 	wantKind(t, "disabling nobody", err, KindUnknownAccount)
 }
 
@@ -293,7 +296,7 @@ func TestLeases(t *testing.T) {
 	h.hold(t, g, &conns[2], false) // again
 	parallel(8, func(int) { conns[2].lease.Release() })
 	want(t, "connections", h.state.live.Connections(), 1)
-	want(t, "closed", must[Receipt](t)(h.Logout(t.Context(), Identity{Account: g.Account.ID, Session: g.Session.ID})).Closed, 1)
+	want(t, "closed", must[Receipt](t)(h.Logout(t.Context(), as(Identity{Account: g.Account.ID, Session: g.Session.ID}))).Closed, 1)
 	want(t, "the one that was left", conns[3].ended(), "session:1 token:0 shutdown:0")
 	want(t, "one that was released", conns[2].ended(), "session:0 token:0 shutdown:0")
 	conns[3].lease.Release()
@@ -369,7 +372,7 @@ func TestHoldEvicted(t *testing.T) {
 	var c conn
 	drop.Store(1)
 	h.hold(t, g, &c, false)
-	want(t, "closed", must[Receipt](t)(h.EndSession(t.Context(), g.Account.ID, g.Session.ID)).Closed, 1)
+	want(t, "closed", must[Receipt](t)(h.EndSession(t.Context(), operator, g.Account.ID, g.Session.ID)).Closed, 1)
 	c.lease.Release()
 
 	g = h.login(t, "alice")

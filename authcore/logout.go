@@ -26,18 +26,14 @@ func (r Receipt) Complete() bool {
 	return true
 }
 
-// Logout ends the session of id and its live connections, on every node. Ending what is over already is no error.
-func (s *Service) Logout(ctx context.Context, id Identity) (Receipt, error) {
-	return s.endSession(ctx, id.Account, id.Session, id.Account)
+// Logout ends the actor's own session and its live connections, on every node. Ending a session that is over already is
+// not an error. Kinds: Unavailable.
+func (s *Service) Logout(ctx context.Context, by Actor) (Receipt, error) {
+	return s.EndSession(ctx, by, by.Identity.Account, by.Identity.Session)
 }
 
-// EndSession ends one session of an account. Kinds: Unavailable; then it may still be alive, and ending it again is
-// right.
-func (s *Service) EndSession(ctx context.Context, account AccountID, id SessionID) (Receipt, error) {
-	return s.endSession(ctx, account, id, "")
-}
-
-func (s *Service) endSession(ctx context.Context, account AccountID, id SessionID, by AccountID) (Receipt, error) {
+// EndSession ends one session of an account. Kinds: Unavailable; the session may still be alive then, so end it again.
+func (s *Service) EndSession(ctx context.Context, by Actor, account AccountID, id SessionID) (Receipt, error) {
 	start := s.state.Now()
 	forget := start.Add(s.policy.SessionMax)
 	if k := s.state.live.knownSession(account, id); k != nil {
@@ -49,12 +45,14 @@ func (s *Service) endSession(ctx context.Context, account AccountID, id SessionI
 	if err != nil {
 		return Receipt{}, err
 	}
-	return s.revoke(ctx, NodeEvent{Account: account, Sessions: []SessionID{id}}, Event{Session: id, By: by}, start)
+	ended := by.event(EventSessionsEnded, account)
+	ended.Session = id
+	return s.revoke(ctx, NodeEvent{Account: account, Sessions: []SessionID{id}}, ended, start)
 }
 
 // LogoutAll ends every session of the account but except, which may be empty, and their live connections, on every
 // node. Kinds: UnknownAccount, SessionOver if except is, Unavailable.
-func (s *Service) LogoutAll(ctx context.Context, account AccountID, except SessionID) (Receipt, error) {
+func (s *Service) LogoutAll(ctx context.Context, by Actor, account AccountID, except SessionID) (Receipt, error) {
 	start := s.state.Now()
 	var kept Session
 	if except != "" {
@@ -74,7 +72,7 @@ func (s *Service) LogoutAll(ctx context.Context, account AccountID, except Sessi
 	if err != nil {
 		return Receipt{}, err
 	}
-	r, err := s.revoke(ctx, e, Event{}, start)
+	r, err := s.revoke(ctx, e, by.event(EventSessionsEnded, account), start)
 	if err == nil && e.Kept != except {
 		err = errSessionOver
 	}
@@ -82,30 +80,31 @@ func (s *Service) LogoutAll(ctx context.Context, account AccountID, except Sessi
 }
 
 // Disable closes an account to logins and ends all of its sessions. Kinds: UnknownAccount, Unavailable.
-func (s *Service) Disable(ctx context.Context, account AccountID) (Receipt, error) {
+func (s *Service) Disable(ctx context.Context, by Actor, account AccountID) (Receipt, error) {
 	err := exec(ctx, "disabling an account", func(ctx context.Context) error { return s.state.Accounts.SetDisabled(ctx, account, true) })
 	if err != nil {
 		return Receipt{}, err
 	}
-	s.publish(Event{Kind: EventAccountDisabled, Account: account})
-	return s.LogoutAll(ctx, account, "")
+	s.publish(by.event(EventAccountDisabled, account))
+	return s.LogoutAll(ctx, by, account, "")
 }
 
-// revoke does the rest of a revocation once the accounts' database has it, whoever does not wait for it any more: from
-// here on no look-up finds the sessions alive; what is left is to end what hangs on earlier ones. ended is the event to
-// publish then, with who did it and where from.
+// revoke completes a revocation that the accounts' database has stored, even if the caller no longer waits: no look-up
+// finds the sessions alive any more, and what is left is to end the connections of earlier look-ups. It publishes ended,
+// with the receipt, or with the error if the other nodes could not be told.
 func (s *Service) revoke(ctx context.Context, e NodeEvent, ended Event, start time.Time) (Receipt, error) {
 	ctx = context.WithoutCancel(ctx)
 	closed := s.state.apply(e)
 	r, err := s.state.spread(ctx, e)
 	if err != nil {
 		s.state.postpone(e)
-		s.state.Log.Error("a revocation could not be told to the other nodes; will try again", "account", e.Account, "error", err)
+		ended.Err = err
+		s.publish(ended)
 		return Receipt{}, err
 	}
 	r.Closed += closed
 	r.Took = s.state.Now().Sub(start)
-	ended.Kind, ended.Account, ended.Receipt = EventSessionsEnded, e.Account, r
+	ended.Receipt = r
 	s.publish(ended)
 	return r, nil
 }

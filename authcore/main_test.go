@@ -96,6 +96,12 @@ const rightPassword = "Lantern-Quarry-71"
 
 var client = Client{Dialect: "test", Addr: netip.MustParseAddr("192.0.2.1"), UserAgent: "tests"}
 
+// operator acts without an account.
+var operator = Actor{Client: Client{Dialect: "operator"}}
+
+// as returns the actor that a proven caller is.
+func as(id Identity) Actor { return Actor{id, client} }
+
 func (h *house) register(t testing.TB, name string) Account {
 	t.Helper()
 	a, err := h.Register(t.Context(), Registration{ClaimedName: name, Password: NewPassword(rightPassword), Client: client})

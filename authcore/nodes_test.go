@@ -164,7 +164,7 @@ func TestNodes(t *testing.T) {
 			n[i].hold(t, phone, &phones[i], false)
 			n[i].hold(t, laptop, &laptops[i], false)
 		}
-		r := must[Receipt](t)(n[0].EndSession(t.Context(), phone.Account.ID, phone.Session.ID))
+		r := must[Receipt](t)(n[0].EndSession(t.Context(), operator, phone.Account.ID, phone.Session.ID))
 		want(t, "closed", r.Closed, 3)
 		want(t, "ended", r.Sessions, 1)
 		want(t, "nodes", fmt.Sprint(r.Nodes), "[{1 true 1 0s} {2 true 1 0s}]")
@@ -178,7 +178,7 @@ func TestNodes(t *testing.T) {
 		}
 
 		n[2].feed.set(func() { n[2].feed.mute = true })
-		r = must[Receipt](t)(n[1].LogoutAll(t.Context(), phone.Account.ID, ""))
+		r = must[Receipt](t)(n[1].LogoutAll(t.Context(), operator, phone.Account.ID, ""))
 		want(t, "complete", r.Complete(), false)
 		want(t, "closed", r.Closed, 2)
 		for i := range n {
@@ -195,7 +195,7 @@ func TestNodesLateEvent(t *testing.T) {
 		old := n[0].login(t, "alice")
 		must[Identity](t)(n[1].auth(t, old))
 		n[1].feed.cutOff()
-		must[Receipt](t)(n[0].LogoutAll(t.Context(), a.ID, ""))
+		must[Receipt](t)(n[0].LogoutAll(t.Context(), operator, a.ID, ""))
 		fresh := n[0].login(t, "alice")
 		var c, kept conn
 		n[1].hold(t, fresh, &c, false)
@@ -230,7 +230,7 @@ func TestEpochEndsWhileLookingUp(t *testing.T) {
 func TestLoginAcrossLogoutAll(t *testing.T) {
 	h := newHouse(t)
 	before := h.register(t, "alice")
-	must[Receipt](t)(h.LogoutAll(t.Context(), before.ID, ""))
+	must[Receipt](t)(h.LogoutAll(t.Context(), operator, before.ID, ""))
 	late := must[Grant](t)(h.startSession(t.Context(), before, client, 0))
 	_, err := h.auth(t, late)
 	wantKind(t, "the late session", err, KindSessionOver)
@@ -244,7 +244,7 @@ func TestEndOthersAtOnce(t *testing.T) {
 	for range 50 {
 		a, b := h.login(t, "alice"), h.login(t, "alice")
 		ids := [2]Identity{must[Identity](t)(h.auth(t, a)), must[Identity](t)(h.auth(t, b))}
-		parallel(2, func(i int) { _, _ = h.LogoutAll(context.Background(), ids[i].Account, ids[i].Session) })
+		parallel(2, func(i int) { _, _ = h.LogoutAll(context.Background(), operator, ids[i].Account, ids[i].Session) })
 		_, err1 := h.auth(t, a)
 		_, err2 := h.auth(t, b)
 		if err1 == nil && err2 == nil {
@@ -263,7 +263,7 @@ func TestFeedBroken(t *testing.T) {
 		must[Identity](t)(n[1].auth(t, other))
 		n[1].feed.cutOff()
 		passes(time.Second)
-		r := must[Receipt](t)(n[0].EndSession(t.Context(), g.Account.ID, g.Session.ID))
+		r := must[Receipt](t)(n[0].EndSession(t.Context(), operator, g.Account.ID, g.Session.ID))
 		want(t, "complete", r.Complete(), false)
 		passes(2500 * time.Millisecond)
 		want(t, "broken", n[1].state.Stats().FeedBroken, true)
@@ -312,7 +312,7 @@ func TestRecheck(t *testing.T) {
 		}
 		n[1].feed.cutOff()
 		for _, g := range grants[:20] {
-			must[Receipt](t)(n[0].EndSession(t.Context(), g.Account.ID, g.Session.ID))
+			must[Receipt](t)(n[0].EndSession(t.Context(), operator, g.Account.ID, g.Session.ID))
 		}
 		var broken atomic.Bool
 		broken.Store(true)
@@ -387,7 +387,7 @@ func TestRevocationNotTold(t *testing.T) {
 		n[0].hold(t, g, &here, false)
 		n[1].hold(t, g, &there, false)
 		n[0].feed.cutOff()
-		_, err := n[0].EndSession(t.Context(), g.Account.ID, g.Session.ID)
+		_, err := n[0].EndSession(t.Context(), operator, g.Account.ID, g.Session.ID)
 		wantKind(t, "ending", err, KindUnavailable)
 		want(t, "here", here.ended(), over)
 		want(t, "there", there.ended(), open)
@@ -397,7 +397,7 @@ func TestRevocationNotTold(t *testing.T) {
 		n[0].feed.reconnect()
 		passes(2 * time.Second)
 		want(t, "there", there.ended(), over)
-		must[Receipt](t)(n[0].EndSession(t.Context(), g.Account.ID, g.Session.ID))
+		must[Receipt](t)(n[0].EndSession(t.Context(), operator, g.Account.ID, g.Session.ID))
 		here.lease.Release()
 		there.lease.Release()
 	})
@@ -449,9 +449,9 @@ func TestSessionStoreForgetsLater(t *testing.T) {
 					return nil
 				})
 				if op == "EndSession" {
-					must[Receipt](t)(n[0].EndSession(t.Context(), a.ID, g.Session.ID))
+					must[Receipt](t)(n[0].EndSession(t.Context(), operator, a.ID, g.Session.ID))
 				} else {
-					must[Receipt](t)(n[0].LogoutAll(t.Context(), a.ID, ""))
+					must[Receipt](t)(n[0].LogoutAll(t.Context(), operator, a.ID, ""))
 				}
 				want(t, "the connection", c.ended(), over)
 				later := n[1].login(t, "alice")
@@ -484,9 +484,9 @@ func TestRevocationNotRecorded(t *testing.T) {
 		})
 		var err error
 		if op == "RevokeSession" {
-			_, err = h.EndSession(t.Context(), g.Account.ID, g.Session.ID)
+			_, err = h.EndSession(t.Context(), operator, g.Account.ID, g.Session.ID)
 		} else {
-			_, err = h.LogoutAll(t.Context(), g.Account.ID, "")
+			_, err = h.LogoutAll(t.Context(), operator, g.Account.ID, "")
 		}
 		wantKind(t, op, err, KindUnavailable)
 		want(t, "the connection", c.ended(), open)
@@ -501,14 +501,14 @@ func TestSessionStoreWentBack(t *testing.T) {
 	h.register(t, "alice")
 	one, all := h.login(t, "alice"), h.login(t, "alice")
 	snapshot := maps.Clone(h.store.sessions)
-	must[Receipt](t)(h.EndSession(t.Context(), one.Account.ID, one.Session.ID))
+	must[Receipt](t)(h.EndSession(t.Context(), operator, one.Account.ID, one.Session.ID))
 	h.store.sessions = maps.Clone(snapshot)
 	_, err := h.auth(t, one)
 	wantKind(t, "one session", err, KindSessionOver)
 	listed := must[[]SessionInfo](t)(h.ListSessions(t.Context(), must[Identity](t)(h.auth(t, all))))
 	want(t, "listed", len(listed), 1)
 
-	must[Receipt](t)(h.LogoutAll(t.Context(), one.Account.ID, ""))
+	must[Receipt](t)(h.LogoutAll(t.Context(), operator, one.Account.ID, ""))
 	h.store.sessions = maps.Clone(snapshot)
 	_, err = h.auth(t, all)
 	wantKind(t, "all sessions", err, KindSessionOver)
@@ -564,21 +564,21 @@ func TestOwnSessions(t *testing.T) {
 			want(t, "bob is online", n[i].online(t, bob.Account.ID), false)
 		}
 
-		_, err := n[0].EndOwnSession(t.Context(), me, bob.Session.ID)
+		_, err := n[0].EndOwnSession(t.Context(), as(me), bob.Session.ID)
 		wantKind(t, "another's session", err, KindNotFound)
-		_, err = n[0].EndOwnSession(t.Context(), me, "nothing")
+		_, err = n[0].EndOwnSession(t.Context(), as(me), "nothing")
 		wantKind(t, "no session", err, KindNotFound)
 		asked := n[0].store.count("Session")
 		for _, id := range []SessionID{"", "\x00", "\xff", "a b", SessionID(strings.Repeat("x", 1<<20))} {
-			_, err = n[0].EndOwnSession(t.Context(), me, id)
+			_, err = n[0].EndOwnSession(t.Context(), as(me), id)
 			wantKind(t, "no ID of a session", err, KindNotFound)
 		}
 		want(t, "looks for what is no ID", n[0].store.count("Session")-asked, 0)
-		must[Receipt](t)(n[0].EndOwnSession(t.Context(), me, grants[2].Session.ID))
+		must[Receipt](t)(n[0].EndOwnSession(t.Context(), as(me), grants[2].Session.ID))
 		want(t, "its connection", conns[2].ended(), over)
 		conns[2].lease.Release()
 		want(t, "sessions", len(list()), 2)
-		r := must[Receipt](t)(n[1].LogoutAll(t.Context(), me.Account, me.Session))
+		r := must[Receipt](t)(n[1].LogoutAll(t.Context(), operator, me.Account, me.Session))
 		want(t, "closed", r.Closed, 2)
 		want(t, "sessions", fmt.Sprintf("%q", list()), `["curl/8.1 true 0"]`)
 		conns[0].lease.Release()
@@ -588,8 +588,8 @@ func TestOwnSessions(t *testing.T) {
 		must[Identity](t)(n[1].auth(t, grants[1]))
 		must[Identity](t)(n[1].auth(t, bob))
 
-		must[Receipt](t)(n[1].Logout(t.Context(), me))
-		_, err = n[1].LogoutAll(t.Context(), me.Account, me.Session)
+		must[Receipt](t)(n[1].Logout(t.Context(), as(me)))
+		_, err = n[1].LogoutAll(t.Context(), operator, me.Account, me.Session)
 		wantKind(t, "of a session that is over", err, KindSessionOver)
 	})
 }

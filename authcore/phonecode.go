@@ -65,6 +65,7 @@ func (s *Service) sendEmailCode(ctx context.Context, a Account, to Email, c Clie
 	if err != nil {
 		return unavailable("queueing a code", err)
 	}
+	s.publish(about(EventEmailCodeSent, a, c))
 	return nil
 }
 
@@ -118,7 +119,7 @@ func (st *State) deleteUnvalidated(ctx context.Context) {
 	case err != nil:
 		st.Log.Error("deleting accounts that were never validated failed; will try again", "error", err)
 	case n > 0:
-		st.Log.Info("deleted accounts that were never validated", "count", n)
+		st.publish(Event{Kind: EventRegistrationsLapsed, Count: n})
 	}
 }
 

@@ -54,9 +54,10 @@ func (s *Service) PublicProfile(ctx context.Context, id AccountID) (Account, err
 	}, nil
 }
 
-// UpdateProfile changes what the account of id says of itself, on every node. Kinds: InvalidInput, SessionOver,
+// UpdateProfile changes the public profile of the actor's account, on every node. Kinds: InvalidInput, SessionOver,
 // Unavailable.
-func (s *Service) UpdateProfile(ctx context.Context, id Identity, p ProfileChange) (Account, error) {
+func (s *Service) UpdateProfile(ctx context.Context, by Actor, p ProfileChange) (Account, error) {
+	id := by.Identity
 	if p.DisplayName != nil {
 		name, err := ParseDisplayName(*p.DisplayName)
 		if err != nil {
@@ -82,6 +83,9 @@ func (s *Service) UpdateProfile(ctx context.Context, id Identity, p ProfileChang
 		return Account{}, err
 	}
 	s.state.live.stale(id.Account)
+	changed := by.event(EventProfileChanged, a.ID)
+	changed.Session, changed.Username = id.Session, a.Username
+	s.publish(changed)
 	if s.state.Feed != nil {
 		// The change is made; what other nodes know of it lapses within minutes if they do not hear.
 		if _, err := s.state.Feed.Publish(context.WithoutCancel(ctx), NodeEvent{Account: id.Account, Changed: true}); err != nil {

@@ -27,7 +27,7 @@ func TestProfile(t *testing.T) {
 		var c conn
 		n[1].hold(t, other, &c, false)
 
-		a := must[Account](t)(n[0].UpdateProfile(t.Context(), id, ProfileChange{DisplayName: ptr(" Alice\tA. "), AvatarURL: ptr("https://example.com/a.png?x=1#y")}))
+		a := must[Account](t)(n[0].UpdateProfile(t.Context(), as(id), ProfileChange{DisplayName: ptr(" Alice\tA. "), AvatarURL: ptr("https://example.com/a.png?x=1#y")}))
 		want(t, "what comes back", fmt.Sprint(a.DisplayName, "|", a.AvatarURL), "Alice A.|https://example.com/a.png?x=1#y")
 		for i := range n {
 			for _, g := range []Grant{g, other} {
@@ -38,22 +38,22 @@ func TestProfile(t *testing.T) {
 		passes(time.Minute)
 		want(t, "the connection", c.ended(), open)
 
-		a = must[Account](t)(n[0].UpdateProfile(t.Context(), id, ProfileChange{DisplayName: ptr("")}))
+		a = must[Account](t)(n[0].UpdateProfile(t.Context(), as(id), ProfileChange{DisplayName: ptr("")}))
 		want(t, "taken back, and left", fmt.Sprint(a.DisplayName, "|", a.AvatarURL), "|https://example.com/a.png?x=1#y")
 		sets := n[0].store.count("SetProfile")
-		a = must[Account](t)(n[0].UpdateProfile(t.Context(), id, ProfileChange{}))
+		a = must[Account](t)(n[0].UpdateProfile(t.Context(), as(id), ProfileChange{}))
 		want(t, "nothing", a.AvatarURL, "https://example.com/a.png?x=1#y")
 		want(t, "writes", n[0].store.count("SetProfile")-sets, 0)
 		a = must[Account](t)(n[1].Profile(t.Context(), id))
 		want(t, "profile", fmt.Sprint(a.Username, a.Email, a.Number), "alicealice@example.com"+"1")
 
 		// Half of a change that is wrong is not made.
-		_, err := n[0].UpdateProfile(t.Context(), id, ProfileChange{DisplayName: ptr("Mallory"), AvatarURL: ptr("javascript:alert(1)")})
+		_, err := n[0].UpdateProfile(t.Context(), as(id), ProfileChange{DisplayName: ptr("Mallory"), AvatarURL: ptr("javascript:alert(1)")})
 		wantKind(t, "a bad avatar", err, KindInvalidInput)
 		want(t, "display name", n[0].store.accounts[0].DisplayName, "")
 
 		n[0].feed.cutOff()
-		must[Account](t)(n[0].UpdateProfile(t.Context(), id, ProfileChange{DisplayName: ptr("Later")}))
+		must[Account](t)(n[0].UpdateProfile(t.Context(), as(id), ProfileChange{DisplayName: ptr("Later")}))
 		want(t, "here", must[Identity](t)(n[0].auth(t, g)).DisplayName, "Later")
 		passes(knownFor)
 		want(t, "there, that did not hear", must[Identity](t)(n[1].auth(t, g)).DisplayName, "Later")
@@ -65,12 +65,12 @@ func TestProfile(t *testing.T) {
 			}
 			return nil
 		})
-		_, err = n[0].UpdateProfile(t.Context(), id, ProfileChange{DisplayName: ptr("x")})
+		_, err = n[0].UpdateProfile(t.Context(), as(id), ProfileChange{DisplayName: ptr("x")})
 		wantKind(t, "the store fails", err, KindUnavailable)
 		_, err = n[0].Profile(t.Context(), id)
 		wantKind(t, "the store fails", err, KindUnavailable)
 		n[0].store.onCall(nil)
-		_, err = n[0].UpdateProfile(t.Context(), Identity{Account: "gone"}, ProfileChange{DisplayName: ptr("x")})
+		_, err = n[0].UpdateProfile(t.Context(), as(Identity{Account: "gone"}), ProfileChange{DisplayName: ptr("x")})
 		wantKind(t, "gone", err, KindSessionOver)
 		_, err = n[0].Profile(t.Context(), Identity{Account: "gone"})
 		wantKind(t, "gone", err, KindSessionOver)
@@ -87,7 +87,7 @@ func TestProfileChangesWhileLookingUp(t *testing.T) {
 		h.store.onDone(func(op string) error {
 			if op == "SessionAccount" && first {
 				first = false
-				_, err := h.UpdateProfile(t.Context(), Identity{Account: g.Account.ID}, ProfileChange{DisplayName: ptr("New")})
+				_, err := h.UpdateProfile(t.Context(), as(Identity{Account: g.Account.ID}), ProfileChange{DisplayName: ptr("New")})
 				return err
 			}
 			return nil
@@ -111,7 +111,7 @@ func TestPublicProfile(t *testing.T) {
 	want(t, "looks for what is no ID", h.store.count("AccountByID")-asked, 0)
 	_, err := h.PublicProfile(t.Context(), "00000000-0000-4000-8000-000000000000")
 	wantKind(t, "nobody", err, KindNotFound)
-	must[Receipt](t)(h.Disable(t.Context(), a.ID))
+	must[Receipt](t)(h.Disable(t.Context(), operator, a.ID))
 	_, err2 := h.PublicProfile(t.Context(), a.ID)
 	want(t, "closed", fmt.Sprint(err2), fmt.Sprint(err))
 	h.store.onCall(func(context.Context, string) error { return errStore })

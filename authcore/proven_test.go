@@ -34,10 +34,14 @@ func TestHoldNoticesTheEnd(t *testing.T) {
 	}{
 		"nothing": {func(*house, testing.TB, Grant) {}, 0},
 		"a logout": {func(h *house, t testing.TB, g Grant) {
-			must[Receipt](t)(h.EndSession(t.Context(), g.Account.ID, g.Session.ID))
+			must[Receipt](t)(h.EndSession(t.Context(), operator, g.Account.ID, g.Session.ID))
 		}, KindSessionOver},
-		"a logout of all":               {func(h *house, t testing.TB, g Grant) { must[Receipt](t)(h.LogoutAll(t.Context(), g.Account.ID, "")) }, KindSessionOver},
-		"the end of the account":        {func(h *house, t testing.TB, g Grant) { must[Receipt](t)(h.Disable(t.Context(), g.Account.ID)) }, KindSessionOver},
+		"a logout of all": {func(h *house, t testing.TB, g Grant) {
+			must[Receipt](t)(h.LogoutAll(t.Context(), operator, g.Account.ID, ""))
+		}, KindSessionOver},
+		"the end of the account": {func(h *house, t testing.TB, g Grant) {
+			must[Receipt](t)(h.Disable(t.Context(), operator, g.Account.ID))
+		}, KindSessionOver},
 		"the end of the session's time": {func(h *house, _ testing.TB, _ Grant) { h.clock.Advance(15 * 24 * time.Hour) }, KindSessionOver},
 		"the end of the token's time":   {func(h *house, _ testing.TB, g Grant) { h.clock.Advance(g.Expires.Sub(h.clock.Now())) }, KindBadToken},
 		"two refreshes": {func(h *house, t testing.TB, g Grant) {
@@ -62,7 +66,7 @@ func TestHoldNoticesTheEnd(t *testing.T) {
 					wantKind(t, by+", then "+name, err, tc.kind)
 				} else {
 					want(t, by+", then "+name, err, nil)
-					must[Receipt](t)(h.EndSession(t.Context(), g.Account.ID, g.Session.ID))
+					must[Receipt](t)(h.EndSession(t.Context(), operator, g.Account.ID, g.Session.ID))
 					want(t, by+", then held, then ended", c.ended(), over)
 				}
 				want(t, by+", then "+name+": connections", h.state.live.Connections(), map[bool]int{true: 1}[err == nil])

@@ -53,12 +53,14 @@ func (s *Service) Refresh(ctx context.Context, r Refreshing) (Grant, error) {
 		return Grant{}, errSessionOver
 	}
 	e.lastSeen.Store(now.UnixMilli())
-	return newGrant(tok, expires, k.account, sess, false), nil
+	g := newGrant(tok, expires, k.account, sess, false)
+	s.publish(g.event(EventTokenRefreshed, r.Client))
+	return g, nil
 }
 
 // theft ends a session of which an old token came back. Of several who bear one, the first brings the owner a notice.
 func (s *Service) theft(ctx context.Context, a Account, id SessionID, c Client) error {
-	r, err := s.EndSession(ctx, a.ID, id)
+	r, err := s.EndSession(ctx, Actor{Client: c}, a.ID, id)
 	if err != nil { // nobody may come again to make up for it
 		e := NodeEvent{Account: a.ID, Sessions: []SessionID{id}}
 		s.state.apply(e)

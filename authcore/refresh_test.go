@@ -126,14 +126,14 @@ func TestRefreshRefused(t *testing.T) {
 	}
 	rotations := h.store.count("RotateSession")
 	out, gone := h.login(t, "alice"), h.login(t, "alice")
-	must[Receipt](t)(h.EndSession(t.Context(), out.Account.ID, out.Session.ID))
+	must[Receipt](t)(h.EndSession(t.Context(), operator, out.Account.ID, out.Session.ID))
 	_, err := h.refresh(out, 0)
 	wantKind(t, "logged out", err, KindSessionOver)
-	must[Receipt](t)(h.LogoutAll(t.Context(), out.Account.ID, a.Session.ID))
+	must[Receipt](t)(h.LogoutAll(t.Context(), operator, out.Account.ID, a.Session.ID))
 	_, err = h.refresh(gone, 0)
 	wantKind(t, "logged out with all", err, KindSessionOver)
 	a = must[Grant](t)(h.refresh(a, 0))
-	must[Receipt](t)(h.Disable(t.Context(), a.Account.ID))
+	must[Receipt](t)(h.Disable(t.Context(), operator, a.Account.ID))
 	_, err = h.refresh(a, 0)
 	wantKind(t, "disabled", err, KindSessionOver)
 	h.state.live.forget()
@@ -182,7 +182,7 @@ func TestSES01RefreshAtOnce(t *testing.T) {
 			g = fresh[generation]
 		}
 		want(t, "notices", n[0].mail.told()+n[1].mail.told(), "")
-		must[Receipt](t)(n[0].EndSession(t.Context(), g.Account.ID, g.Session.ID))
+		must[Receipt](t)(n[0].EndSession(t.Context(), operator, g.Account.ID, g.Session.ID))
 		for i := range n { // no orphan
 			_, err := n[i].auth(t, g)
 			wantKind(t, "after its end", err, KindSessionOver)
@@ -300,9 +300,9 @@ func TestSES03RefreshRacesLogout(t *testing.T) {
 					won.Add(1)
 				}
 			case round%3 == 0:
-				must[Receipt](t)(h.LogoutAll(context.Background(), a.ID, ""))
+				must[Receipt](t)(h.LogoutAll(context.Background(), operator, a.ID, ""))
 			default:
-				must[Receipt](t)(h.EndSession(context.Background(), a.ID, g.Session.ID))
+				must[Receipt](t)(h.EndSession(context.Background(), operator, a.ID, g.Session.ID))
 			}
 		})
 		for _, f := range append(fresh[:], g) {

@@ -306,7 +306,7 @@ func TestRequestReset(t *testing.T) {
 		h.join(t, "alice")
 		h.register(t, "noaddress")
 		a := h.join(t, "closed").Account.ID
-		must[Receipt](t)(h.Disable(t.Context(), a))
+		must[Receipt](t)(h.Disable(t.Context(), operator, a))
 		took := func(name string) (time.Duration, error) {
 			start := time.Now()
 			p, err := h.requestReset(name)
@@ -360,7 +360,7 @@ func TestENU03Concealed(t *testing.T) {
 		h.join(t, "alice")
 		h.register(t, "noaddress")
 		closed := h.join(t, "closed").Account.ID
-		must[Receipt](t)(h.Disable(t.Context(), closed))
+		must[Receipt](t)(h.Disable(t.Context(), operator, closed))
 		h.mail.set(func() { h.mail.takes = 2 * time.Second })
 		blocked := make(chan struct{})
 		names := []string{"alice", "mallory", "noaddress", "closed", "al ice"}
@@ -454,7 +454,7 @@ func TestResetUndecided(t *testing.T) {
 			time.Sleep(time.Hour)
 		}
 		p, code := h.code(t, "alice")
-		must[Receipt](t)(h.Disable(t.Context(), a.ID))
+		must[Receipt](t)(h.Disable(t.Context(), operator, a.ID))
 		wantKind(t, "closed", h.reset(p, code, newPassword), KindAccountDisabled)
 		if err := h.store.SetDisabled(t.Context(), a.ID, false); err != nil {
 			t.Fatal(err)

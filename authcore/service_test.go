@@ -242,9 +242,9 @@ func testErrorsAndLogsTellNoSecrets(t *testing.T) {
 		"right login": func() error { _, err := h.try(t, "alice", rightPassword); return err },
 		"bad token":   func() error { _, err := h.Authenticate(t.Context(), h.tok(g)+"x"); return err },
 		"token":       func() error { h.state.live.forget(); _, err := h.auth(t, g); return err },
-		"end":         func() error { _, err := h.EndSession(t.Context(), g.Account.ID, g.Session.ID); return err },
-		"end all":     func() error { _, err := h.LogoutAll(t.Context(), g.Account.ID, ""); return err },
-		"disable":     func() error { _, err := h.Disable(t.Context(), g.Account.ID); return err },
+		"end":         func() error { _, err := h.EndSession(t.Context(), operator, g.Account.ID, g.Session.ID); return err },
+		"end all":     func() error { _, err := h.LogoutAll(t.Context(), operator, g.Account.ID, ""); return err },
+		"disable":     func() error { _, err := h.Disable(t.Context(), operator, g.Account.ID); return err },
 		"flush":       func() error { h.state.flush(t.Context()); return nil },
 		"refresh":     func() error { _, err := h.refresh(g, 0); return err },
 		"join": func() error {
@@ -252,13 +252,16 @@ func testErrorsAndLogsTellNoSecrets(t *testing.T) {
 			return err
 		},
 		"invite": func() error {
-			code, _, err := h.CreateInvite(t.Context(), NewInvite{1, time.Hour, ""})
+			code, _, err := h.CreateInvite(t.Context(), NewInvite{1, time.Hour, "", operator})
 			if err == nil {
 				invites = append(invites, string(code))
 			}
 			return err
 		},
-		"ensure": func() error { _, err := h.EnsureInvite(t.Context(), invite, NewInvite{1, time.Hour, ""}); return err },
+		"ensure": func() error {
+			_, err := h.EnsureInvite(t.Context(), invite, NewInvite{1, time.Hour, "", operator})
+			return err
+		},
 		"request": func() error {
 			_, err := h.requestReset("dave")
 			return err

@@ -46,13 +46,14 @@ func (s *Service) ListSessions(ctx context.Context, id Identity) ([]SessionInfo,
 	return infos, nil
 }
 
-// EndOwnSession ends one of the sessions of id's account, which may be its own. Kinds: NotFound, Unavailable.
-func (s *Service) EndOwnSession(ctx context.Context, id Identity, session SessionID) (Receipt, error) {
+// EndOwnSession ends one of the sessions of the actor's account, which may be the actor's own. Kinds: NotFound,
+// Unavailable.
+func (s *Service) EndOwnSession(ctx context.Context, by Actor, session SessionID) (Receipt, error) {
 	if !isRandomID(string(session)) {
 		return Receipt{}, errNoSuchSession
 	}
 	_, err := query(ctx, "looking up a session", func(ctx context.Context) (Session, error) {
-		return s.state.Sessions.Session(ctx, id.Account, session)
+		return s.state.Sessions.Session(ctx, by.Identity.Account, session)
 	})
 	if KindOf(err) == KindSessionOver {
 		return Receipt{}, errNoSuchSession
@@ -60,21 +61,23 @@ func (s *Service) EndOwnSession(ctx context.Context, id Identity, session Sessio
 	if err != nil {
 		return Receipt{}, err
 	}
-	return s.endSession(ctx, id.Account, session, id.Account)
+	return s.EndSession(ctx, by, by.Identity.Account, session)
 }
 
-// Disconnect shows the session of id as offline, on every node, until it has a new connection. It stays logged in, and
+// Disconnect shows the actor's session as offline, on every node, until it has a new connection. It stays logged in, and
 // its connections stay as they are. Kinds: Unavailable.
-func (s *Service) Disconnect(ctx context.Context, id Identity) error {
-	e := NodeEvent{Account: id.Account, Away: id.Session}
+func (s *Service) Disconnect(ctx context.Context, by Actor) error {
+	e := NodeEvent{Account: by.Identity.Account, Away: by.Identity.Session}
 	s.state.apply(e)
-	if s.state.Feed == nil {
-		return nil
+	away := by.event(EventDisconnected, by.Identity.Account)
+	away.Session = by.Identity.Session
+	if s.state.Feed != nil {
+		if _, err := s.state.Feed.Publish(ctx, e); err != nil {
+			away.Err = unavailable("telling the other nodes", err)
+		}
 	}
-	if _, err := s.state.Feed.Publish(ctx, e); err != nil {
-		return unavailable("telling the other nodes", err)
-	}
-	return nil
+	s.publish(away)
+	return away.Err
 }
 
 // connections returns the live connections of an account by session. What other nodes hold is known to lag by a second,

@@ -98,7 +98,7 @@ func TestSQLite(t *testing.T) {
 			check(n, fmt.Sprintf("grant %d at node %d", k, i), g, 0)
 		}
 	}
-	if r, err := nodes[1].LogoutAll(t.Context(), grants[0].Account.ID, grants[1].Session.ID); err != nil || r.Sessions != 2 {
+	if r, err := nodes[1].LogoutAll(t.Context(), authcore.Actor{}, grants[0].Account.ID, grants[1].Session.ID); err != nil || r.Sessions != 2 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	for i, n := range []*authcore.Service{nodes[1], node(t, path, nil)} {

@@ -26,7 +26,7 @@ func TestWasOurs(t *testing.T) {
 	once := must[Grant](t)(h.refresh(older, time.Hour))
 	must[Grant](t)(h.refresh(once, time.Hour))
 	check("superseded", h.tok(older), true)
-	must[Receipt](t)(h.EndSession(t.Context(), g.Account.ID, g.Session.ID))
+	must[Receipt](t)(h.EndSession(t.Context(), operator, g.Account.ID, g.Session.ID))
 	check("of a session that is over", h.tok(g), true)
 	h.clock.Advance(60 * 24 * time.Hour)
 	check("expired", h.tok(once), true)

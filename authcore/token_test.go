@@ -416,7 +416,7 @@ func TestJWT06Altered(t *testing.T) {
 	check("before the token was seen")
 	f.valid(t)
 	check("when it is remembered")
-	if _, err := f.Logout(t.Context(), must[Identity](t)(f.auth(t, f.grant))); err != nil {
+	if _, err := f.Logout(t.Context(), as(must[Identity](t)(f.auth(t, f.grant)))); err != nil {
 		t.Fatal(err)
 	}
 	check("after the logout")

@@ -113,7 +113,7 @@ func (a *arrival) relay(r *relay.Relay, who caller, unread []byte, before func()
 func (a *arrival) endSession(service *authcore.Service, who caller) {
 	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
-	if _, err := service.EndSession(ctx, who.id.Account, who.id.Session); err != nil {
+	if _, err := service.EndSession(ctx, authcore.Actor{Identity: who.id.Identity, Client: a.client}, who.id.Account, who.id.Session); err != nil {
 		a.log().Warn("ending a session that nobody uses failed", zap.Error(err))
 	}
 }

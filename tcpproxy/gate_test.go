@@ -91,7 +91,7 @@ func TestLogoutCloses(t *testing.T) {
 		}
 		clients, ids = append(clients, c), append(ids, id.Identity)
 	}
-	receipt, err := service.Logout(t.Context(), ids[0])
+	receipt, err := service.Logout(t.Context(), authcore.Actor{Identity: ids[0]})
 	if err != nil || receipt.Closed != 1 {
 		t.Fatalf("%+v, %v", receipt, err)
 	}
@@ -99,7 +99,7 @@ func TestLogoutCloses(t *testing.T) {
 	chats[0].cut()
 	clients[1].send("still here")
 	chats[1].takes("still here")
-	if receipt, err = service.LogoutAll(t.Context(), ids[0].Account, ""); err != nil || receipt.Closed != 2 {
+	if receipt, err = service.LogoutAll(t.Context(), authcore.Actor{}, ids[0].Account, ""); err != nil || receipt.Closed != 2 {
 		t.Fatalf("%+v, %v", receipt, err)
 	}
 	for i := range clients {
@@ -114,7 +114,7 @@ func TestLogoutCloses(t *testing.T) {
 	c.Close()
 	u.cut()
 	id, _ := service.Authenticate(t.Context(), authcore.UnverifiedToken(g.Token))
-	_, _ = service.Logout(t.Context(), id.Identity)
+	_, _ = service.Logout(t.Context(), authcore.Actor{Identity: id.Identity})
 	c = r.dial()
 	c.send("token t:" + g.Token + "\n")
 	c.takes("nop badtoken\n")

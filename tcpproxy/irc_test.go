@@ -225,7 +225,7 @@ func TestIRCLogout(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := service.LogoutAll(t.Context(), a.ID, ""); err != nil {
+		if _, err := service.LogoutAll(t.Context(), authcore.Actor{}, a.ID, ""); err != nil {
 			t.Fatal(err)
 		}
 		c.takes("ERROR :Closing link (logged out)\r\n")
@@ -250,7 +250,7 @@ func TestIRCLogoutMeanwhile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := service.LogoutAll(t.Context(), a.ID, ""); err != nil {
+	if _, err := service.LogoutAll(t.Context(), authcore.Actor{}, a.ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	u.send(":irc.test CAP * LS :\r\n:irc.test 001 alice :Welcome\r\n")

@@ -58,12 +58,12 @@ func TestAccountsOverLines(t *testing.T) {
 			c.send(x.send)
 			c.takes(x.want)
 		}
-		if _, err := service.LogoutAll(t.Context(), id.Account, ""); err != nil {
+		if _, err := service.LogoutAll(t.Context(), authcore.Actor{}, id.Account, ""); err != nil {
 			t.Fatal(err)
 		}
 		c.send("token t:" + g.Token + "\n")
 		c.takes("nop badtoken\n")
-		if _, err := service.Disable(t.Context(), id.Account); err != nil {
+		if _, err := service.Disable(t.Context(), authcore.Actor{}, id.Account); err != nil {
 			t.Fatal(err)
 		}
 		c.send(loginLine("alice", password))

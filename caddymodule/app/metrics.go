@@ -37,9 +37,9 @@ func registerMetrics(registry prometheus.Registerer) error {
 	return nil
 }
 
-// observeRevocation measures the revocations that were made on this node.
+// observeRevocation measures the revocations that were made on this node and told to the others.
 func observeRevocation(e authcore.Event) {
-	if e.Kind != authcore.EventSessionsEnded {
+	if e.Kind != authcore.EventSessionsEnded || e.Err != nil {
 		return
 	}
 	revocationSeconds.Observe(e.Receipt.Took.Seconds())

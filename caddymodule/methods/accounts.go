@@ -34,12 +34,12 @@ func (a accounts) Hold(ctx context.Context, p authcore.ProvenSession, c authcore
 	return err
 }
 
-func (a accounts) Logout(ctx context.Context, id authcore.Identity) (authcore.Receipt, error) {
-	return underPolicy(ctx, a, func(s *authcore.Service) (authcore.Receipt, error) { return s.Logout(ctx, id) })
+func (a accounts) Logout(ctx context.Context, by authcore.Actor) (authcore.Receipt, error) {
+	return underPolicy(ctx, a, func(s *authcore.Service) (authcore.Receipt, error) { return s.Logout(ctx, by) })
 }
 
-func (a accounts) LogoutAll(ctx context.Context, account authcore.AccountID, except authcore.SessionID) (authcore.Receipt, error) {
-	return underPolicy(ctx, a, func(s *authcore.Service) (authcore.Receipt, error) { return s.LogoutAll(ctx, account, except) })
+func (a accounts) LogoutAll(ctx context.Context, by authcore.Actor, account authcore.AccountID, except authcore.SessionID) (authcore.Receipt, error) {
+	return underPolicy(ctx, a, func(s *authcore.Service) (authcore.Receipt, error) { return s.LogoutAll(ctx, by, account, except) })
 }
 
 func (a accounts) HoldVisitor(c authcore.LiveConn, l *authcore.Lease) error {

@@ -83,15 +83,15 @@ func userTokenAuth(ctx context.Context, c call) Code {
 
 // userLogout ends the session, even if the client is gone before the answer.
 func userLogout(ctx context.Context, c call) Code {
-	return c.leave(ctx, func(ctx context.Context, id authcore.Identity) error {
-		_, err := c.accounts.Logout(ctx, id)
+	return c.leave(ctx, func(ctx context.Context, by authcore.Actor) error {
+		_, err := c.accounts.Logout(ctx, by)
 		return err
 	})
 }
 
 func userLogoutAll(ctx context.Context, c call) Code {
-	return c.leave(ctx, func(ctx context.Context, id authcore.Identity) error {
-		_, err := c.accounts.LogoutAll(ctx, id.Account, "")
+	return c.leave(ctx, func(ctx context.Context, by authcore.Actor) error {
+		_, err := c.accounts.LogoutAll(ctx, by, by.Identity.Account, "")
 		return err
 	})
 }
@@ -102,7 +102,7 @@ func (c call) granted(ctx context.Context, g authcore.Grant) Code {
 	if code == "" {
 		return ""
 	}
-	if _, err := c.accounts.Logout(context.WithoutCancel(ctx), g.Proven.Identity); err != nil {
+	if _, err := c.accounts.Logout(context.WithoutCancel(ctx), authcore.Actor{Identity: g.Proven.Identity, Client: c.peer.Client}); err != nil {
 		c.e.o.Log.Warn("a session that nobody has could not be ended", "session", g.Session.ID, "error", err)
 	}
 	if code == BadToken {
@@ -151,7 +151,7 @@ func (c call) enter(ctx context.Context, proven authcore.ProvenSession, d any) C
 }
 
 // leave ends sessions of the logged-in account and logs the connection out.
-func (c call) leave(ctx context.Context, end func(context.Context, authcore.Identity) error) Code {
+func (c call) leave(ctx context.Context, end func(context.Context, authcore.Actor) error) Code {
 	if c.arguments(&struct{}{}) != nil {
 		return BadRequest
 	}
@@ -166,7 +166,7 @@ func (c call) leave(ctx context.Context, end func(context.Context, authcore.Iden
 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.e.o.times.call)
 	defer cancel()
-	if err := end(ctx, *s.id); err != nil {
+	if err := end(ctx, authcore.Actor{Identity: *s.id, Client: c.peer.Client}); err != nil {
 		code := c.failed(err)
 		c.mu.Lock()
 		s.leaving = false

@@ -67,7 +67,7 @@ func TestEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := service.LogoutAll(t.Context(), id.Account, "")
+	r, err := service.LogoutAll(t.Context(), authcore.Actor{}, id.Account, "")
 	if err != nil || r.Closed != 1 {
 		t.Fatalf("%+v, %v", r, err)
 	}
@@ -91,7 +91,7 @@ func TestLoginTwice(t *testing.T) {
 	if err != nil {
 		t.Fatalf("alice's session ended: %v", err)
 	}
-	if _, err := service.Logout(t.Context(), aliceID.Identity); err != nil {
+	if _, err := service.Logout(t.Context(), authcore.Actor{Identity: aliceID.Identity}); err != nil {
 		t.Fatal(err)
 	}
 	c.ask(`{"m":"say","r":2}`, `{"r":2,"err":"unknown_method"}`) // and no event
@@ -101,7 +101,7 @@ func TestLoginTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := service.Logout(t.Context(), bobID.Identity); err != nil {
+	if _, err := service.Logout(t.Context(), authcore.Actor{Identity: bobID.Identity}); err != nil {
 		t.Fatal(err)
 	}
 	c.want(loggedOut)
@@ -331,12 +331,12 @@ func (g *gated) Login(ctx context.Context, c authcore.Credentials) (authcore.Gra
 	}
 }
 
-func (g *gated) Logout(ctx context.Context, id authcore.Identity) (authcore.Receipt, error) {
+func (g *gated) Logout(ctx context.Context, by authcore.Actor) (authcore.Receipt, error) {
 	if g.hold {
 		g.began <- struct{}{}
 		<-g.goOn
 	}
-	return g.Service.Logout(ctx, id)
+	return g.Service.Logout(ctx, by)
 }
 
 // A logout that was asked for is seen through, whatever becomes of the connection.
@@ -367,7 +367,7 @@ func TestNothingWaitsForALogin(t *testing.T) {
 	}
 	c.send(login)
 	<-g.began
-	if _, err := g.Logout(t.Context(), id.Identity); err != nil {
+	if _, err := g.Logout(t.Context(), authcore.Actor{Identity: id.Identity}); err != nil {
 		t.Fatal(err)
 	}
 	c.want(loggedOut)

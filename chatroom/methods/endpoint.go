@@ -78,8 +78,8 @@ type Accounts interface {
 	Authenticate(context.Context, authcore.UnverifiedToken) (authcore.ProvenSession, error)
 	Hold(context.Context, authcore.ProvenSession, authcore.LiveConn, *authcore.Lease, bool) error
 	HoldVisitor(authcore.LiveConn, *authcore.Lease) error
-	Logout(context.Context, authcore.Identity) (authcore.Receipt, error)
-	LogoutAll(ctx context.Context, account authcore.AccountID, except authcore.SessionID) (authcore.Receipt, error)
+	Logout(context.Context, authcore.Actor) (authcore.Receipt, error)
+	LogoutAll(ctx context.Context, by authcore.Actor, account authcore.AccountID, except authcore.SessionID) (authcore.Receipt, error)
 }
 
 // Endpoint serves connections under one set of options, which each connection keeps for its life. The policy on accounts is

@@ -67,7 +67,7 @@ func TestHandThrough(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := service.LogoutAll(t.Context(), id.Account, ""); err != nil {
+	if _, err := service.LogoutAll(t.Context(), authcore.Actor{}, id.Account, ""); err != nil {
 		t.Fatal(err)
 	}
 	c.want(loggedOut)
@@ -135,7 +135,7 @@ func TestUpstreamHangs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := service.Logout(t.Context(), id.Identity); err != nil {
+	if _, err := service.Logout(t.Context(), authcore.Actor{Identity: id.Identity}); err != nil {
 		t.Fatal(err)
 	}
 	c.want(loggedOut, `{"r":1,"err":"not_logged_in"}`)
@@ -302,7 +302,7 @@ func TestChurn(t *testing.T) {
 					return
 				case <-time.After(10 * time.Millisecond):
 				}
-				if _, err := service.LogoutAll(t.Context(), id, ""); err != nil {
+				if _, err := service.LogoutAll(t.Context(), authcore.Actor{}, id, ""); err != nil {
 					t.Error(err)
 				}
 			}

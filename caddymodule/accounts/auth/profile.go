@@ -68,7 +68,7 @@ func updateMe(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 	if change == (authcore.ProfileChange{}) { // no need to notify other nodes
 		return me(ctx, c)
 	}
-	a, err := c.Service.UpdateProfile(ctx, c.Caller, change)
+	a, err := c.Service.UpdateProfile(ctx, c.Actor(), change)
 	return dialect.Reply{Status: http.StatusOK, Body: userOf(a)}, err
 }
 
@@ -106,6 +106,6 @@ func listSessions(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 }
 
 func endSession(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
-	_, err := c.Service.EndOwnSession(ctx, c.Caller, authcore.SessionID(c.ID))
+	_, err := c.Service.EndOwnSession(ctx, c.Actor(), authcore.SessionID(c.ID))
 	return dialect.NoContent, err
 }

@@ -66,6 +66,9 @@ func NewCall(w http.ResponseWriter, r *http.Request, s Settings) *Call {
 	return &Call{Settings: s, Writer: w, Request: r}
 }
 
+// Actor returns who calls, and where from.
+func (c *Call) Actor() authcore.Actor { return authcore.Actor{Identity: c.Caller, Client: c.Client} }
+
 // Settings are the options of one chatgate_accounts.
 type Settings struct {
 	Bodies        Bodies

@@ -86,7 +86,7 @@ func seed(t *testing.T, dir string) map[string]string {
 		closed, err := s.Register(ctx, authcore.Registration{ClaimedName: "mallory", ClaimedEmail: "mallory@example.com", Password: authcore.NewPassword(password)})
 		must(err)
 		seeded["closed"] = string(closed.ID)
-		_, err = s.Disable(ctx, closed.ID)
+		_, err = s.Disable(ctx, authcore.Actor{}, closed.ID)
 		must(err)
 		_, err = s.EnsureInvite(ctx, "STALE-Bramble-Lantern-0001", authcore.NewInvite{Uses: 1, Lifetime: time.Hour})
 		must(err)

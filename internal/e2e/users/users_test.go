@@ -57,7 +57,7 @@ func seed(t *testing.T, dir string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Disable(ctx, a.ID); err != nil {
+		if _, err := s.Disable(ctx, authcore.Actor{}, a.ID); err != nil {
 			t.Fatal(err)
 		}
 	})

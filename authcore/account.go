@@ -1,6 +1,9 @@
 package authcore
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // AccountID is an account's UUID in its canonical text form. It never changes and is never used again.
 type AccountID string
@@ -22,4 +25,20 @@ type Account struct {
 	Epoch        int64     // of its sessions; one that was begun in an earlier epoch is over. The first is 0
 	Kept         SessionID // the session of an earlier epoch that is not over all the same, if any
 	CreatedAt    time.Time // UTC, whole milliseconds
+}
+
+// pending returns what keeps an account from being used.
+func (a *Account) pending() error {
+	switch {
+	case a.PhonePending:
+		return Errorf(KindUnverifiedPhone, "the phone number is yet to be validated")
+	case a.EmailPending:
+		return Errorf(KindUnverifiedEmail, "the e-mail address is yet to be validated")
+	default:
+		return nil
+	}
+}
+
+func (s *Service) accountByUsername(ctx context.Context, name Username) (Account, error) {
+	return query(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByUsername(ctx, name) })
 }

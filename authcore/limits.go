@@ -91,3 +91,29 @@ func (s *Service) take(ctx context.Context, class LimitClass, c Client, r Rate) 
 	}
 	return nil
 }
+
+// How many codes may be sent to one account, or asked for with one name that is nobody's: three in any ten minutes, and
+// five in any hour. A budget refills while it is spent, so what is more than that comes after the whole of the time.
+var (
+	sendsAtOnce = Rate{Burst: 3, Per: 3 * 10 * time.Minute}
+	sendsAnHour = Rate{Burst: 5, Per: 5 * time.Hour}
+)
+
+// takeSend counts a message to an account, a name or an address. Kinds: RateLimited, Unavailable.
+func (s *Service) takeSend(ctx context.Context, class LimitClass, key string) error {
+	for _, budget := range []struct {
+		prefix string
+		rate   Rate
+	}{{"send:", sendsAtOnce}, {"sends:", sendsAnHour}} {
+		wait, err := query(ctx, "counting a message", func(ctx context.Context) (time.Duration, error) {
+			return s.state.Limits.Take(ctx, class, budget.prefix+key, budget.rate)
+		})
+		if err != nil {
+			return err
+		}
+		if wait > 0 {
+			return rateLimited(wait)
+		}
+	}
+	return nil
+}

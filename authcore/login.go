@@ -131,10 +131,6 @@ func (s *Service) claimedAddress(ctx context.Context, claimed string, c Client) 
 	}
 }
 
-func (s *Service) accountByUsername(ctx context.Context, name Username) (Account, error) {
-	return query(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByUsername(ctx, name) })
-}
-
 func (s *Service) upgradeHash(ctx context.Context, a Account, p Password) {
 	fresh, err := s.hasher.hash(ctx, p)
 	if err == nil {
@@ -146,23 +142,6 @@ func (s *Service) upgradeHash(ctx context.Context, a Account, p Password) {
 	if err != nil {
 		s.state.Log.Warn("upgrading a password hash failed; the next login tries again", "account", a.ID, "error", err)
 	}
-}
-
-func (s *Service) startSession(ctx context.Context, a Account, c Client, lifetime time.Duration) (Grant, error) {
-	now := s.wholeNow()
-	sess := Session{
-		ID: SessionID(randomID(16)), Account: a.ID, CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(s.policy.SessionMax),
-		IdleLimit: s.policy.SessionIdle, Generation: 1, Epoch: a.Epoch, Dialect: c.Dialect, Addr: c.Addr, UserAgent: cutUTF8(c.UserAgent, 256),
-	}
-	tok, expires, err := s.tokens.issue(&a, &sess, lifetime)
-	if err != nil {
-		return Grant{}, err
-	}
-	err = exec(ctx, "creating a session", func(ctx context.Context) error { return s.state.Sessions.CreateSession(ctx, sess) })
-	if err != nil {
-		return Grant{}, err
-	}
-	return newGrant(tok, expires, a, sess, true), nil
 }
 
 func newGrant(token SignedToken, expires time.Time, a Account, sess Session, begun bool) Grant {

@@ -26,18 +26,6 @@ func (st *State) phoneCodeHash(c *PhoneCode, code OneTimeCode) []byte {
 // phoneKey is what messages to a number, and tries of codes for it, are counted under.
 func phoneKey(hash []byte) string { return "phone:" + hex.EncodeToString(hash) }
 
-// pending returns what keeps an account from being used.
-func (a *Account) pending() error {
-	switch {
-	case a.PhonePending:
-		return Errorf(KindUnverifiedPhone, "the phone number is yet to be validated")
-	case a.EmailPending:
-		return Errorf(KindUnverifiedEmail, "the e-mail address is yet to be validated")
-	default:
-		return nil
-	}
-}
-
 // emailRequest names the one request that there can be for a code to an address of an account. Nobody is told it: whoever
 // has the code names the address.
 func (st *State) emailRequest(account AccountID, emailHash []byte) RequestID {

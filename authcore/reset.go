@@ -9,13 +9,6 @@ import (
 	"time"
 )
 
-// How many codes may be sent to one account, or asked for with one name that is nobody's: three in any ten minutes, and
-// five in any hour. A budget refills while it is spent, so what is more than that comes after the whole of the time.
-var (
-	sendsAtOnce = Rate{Burst: 3, Per: 3 * 10 * time.Minute}
-	sendsAnHour = Rate{Burst: 5, Per: 5 * time.Hour}
-)
-
 // ResetRequest asks for a code to choose a new password with.
 type ResetRequest struct {
 	ClaimedName string
@@ -74,24 +67,6 @@ func (s *Service) RequestReset(ctx context.Context, r ResetRequest) (PendingRese
 		return PendingReset{}, err
 	}
 	return p, nil
-}
-
-func (s *Service) takeSend(ctx context.Context, class LimitClass, key string) error {
-	for _, budget := range []struct {
-		prefix string
-		rate   Rate
-	}{{"send:", sendsAtOnce}, {"sends:", sendsAnHour}} {
-		wait, err := query(ctx, "counting a message", func(ctx context.Context) (time.Duration, error) {
-			return s.state.Limits.Take(ctx, class, budget.prefix+key, budget.rate)
-		})
-		if err != nil {
-			return err
-		}
-		if wait > 0 {
-			return rateLimited(wait)
-		}
-	}
-	return nil
 }
 
 // sendReset makes a code, stores it and has it delivered, if there is an account that can be written to.

@@ -1,6 +1,7 @@
 package authcore
 
 import (
+	"context"
 	"net/netip"
 	"time"
 )
@@ -45,4 +46,22 @@ type Identity struct {
 	Email       string
 	Number      int64
 	Expires     time.Time // of the token
+}
+
+// startSession creates a session of an account whose owner has proven it, and its first token.
+func (s *Service) startSession(ctx context.Context, a Account, c Client, lifetime time.Duration) (Grant, error) {
+	now := s.wholeNow()
+	sess := Session{
+		ID: SessionID(randomID(16)), Account: a.ID, CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(s.policy.SessionMax),
+		IdleLimit: s.policy.SessionIdle, Generation: 1, Epoch: a.Epoch, Dialect: c.Dialect, Addr: c.Addr, UserAgent: cutUTF8(c.UserAgent, 256),
+	}
+	tok, expires, err := s.tokens.issue(&a, &sess, lifetime)
+	if err != nil {
+		return Grant{}, err
+	}
+	err = exec(ctx, "creating a session", func(ctx context.Context) error { return s.state.Sessions.CreateSession(ctx, sess) })
+	if err != nil {
+		return Grant{}, err
+	}
+	return newGrant(tok, expires, a, sess, true), nil
 }

@@ -18,15 +18,11 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/authcore/sqlstore"
 	"github.com/chatgate/chatgate/internal/gatetest"
-	"github.com/chatgate/chatgate/internal/paralleltest"
 	"github.com/chatgate/chatgate/internal/pgtest"
 	"github.com/chatgate/chatgate/internal/redistest"
 )
 
-func TestMain(m *testing.M) {
-	paralleltest.AtLeast(3)
-	gatetest.Main(m)
-}
+func TestMain(m *testing.M) { gatetest.Main(m) }
 
 const (
 	password = "Lantern-Quarry-Ostrich-71"

@@ -24,6 +24,7 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/accounts/dialect"
 	"github.com/chatgate/chatgate/caddymodule/accounts/rooms"
 	"github.com/chatgate/chatgate/caddymodule/accounts/users"
+	"github.com/chatgate/chatgate/caddymodule/envelope"
 )
 
 // What each dialect says for each kind of error, whose text here is "shown". A kind that is added, or a dialect, fails
@@ -324,7 +325,7 @@ func TestSpellingsOfPaths(t *testing.T) {
 			}
 			w, _ := pipeline(t, &rooms.Dialect, r.WithContext(httptest.NewRequest(method, "/", nil).Context()), func(context.Context, *dialect.Call) (dialect.Reply, error) {
 				called = true
-				return dialect.Reply{Status: http.StatusOK, Body: rooms.Envelope{}}, nil
+				return dialect.Reply{Status: http.StatusOK, Body: envelope.Envelope{}}, nil
 			})
 			bad := slices.Equal(ours, named) && strings.ContainsAny(target, ".{;") || target == "/x/%00"
 			want := http.StatusTeapot

@@ -11,9 +11,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/chatgate/chatgate/authcore"
-	"github.com/chatgate/chatgate/caddymodule/accounts/rooms"
 	"github.com/chatgate/chatgate/caddymodule/answer"
 	"github.com/chatgate/chatgate/caddymodule/caller"
+	"github.com/chatgate/chatgate/caddymodule/envelope"
 	"github.com/chatgate/chatgate/caddymodule/redact"
 	"github.com/chatgate/chatgate/chatroom"
 )
@@ -163,16 +163,16 @@ func (p *Proxy) refuse(w http.ResponseWriter, ref *chatroom.Refusal) {
 	w.Header().Set("Cache-Control", "no-store")
 	code := "BAD_REQUEST"
 	if ref.Status == http.StatusTooEarly {
-		code = rooms.TooEarly
+		code = envelope.TooEarly
 	}
-	rooms.Refuse(w, ref.Status, code, ref.Msg)
+	envelope.Refuse(w, ref.Status, code, ref.Msg)
 }
 
-// fail answers with err in the dialect rooms, whose contract has the WebSocket.
+// fail answers with err in the envelope of rooms.txt, whose contract has the WebSocket.
 func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	e := authcore.AsError(err)
 	answer.LogFailure(p.logger, r, e)
 	answer.SetRetryAfter(w, e)
 	w.Header().Set("Cache-Control", "no-store")
-	rooms.Fail(w, e)
+	envelope.Fail(w, e)
 }

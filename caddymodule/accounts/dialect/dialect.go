@@ -85,35 +85,17 @@ type Reply struct {
 }
 
 // Answer is a dialect's answer to an error.
-type Answer struct {
-	Status int
-	Code   string
-	Text   string // replaces the error's own text if not empty
-}
+type Answer = answer.Failure
 
-// Answers are a dialect's answers to errors: one for every class, and one for each kind that its contract names.
-type Answers = authcore.Answers[Answer]
+// Answers are a dialect's answers to errors.
+type Answers = answer.Failures
 
 // NoContent is the reply without a body.
 var NoContent = Reply{Status: http.StatusNoContent}
 
 // Fail writes the answer to a failed call: the endpoint's own, if own has one, and else the dialect's.
 func (d *Dialect) Fail(w http.ResponseWriter, own Answers, e *authcore.Error) {
-	a, ok := own.Find(e.Kind)
-	if !ok {
-		a, _ = d.Answers.Find(e.Kind)
-	}
-	text := e.Msg
-	switch {
-	case e.Kind.Class() == authcore.ClassInternal:
-		text = "internal error"
-	case a.Text != "":
-		text = a.Text
-	}
-	if e.Kind.Class() == authcore.ClassToken {
-		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
-	}
-	answer.JSON(w, a.Status, d.Failure(a.Code, text))
+	answer.Fail(w, d.Failure, e, own, d.Answers)
 }
 
 // WireTime formats t as RFC 3339 in UTC, in whole seconds.

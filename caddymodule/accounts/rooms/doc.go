@@ -1,3 +1,3 @@
-// Package rooms is the account dialect of rooms.txt: its routes, wire types and answers. Every answer has the envelope
-// {"error", "data"}, one of them null. chatgate_proxy refuses requests in the same envelope.
+// Package rooms is the account dialect of rooms.txt: its routes and wire types. It answers in the envelope of that
+// contract.
 package rooms

@@ -6,13 +6,13 @@ import (
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/caddymodule/accounts/dialect"
-	"github.com/chatgate/chatgate/caddymodule/answer"
 	"github.com/chatgate/chatgate/caddymodule/caller"
+	"github.com/chatgate/chatgate/caddymodule/envelope"
 )
 
 // Dialect is the dialect rooms.
 var Dialect = dialect.Dialect{
-	Name: "rooms", Prefix: "/api/v1", Bodies: dialect.JSONAnyType, Token: caller.Bearer, Answers: answers,
+	Name: "rooms", Prefix: "/api/v1", Bodies: dialect.JSONAnyType, Token: caller.Bearer, Answers: envelope.Answers,
 	Routes: []dialect.Route{
 		{Method: http.MethodPost, Path: "/users", Handle: register},
 		{Method: http.MethodPost, Path: "/login", Handle: login},
@@ -20,21 +20,8 @@ var Dialect = dialect.Dialect{
 		{Method: http.MethodPost, Path: "/logout_all", Access: dialect.NeedsSession, Handle: logoutAll},
 	},
 	WrongMethod: dialect.Answer{Status: http.StatusMethodNotAllowed, Code: "METHOD_NOT_ALLOWED", Text: "this endpoint has another method"},
-	TooEarly:    dialect.Answer{Status: http.StatusTooEarly, Code: TooEarly},
-	Failure:     failure,
-}
-
-// Envelope is the body of every answer. Both members are always present, and one is null.
-type Envelope struct {
-	Error *wireError `json:"error"`
-	Data  any        `json:"data"`
-}
-
-// wireError has the type under both names that the contract uses.
-type wireError struct {
-	Type    string `json:"type"`
-	AsShown string `json:"Type"`
-	Message string `json:"message"`
+	TooEarly:    dialect.Answer{Status: http.StatusTooEarly, Code: envelope.TooEarly},
+	Failure:     envelope.Failure,
 }
 
 type credentials struct {
@@ -68,7 +55,7 @@ func register(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 	if err != nil {
 		return dialect.Reply{}, err
 	}
-	return dialect.Reply{Status: http.StatusCreated, Body: Envelope{Data: user{a.Number, a.Username}}}, nil
+	return dialect.Reply{Status: http.StatusCreated, Body: envelope.Envelope{Data: user{a.Number, a.Username}}}, nil
 }
 
 func login(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
@@ -82,30 +69,15 @@ func login(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 	if err != nil {
 		return dialect.Reply{}, err
 	}
-	return dialect.Reply{Status: http.StatusOK, Body: Envelope{Data: grant{g.Token, user{g.Account.Number, g.Account.Username}}}}, nil
+	return dialect.Reply{Status: http.StatusOK, Body: envelope.Envelope{Data: grant{g.Token, user{g.Account.Number, g.Account.Username}}}}, nil
 }
 
 func logout(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 	_, err := c.Service.Logout(ctx, c.Actor())
-	return dialect.Reply{Status: http.StatusOK, Body: Envelope{Data: struct{}{}}}, err
+	return dialect.Reply{Status: http.StatusOK, Body: envelope.Envelope{Data: struct{}{}}}, err
 }
 
 func logoutAll(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 	_, err := c.Service.LogoutAll(ctx, c.Actor(), c.Caller.Account, "")
-	return dialect.Reply{Status: http.StatusOK, Body: Envelope{Data: struct{}{}}}, err
+	return dialect.Reply{Status: http.StatusOK, Body: envelope.Envelope{Data: struct{}{}}}, err
 }
-
-// TooEarly is the code for a request that may be a replay.
-const TooEarly = "TOO_EARLY"
-
-// Refuse answers with an error that is none of authcore's.
-func Refuse(w http.ResponseWriter, status int, code, msg string) {
-	answer.JSON(w, status, failure(code, msg))
-}
-
-func failure(code, text string) any {
-	return Envelope{Error: &wireError{code, code, text}}
-}
-
-// Fail answers with err in this dialect, for handlers that have no account endpoints of their own.
-func Fail(w http.ResponseWriter, e *authcore.Error) { Dialect.Fail(w, nil, e) }

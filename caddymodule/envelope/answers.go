@@ -1,15 +1,15 @@
-package rooms
+package envelope
 
 import (
 	"net/http"
 
 	"github.com/chatgate/chatgate/authcore"
-	"github.com/chatgate/chatgate/caddymodule/accounts/dialect"
+	"github.com/chatgate/chatgate/caddymodule/answer"
 )
 
-// answers follow rooms.txt; the codes that it does not name are in its manner. It answers 400 to a taken name and to an
+// Answers follow rooms.txt; the codes that it does not name are in its manner. It answers 400 to a taken name and to an
 // unknown one. It has no field for an invite, so all that a client learns is that it cannot register.
-var answers = dialect.Answers{
+var Answers = answer.Failures{
 	authcore.ClassInternal:     {Status: http.StatusInternalServerError, Code: "INTERNAL"},
 	authcore.ClassUnavailable:  {Status: http.StatusServiceUnavailable, Code: "UNAVAILABLE"},
 	authcore.ClassInvalid:      {Status: http.StatusBadRequest, Code: "BAD_BINDING"},

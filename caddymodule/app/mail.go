@@ -29,7 +29,7 @@ type MailModule interface {
 	Open(issuer string) (Mailer, error)
 }
 
-// Mailer is a pointer to what sends e-mail.
+// Mailer sends e-mail.
 type Mailer interface {
 	authcore.Mailer
 

@@ -19,7 +19,7 @@ type SMSModule interface {
 	Open() (Texter, error)
 }
 
-// Texter is a pointer to what sends text messages.
+// Texter sends text messages.
 type Texter interface {
 	authcore.Texter
 

@@ -79,7 +79,7 @@ func (p *Proxy) acceptAndClose(w http.ResponseWriter, r *http.Request, cred chat
 	upgrade.PrepareAnswer(w.Header(), r, cred, nil)
 	if w.Header().Get("Sec-Websocket-Protocol") == "" {
 		if len(cred.Offered) > 0 {
-			w.Header()["Sec-WebSocket-Protocol"] = cred.Offered[:1] //nolint:canonicalheader // as above
+			w.Header()["Sec-WebSocket-Protocol"] = cred.Offered[:1] //nolint:canonicalheader // spelled as in RFC 6455, which some clients require
 		}
 	}
 	if r.Method == http.MethodConnect {

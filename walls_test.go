@@ -21,6 +21,12 @@ var (
 	stores = []string{"authcore/sqlstore", "authcore/redisstore", "authcore/storetest"}
 )
 
+// shared is what every handler with the app behind it may know.
+var shared = []string{
+	"authcore", "chatroom",
+	"caddymodule/answer", "caddymodule/app", "caddymodule/caller", "caddymodule/envelope", "caddymodule/option", "caddymodule/syntax",
+}
+
 // wall says what a package may not depend on, directly or through others; what its tests import does not count.
 type wall struct {
 	rule   string
@@ -69,17 +75,103 @@ var walls = []wall{
 	{
 		rule: "the app knows its stores and senders by interfaces alone, and no handler",
 		pkg:  "caddymodule/app",
-		ours: []string{"authcore", "caddymodule/syntax"},
+		ours: []string{"authcore", "caddymodule/option", "caddymodule/syntax"},
 	},
 	{
 		rule: "a guest that stores knows the app's contract, the stores, and no sender",
 		pkg:  "caddymodule/stores",
-		ours: []string{"authcore", "authcore/sqlstore", "authcore/redisstore", "caddymodule/app", "caddymodule/syntax"},
+		ours: []string{"authcore", "authcore/sqlstore", "authcore/redisstore", "caddymodule/app", "caddymodule/option", "caddymodule/syntax"},
 	},
 	{
 		rule: "a guest that sends knows the app's contract, the mailer and the texter, and no store",
 		pkg:  "caddymodule/senders",
-		ours: []string{"authcore", "authcore/mailer", "authcore/texter", "caddymodule/app", "caddymodule/syntax"},
+		ours: []string{"authcore", "authcore/mailer", "authcore/texter", "caddymodule/app", "caddymodule/option", "caddymodule/syntax"},
+	},
+	{
+		rule: "the parts of Caddyfiles know of ours only the domain",
+		pkg:  "caddymodule/syntax",
+		ours: []string{"authcore"},
+	},
+	{
+		rule: "the tables of options know the parts of Caddyfiles, and no module that has options",
+		pkg:  "caddymodule/option",
+		ours: []string{"authcore", "caddymodule/syntax"},
+	},
+	{
+		rule: "answers are written for every handler, and know none",
+		pkg:  "caddymodule/answer",
+		ours: []string{"authcore"},
+	},
+	{
+		rule: "the envelope of rooms.txt is below the dialect and the gate, which both answer in it",
+		pkg:  "caddymodule/envelope",
+		ours: []string{"authcore", "caddymodule/answer"},
+	},
+	{
+		rule: "who calls is read the same for every handler: of ours only the domain and the handshake's rules",
+		pkg:  "caddymodule/caller",
+		ours: []string{"authcore", "chatroom"},
+	},
+	{
+		rule: "spellings of paths know nothing of ours",
+		pkg:  "caddymodule/endpoint",
+	},
+	{
+		rule: "identity headers are options and the rules of chatroom, and no handler",
+		pkg:  "caddymodule/identity",
+		ours: []string{"authcore", "chatroom", "caddymodule/option", "caddymodule/syntax"},
+	},
+	{
+		rule: "the upgrade to a WebSocket knows the handshake's rules and the relay, and no handler",
+		pkg:  "caddymodule/upgrade",
+		ours: []string{"authcore", "chatroom", "chatroom/relay"},
+	},
+	{
+		rule: "a log format knows no handler",
+		pkg:  "caddymodule/redact",
+		ours: []string{"authcore", "caddymodule/option", "caddymodule/syntax"},
+	},
+	{
+		rule: "what all account dialects have in common knows none of them",
+		pkg:  "caddymodule/accounts/dialect",
+		ours: []string{"authcore", "caddymodule/answer"},
+	},
+	{
+		rule: "an account dialect knows no other, and no app",
+		pkg:  "caddymodule/accounts/rooms",
+		ours: []string{"authcore", "chatroom", "caddymodule/accounts/dialect", "caddymodule/answer", "caddymodule/caller", "caddymodule/envelope"},
+	},
+	{
+		rule: "an account dialect knows no other, and no app",
+		pkg:  "caddymodule/accounts/auth",
+		ours: []string{"authcore", "chatroom", "caddymodule/accounts/dialect", "caddymodule/answer", "caddymodule/caller"},
+	},
+	{
+		rule: "an account dialect knows no other, and no app",
+		pkg:  "caddymodule/accounts/users",
+		ours: []string{"authcore", "chatroom", "caddymodule/accounts/dialect", "caddymodule/answer", "caddymodule/caller"},
+	},
+	{
+		rule: "a handler knows the app's contract and what handlers share, and no other handler",
+		pkg:  "caddymodule/accounts", except: []string{"caddymodule/accounts/dialect", "caddymodule/accounts/rooms", "caddymodule/accounts/auth", "caddymodule/accounts/users"},
+		ours: append(slices.Clone(shared), "caddymodule/endpoint",
+			"caddymodule/accounts/dialect", "caddymodule/accounts/rooms", "caddymodule/accounts/auth", "caddymodule/accounts/users"),
+	},
+	{
+		rule: "a handler knows the app's contract and what handlers share, and no other handler",
+		pkg:  "caddymodule/methods",
+		ours: append(slices.Clone(shared), "caddymodule/endpoint", "caddymodule/identity", "caddymodule/redact", "caddymodule/upgrade",
+			"chatroom/methods", "chatroom/relay"),
+	},
+	{
+		rule: "a handler knows the app's contract and what handlers share, and no other handler",
+		pkg:  "caddymodule/proxy",
+		ours: append(slices.Clone(shared), "caddymodule/identity", "caddymodule/redact", "caddymodule/upgrade", "chatroom/relay"),
+	},
+	{
+		rule: "the demo room's handler knows the demo room, and no accounts",
+		pkg:  "caddymodule/demoroom",
+		ours: []string{"authcore", "chatroom", "chatroom/demo", "caddymodule/option", "caddymodule/syntax"},
 	},
 	{
 		rule: "what is decided before a 101 knows no Caddy, and of ours only the domain",
@@ -153,7 +245,7 @@ func TestWalls(t *testing.T) {
 }
 
 // importers are the only packages of the product that may import a package, with what is below them: whatever can be exchanged
-// is known to its guest module alone, and a guest module to nobody.
+// is known to its guest module alone, and a guest module to nobody. The checks know every handler, and no handler knows them.
 var importers = map[string][]string{
 	"authcore/sqlstore":   {"caddymodule/stores"},
 	"authcore/redisstore": {"caddymodule/stores"},
@@ -161,6 +253,7 @@ var importers = map[string][]string{
 	"authcore/texter":     {"caddymodule/senders"},
 	"caddymodule/stores":  nil,
 	"caddymodule/senders": nil,
+	"caddymodule/checks":  nil,
 }
 
 func TestImporters(t *testing.T) {

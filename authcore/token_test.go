@@ -315,6 +315,13 @@ func TestJWT04Claims(t *testing.T) {
 		_, err := f.Authenticate(t.Context(), UnverifiedToken(mint(f.head, with(f.body, name, value), sign)))
 		wantKind(t, "another's "+name+", known", err, KindSessionOver)
 	}
+	// The same for an account of the same shard, where the session itself is found.
+	neighbor := f.grant.Account.ID
+	for i := 0; neighbor == f.grant.Account.ID || f.state.live.shard(neighbor) != f.state.live.shard(f.grant.Account.ID); i++ {
+		neighbor = AccountID(fmt.Sprint("account", i))
+	}
+	_, err := f.Authenticate(t.Context(), UnverifiedToken(mint(f.head, with(f.body, "sub", string(neighbor)), sign)))
+	wantKind(t, "of a neighbor in the shard", err, KindSessionOver)
 	f.valid(t)
 }
 

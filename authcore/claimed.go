@@ -1,6 +1,7 @@
 package authcore
 
 import (
+	"bytes"
 	"strings"
 	"unicode"
 )
@@ -25,4 +26,21 @@ func ungroup(code string) string {
 		}
 		return r
 	}, code)
+}
+
+// SpellsNUL reports whether a JSON text has the escape of a NUL character, itself not escaped. Most stores cannot hold one, so
+// a dialect refuses it wherever a client may choose a text.
+func SpellsNUL(json []byte) bool {
+	const nul = `\u0000`
+	for rest := json; ; {
+		i := bytes.Index(rest, []byte(nul))
+		if i < 0 {
+			return false
+		}
+		before := bytes.TrimRight(rest[:i], `\`)
+		if (i-len(before))%2 == 0 {
+			return true
+		}
+		rest = rest[i+len(nul):]
+	}
 }

@@ -148,3 +148,14 @@ func TestGroupedInvites(t *testing.T) {
 		want(t, "registered", h.registerBy("alice", InviteCode(way(string(code))), ""), nil)
 	})
 }
+
+func TestSpellsNUL(t *testing.T) {
+	for text, want := range map[string]bool{
+		`{"a":"b"}`: false, ``: false, `{"a":"\u0001"}`: false, `{"a":"\\u0000"}`: false, `{"a":"\\\\u0000"}`: false,
+		`{"a":"\u0000"}`: true, `{"a":"\\\u0000"}`: true, `{"\u0000":1}`: true, `{"a":"\\u0000\u0000"}`: true,
+	} {
+		if got := SpellsNUL([]byte(text)); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}

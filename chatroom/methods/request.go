@@ -8,6 +8,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/chatgate/chatgate/authcore"
 )
 
 // Request is one call of a method.
@@ -89,7 +91,7 @@ func scan(msg []byte) (req Request, err error) {
 				req.ID = v.Clone()
 			}
 		case "m":
-			if methods++; methods > 1 || v.Kind() != '"' || hasNUL(v) || json.Unmarshal(v, &req.Method) != nil {
+			if methods++; methods > 1 || v.Kind() != '"' || authcore.SpellsNUL(v) || json.Unmarshal(v, &req.Method) != nil {
 				wrong = errNotRequest
 			}
 		case "d":
@@ -123,24 +125,8 @@ func (r Request) arguments(dst any) error {
 	if len(r.Args) == 0 {
 		return nil
 	}
-	if hasNUL(r.Args) {
+	if authcore.SpellsNUL(r.Args) {
 		return errNUL
 	}
 	return json.Unmarshal(r.Args, dst, json.RejectUnknownMembers(true))
-}
-
-// hasNUL reports whether a JSON text spells a NUL character: an escape that is not itself escaped.
-func hasNUL(text []byte) bool {
-	const nul = `\u0000`
-	for rest := text; ; {
-		i := bytes.Index(rest, []byte(nul))
-		if i < 0 {
-			return false
-		}
-		before := bytes.TrimRight(rest[:i], `\`)
-		if (i-len(before))%2 == 0 {
-			return true
-		}
-		rest = rest[i+len(nul):]
-	}
 }

@@ -49,7 +49,7 @@ func (c *Call) Decode(dst any) error {
 	}
 	switch {
 	case err != nil:
-	case hasNUL(body):
+	case authcore.SpellsNUL(body):
 		return authcore.Errorf(authcore.KindInvalidInput, "the body has a NUL character")
 	case !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")): // json would take null for an empty object
 		err = errors.New("no object")
@@ -106,22 +106,6 @@ func formAsJSON(body string) ([]byte, error) {
 		object[name] = values[0]
 	}
 	return json.Marshal(object) // which refuses invalid UTF-8
-}
-
-// hasNUL reports whether a JSON text has the escape of a NUL character, itself not escaped.
-func hasNUL(body []byte) bool {
-	const nul = `\u0000`
-	for rest := body; ; {
-		i := bytes.Index(rest, []byte(nul))
-		if i < 0 {
-			return false
-		}
-		before := bytes.TrimRight(rest[:i], `\`)
-		if (i-len(before))%2 == 0 {
-			return true
-		}
-		rest = rest[i+len(nul):]
-	}
 }
 
 // Required returns an error if value is empty, as it is after null or without the member.

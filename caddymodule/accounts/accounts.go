@@ -90,11 +90,11 @@ func (Accounts) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the app and lays out the routes.
 func (a *Accounts) Provision(ctx caddy.Context) error {
-	gate, err := ctx.App("chatgate")
+	gate, err := app.Of(ctx)
 	if err != nil {
-		return fmt.Errorf("getting the chatgate app: %w", err)
+		return err
 	}
-	a.app, a.logger = gate.(*app.App), ctx.Logger()
+	a.app, a.logger = gate, ctx.Logger()
 	if err := a.check(); err != nil {
 		return err
 	}

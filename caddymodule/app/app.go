@@ -98,6 +98,15 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "chatgate", New: func() caddy.Module { return new(App) }}
 }
 
+// Of returns the app of the configuration that a module is provisioned for.
+func Of(ctx caddy.Context) (*App, error) {
+	a, err := ctx.App("chatgate")
+	if err != nil {
+		return nil, fmt.Errorf("getting the chatgate app: %w", err)
+	}
+	return a.(*App), nil
+}
+
 // Provision resolves placeholders and takes hold of the state; it opens nothing, since a configuration that is only
 // validated is provisioned too.
 func (a *App) Provision(ctx caddy.Context) error {

@@ -99,11 +99,10 @@ func (Methods) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the app and makes the endpoint. The upstream is dialled at the first login.
 func (m *Methods) Provision(ctx caddy.Context) error {
-	chatgate, err := ctx.App("chatgate")
+	gate, err := app.Of(ctx)
 	if err != nil {
-		return fmt.Errorf("getting the chatgate app: %w", err)
+		return err
 	}
-	gate := chatgate.(*app.App)
 	m.app, m.logger = gate, ctx.Logger()
 	if _, err := m.needUpstream(); err != nil {
 		return err

@@ -80,11 +80,11 @@ func (Proxy) CaddyModule() caddy.ModuleInfo {
 
 // Provision provisions the reverse proxy and puts the gate into it.
 func (p *Proxy) Provision(ctx caddy.Context) error {
-	gate, err := ctx.App("chatgate")
+	gate, err := app.Of(ctx)
 	if err != nil {
-		return fmt.Errorf("getting the chatgate app: %w", err)
+		return err
 	}
-	p.app, p.logger = gate.(*app.App), ctx.Logger()
+	p.app, p.logger = gate, ctx.Logger()
 	if err := p.check(); err != nil {
 		return err
 	}

@@ -186,14 +186,25 @@ func (g *Gateway) ExitCode() int {
 	return g.cmd.ProcessState.ExitCode()
 }
 
-// Reload loads another Caddyfile through the admin API and returns what that said against it.
+// Reload loads another Caddyfile through the admin API and returns what that said against it. It waits until the
+// listeners of the configuration before are closed: Caddy closes them after its answer, and hangs up on whoever
+// has connected to one and was not read yet.
 func (g *Gateway) Reload(caddyfile string) error {
 	err := g.reload(caddyfile)
 	if errors.Is(err, syscall.ECONNRESET) { // by the admin API of the configuration before, which was just ending
 		g.t.Logf("loading it once more: %v", err) // so that it is seen where it is not that
 		err = g.reload(caddyfile)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	// A server with requests over HTTP/2 stays in its Shutdown as long as they do, with its listeners closed.
+	for end := time.Now().Add(500 * time.Millisecond); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		if p, err := g.profile(); err == nil && !strings.Contains(p, "caddyhttp.(*App).Stop") {
+			break
+		}
+	}
+	return nil
 }
 
 func (g *Gateway) reload(caddyfile string) error {
@@ -240,13 +251,21 @@ func (g *Gateway) Usage() Usage {
 
 // Goroutines returns the process's goroutine profile as text.
 func (g *Gateway) Goroutines() string {
-	resp, err := http.Get("http://" + g.Admin + "/debug/pprof/goroutine?debug=1")
+	p, err := g.profile()
 	if err != nil {
 		g.t.Fatal(err)
 	}
+	return p
+}
+
+func (g *Gateway) profile() (string, error) {
+	resp, err := http.Get("http://" + g.Admin + "/debug/pprof/goroutine?debug=1")
+	if err != nil {
+		return "", err
+	}
 	defer resp.Body.Close()
-	b, _ := io.ReadAll(resp.Body)
-	return string(b)
+	b, err := io.ReadAll(resp.Body)
+	return string(b), err
 }
 
 // Client returns an HTTP client that trusts any certificate and keeps no connection.

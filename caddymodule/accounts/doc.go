@@ -3,7 +3,5 @@
 // [dialect.Dialect]: routes, wire types and answers. The decisions are authcore's.
 //
 //   - accounts.go: the handler's options and its provisioning
-//   - routes.go: which requests are for which endpoint
-//   - pipeline.go: the steps of a call
-//   - cookies.go: cookies that hold no good token
+//   - pipeline.go: the steps of a call, the first of which finds its endpoint
 package accounts

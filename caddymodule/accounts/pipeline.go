@@ -17,6 +17,19 @@ import (
 	"github.com/chatgate/chatgate/chatroom"
 )
 
+// layOut fills the maps that find looks paths up in.
+func (a *Accounts) layOut(routes []dialect.Route) {
+	a.routes, a.named, a.spelt = make(map[string][]dialect.Route), make(map[string][]dialect.Route), endpoint.Spellings{}
+	for _, rt := range routes {
+		a.spelt.Add(a.Prefix + rt.Path)
+		if before, ok := strings.CutSuffix(rt.Path, "{id}"); ok {
+			a.named[a.Prefix+before] = append(a.named[a.Prefix+before], rt)
+		} else {
+			a.routes[a.Prefix+rt.Path] = append(a.routes[a.Prefix+rt.Path], rt)
+		}
+	}
+}
+
 // ServeHTTP is the pipeline of an account call. A dialect fills in some of its numbered steps, and can skip none.
 func (a *Accounts) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	// 1. Find the endpoint. The decoded path must match exactly, except for a slash at its end. A path that some server would
@@ -66,9 +79,7 @@ func (a *Accounts) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
 	defer cancel()
 	// 6 to 9 are in serve. 10. Answer, whatever the result.
-	c := dialect.NewCall(w, r, a.settings)
-	c.ID = id
-	rep, err := a.serve(ctx, routes[i], c)
+	rep, err := a.serve(ctx, routes[i], &dialect.Call{Settings: a.settings, ID: id, Writer: w, Request: r})
 	if err != nil {
 		a.fail(w, r, routes[i], err)
 		return nil
@@ -84,6 +95,30 @@ func (a *Accounts) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 	return nil
 }
 
+// find returns the routes of a path, and the segment that matched {id}.
+func (a *Accounts) find(path string) (routes []dialect.Route, id string) {
+	if routes = a.routes[path]; routes != nil {
+		return routes, ""
+	}
+	slash := strings.LastIndexByte(path, '/') + 1
+	if id = path[slash:]; id != "" {
+		return a.named[path[:slash]], id
+	}
+	return nil, ""
+}
+
+// allowed returns the methods that routes take.
+func allowed(routes []dialect.Route) []string {
+	var methods []string
+	for _, rt := range routes {
+		methods = append(methods, rt.Method)
+		if rt.Method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+	}
+	return methods
+}
+
 // serve does the steps of a call that can fail with an error of authcore.
 func (a *Accounts) serve(ctx context.Context, rt dialect.Route, c *dialect.Call) (dialect.Reply, error) {
 	// 6. Get the service.
@@ -95,31 +130,63 @@ func (a *Accounts) serve(ctx context.Context, rt dialect.Route, c *dialect.Call)
 	c.Service = service
 	// 7. Identify the client, as far as the connection tells.
 	c.Client = caller.Client(c.Request, a.dialect.Name)
-	// 8. Authenticate the caller. Without an Authorization header, look at the cookie.
-	authn := caller.NewAuthenticator(ctx, service)
+	// 8. Authenticate the caller, unless anybody may call.
 	if rt.Access != dialect.Public {
-		if name := a.dialect.Cookie; name != "" && len(c.Request.Header["Authorization"]) == 0 {
-			if err := dropBadCookies(c, name, authn); err != nil {
-				return dialect.Reply{}, err
-			}
-		}
-		if c.Token, err = a.dialect.Token(c.Request); err != nil {
+		if err := a.authenticate(ctx, rt.Access, c); err != nil {
 			return dialect.Reply{}, err
 		}
-	}
-	if rt.Access == dialect.NeedsSession {
-		proven, err := authn.Authenticate(c.Token)
-		if err != nil {
-			return dialect.Reply{}, err
-		}
-		c.Caller = proven.Identity
-		caller.SetUser(c.Request, c.Caller)
 	}
 	if c.ID != "" && !plainID(c.ID) {
 		return dialect.Reply{}, authcore.Errorf(authcore.KindNotFound, "there is nothing of that name")
 	}
 	// 9. Decode, and make one call on the service.
 	return rt.Handle(ctx, c)
+}
+
+// authenticate finds the caller's token and, where an endpoint needs a session, proves it. Without an Authorization header it
+// looks at the cookie.
+func (a *Accounts) authenticate(ctx context.Context, access dialect.Access, c *dialect.Call) (err error) {
+	authn := caller.NewAuthenticator(ctx, c.Service)
+	if name := a.dialect.Cookie; name != "" && len(c.Request.Header["Authorization"]) == 0 {
+		if err := dropBadCookies(c, name, authn); err != nil {
+			return err
+		}
+	}
+	if c.Token, err = a.dialect.Token(c.Request); err != nil || access != dialect.NeedsSession {
+		return err
+	}
+	proven, err := authn.Authenticate(c.Token)
+	if err != nil {
+		return err
+	}
+	c.Caller = proven.Identity
+	caller.SetUser(c.Request, c.Caller)
+	return nil
+}
+
+// dropBadCookies removes cookies without a good token from a request, and from the browser if no good one is left.
+func dropBadCookies(c *dialect.Call, name string, authn *caller.Authenticator) error {
+	var values []string
+	chatroom.FilterCookies(c.Request.Header, name, func(value string) bool {
+		values = append(values, value)
+		return true
+	})
+	found := chatroom.JudgeCookies(values, authn.Standing)
+	chatroom.FilterCookies(c.Request.Header, name, func(value string) bool { return slices.Contains(found.Living, value) })
+	if found.Dead && len(found.Living) == 0 {
+		caller.ExpireCookie(c.Writer.Header(), name, true)
+	}
+	return authn.Err
+}
+
+// plainID reports whether a segment of a path has the form of an id. Nothing else reaches a store.
+func plainID(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !('0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '-' || c == '_') {
+			return false
+		}
+	}
+	return len(s) <= 64
 }
 
 // fail logs err if the operator needs to know, and answers in the dialect.

@@ -111,7 +111,11 @@ func TestAuthProfileChange(t *testing.T) {
 		`{"displayName":"A",`: nil,
 	} {
 		var in profile
-		err := dialect.NewCall(httptest.NewRecorder(), httptest.NewRequest("POST", "/x", strings.NewReader(body)), dialect.Settings{Bodies: dialect.JSONOnly}).Decode(&in)
+		call := dialect.Call{
+			Writer: httptest.NewRecorder(), Request: httptest.NewRequest("POST", "/x", strings.NewReader(body)),
+			Settings: dialect.Settings{Bodies: dialect.JSONOnly},
+		}
+		err := call.Decode(&in)
 		var got authcore.ProfileChange
 		if err == nil {
 			got, err = in.change()

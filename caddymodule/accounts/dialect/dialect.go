@@ -49,54 +49,13 @@ const (
 	NeedsToken          // a token, which the handler checks
 )
 
-// Call is a request on its way through the pipeline.
-type Call struct {
-	Service  *authcore.Service
-	Settings Settings
-	Client   authcore.Client
-	Token    authcore.UnverifiedToken // empty if the route is public
-	Caller   authcore.Identity        // set if the route needs a session
-	ID       string                   // the segment that matched {id}: letters, digits, - and _
-	Writer   http.ResponseWriter
-	Request  *http.Request
-}
-
-// NewCall returns the call of a request, with neither a service nor a caller yet.
-func NewCall(w http.ResponseWriter, r *http.Request, s Settings) *Call {
-	return &Call{Settings: s, Writer: w, Request: r}
-}
-
-// Actor returns who calls, and where from.
-func (c *Call) Actor() authcore.Actor { return authcore.Actor{Identity: c.Caller, Client: c.Client} }
-
-// Settings are the options of one chatgate_accounts.
-type Settings struct {
-	Bodies        Bodies
-	TokenLifetime time.Duration
-	NeedInvite    bool // registering takes an invite
-	LoginJoins    bool // a login with an unknown username creates the account
-}
-
-// Reply is the answer to a call that succeeded. Without Body it has no body.
-type Reply struct {
-	Status int
-	Body   any
-	Cookie *http.Cookie
-}
-
 // Answer is a dialect's answer to an error.
 type Answer = answer.Failure
 
 // Answers are a dialect's answers to errors.
 type Answers = answer.Failures
 
-// NoContent is the reply without a body.
-var NoContent = Reply{Status: http.StatusNoContent}
-
 // Fail writes the answer to a failed call: the endpoint's own, if own has one, and else the dialect's.
 func (d *Dialect) Fail(w http.ResponseWriter, own Answers, e *authcore.Error) {
 	answer.Fail(w, d.Failure, e, own, d.Answers)
 }
-
-// WireTime formats t as RFC 3339 in UTC, in whole seconds.
-func WireTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -69,7 +69,10 @@ func TestSSIDCookie(t *testing.T) {
 }
 
 func call(body string) *dialect.Call {
-	return dialect.NewCall(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/x", strings.NewReader(body)), dialect.Settings{Bodies: dialect.JSONOrForm})
+	return &dialect.Call{
+		Writer: httptest.NewRecorder(), Request: httptest.NewRequest(http.MethodPost, "/x", strings.NewReader(body)),
+		Settings: dialect.Settings{Bodies: dialect.JSONOrForm},
+	}
 }
 
 // A code is a string. A number is not one, however it is spelt.

@@ -9,11 +9,48 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
 	"github.com/chatgate/chatgate/authcore"
 )
+
+// Call is a request on its way through the pipeline.
+type Call struct {
+	Service  *authcore.Service
+	Settings Settings
+	Client   authcore.Client
+	Token    authcore.UnverifiedToken // empty if the route is public
+	Caller   authcore.Identity        // set if the route needs a session
+	ID       string                   // the segment that matched {id}: letters, digits, - and _
+	Writer   http.ResponseWriter
+	Request  *http.Request
+}
+
+// Settings are the options of one chatgate_accounts.
+type Settings struct {
+	Bodies        Bodies
+	TokenLifetime time.Duration
+	NeedInvite    bool // registering takes an invite
+	LoginJoins    bool // a login with an unknown username creates the account
+}
+
+// Reply is the answer to a call that succeeded. Without Body it has no body.
+type Reply struct {
+	Status int
+	Body   any
+	Cookie *http.Cookie
+}
+
+// NoContent is the reply without a body.
+var NoContent = Reply{Status: http.StatusNoContent}
+
+// WireTime formats t for a reply, as RFC 3339 in UTC, in whole seconds.
+func WireTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// Actor returns who calls, and where from.
+func (c *Call) Actor() authcore.Actor { return authcore.Actor{Identity: c.Caller, Client: c.Client} }
 
 // maxBody is the size limit of a body, in bytes.
 const maxBody = 64 << 10

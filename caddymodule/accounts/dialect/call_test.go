@@ -112,7 +112,7 @@ func callOf(d *Dialect, mediaType, body string) *Call {
 	if mediaType != "" {
 		r.Header.Set("Content-Type", mediaType)
 	}
-	return NewCall(httptest.NewRecorder(), r, Settings{Bodies: d.Bodies})
+	return &Call{Writer: httptest.NewRecorder(), Request: r, Settings: Settings{Bodies: d.Bodies}}
 }
 
 // wantInvalid checks that what is shown is ours: no echo of the body, no words of a parser.

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
 // The times of an arrival that are not configured.
@@ -23,6 +24,10 @@ const (
 	writeTimeout = 10 * time.Second // for a reply to be taken
 	drainTimeout = 2 * time.Second  // for the client to see that it is over
 )
+
+// strangers counts connections that nobody has logged in, by client address, in the whole process: connections outlive the
+// configuration that they came by.
+var strangers relay.Counts
 
 // arrival is a connection until it is handed over or closed, whatever is spoken on it.
 type arrival struct {

@@ -40,6 +40,9 @@ func (c *conversation) handOver(ctx context.Context, service *authcore.Service, 
 	return c.relay(r, out.caller, c.reader.Unread(), func() { c.reader = nil }), nil
 }
 
+// members counts connections that were handed over, by account, in the whole process.
+var members relay.Counts
+
 // side is one of a relay's, and what was read of it already.
 type side struct {
 	conn  relay.Conn

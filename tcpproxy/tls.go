@@ -15,6 +15,7 @@ import (
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/caddymodule/option"
+	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
 func init() {
@@ -23,6 +24,9 @@ func init() {
 
 // tlsVar marks a connection whose handshake had a deadline.
 const tlsVar = "chatgate_tls"
+
+// handshakes counts TLS handshakes under way, by client address, in the whole process.
+var handshakes relay.Counts
 
 // TLS is the layer4 handler chatgate_tls: caddy-l4's tls, with Caddy's certificates, and with what that lacks where
 // strangers connect: a deadline of the handshake, a limit on how many of them an address has under way, and a recover. Where

@@ -28,6 +28,12 @@ type upstreams struct {
 	timeout time.Duration // to dial, and to be told the first lines
 }
 
+// What is counted of an upstream address, in the whole process.
+var (
+	connections relay.Counts // that were handed over
+	failures    relay.Counts // of late to dial it
+)
+
 // checkUpstreams says what of caddy-l4's proxy cannot be had here.
 func checkUpstreams(p *l4proxy.Handler) error {
 	switch p.ProxyProtocol {

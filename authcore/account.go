@@ -1,9 +1,6 @@
 package authcore
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // AccountID is an account's UUID in its canonical text form. It never changes and is never used again.
 type AccountID string
@@ -37,8 +34,4 @@ func (a *Account) pending() error {
 	default:
 		return nil
 	}
-}
-
-func (s *Service) accountByUsername(ctx context.Context, name Username) (Account, error) {
-	return query(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByUsername(ctx, name) })
 }

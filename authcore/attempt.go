@@ -26,7 +26,7 @@ type verifyFunc func(ctx context.Context) (right bool, err error)
 // AccountDisabled, Unavailable.
 func (s *Service) proveAttempt(ctx context.Context, at attempt, verify verifyFunc) error {
 	wait, err := query(ctx, "counting a login attempt", func(ctx context.Context) (time.Duration, error) {
-		return s.state.Limits.Attempt(ctx, at.class, at.key, s.policy.Backoff)
+		return s.state.options.Limits.Attempt(ctx, at.class, at.key, s.policy.Backoff)
 	})
 	if err != nil {
 		return err
@@ -53,16 +53,16 @@ func (s *Service) proveAttempt(ctx context.Context, at attempt, verify verifyFun
 		s.publish(failed(EventLoginFailed, at.account, at.client, err))
 		return err
 	}
-	return exec(ctx, "clearing login attempts", func(ctx context.Context) error { return s.state.Limits.Clear(ctx, at.class, at.key) })
+	return exec(ctx, "clearing login attempts", func(ctx context.Context) error { return s.state.options.Limits.Clear(ctx, at.class, at.key) })
 }
 
 // forgive takes an attempt back that was never decided.
 func (s *Service) forgive(ctx context.Context, at attempt) {
 	err := exec(ctx, "forgiving", func(ctx context.Context) error {
-		return s.state.Limits.Forgive(ctx, at.class, at.key, s.policy.Backoff)
+		return s.state.options.Limits.Forgive(ctx, at.class, at.key, s.policy.Backoff)
 	})
 	if err != nil {
-		s.state.Log.Warn("forgiving an undecided login attempt failed", "error", err)
+		s.state.options.Log.Warn("forgiving an undecided login attempt failed", "error", err)
 	}
 }
 

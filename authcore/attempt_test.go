@@ -48,7 +48,7 @@ func TestEveryProofOfAPassword(t *testing.T) {
 			var log bytes.Buffer
 			h := newHouse(t, logged(&log), func(_ *StateOptions, p *Policy) { p.Backoff = Backoff{Free: 3, Base: time.Minute, Max: time.Hour} })
 			h.signUp(t, asks("alice"))
-			a := must[Account](t)(h.state.Accounts.AccountByUsername(t.Context(), "alice"))
+			a := must[Account](t)(h.state.options.Accounts.AccountByUsername(t.Context(), "alice"))
 
 			wantKind(t, "another password", prove(h, t, "wrong-Quarry-71"), KindWrongPassword, KindUsernameTaken)
 			failed := h.lines(t, &log, "login failed")
@@ -56,7 +56,7 @@ func TestEveryProofOfAPassword(t *testing.T) {
 			want(t, "the reason", failed[0]["reason"], any("wrong_password"))
 			want(t, "of", failed[0]["account"], any(string(a.ID)))
 
-			if err := h.state.Accounts.SetDisabled(t.Context(), a.ID, true); err != nil {
+			if err := h.state.options.Accounts.SetDisabled(t.Context(), a.ID, true); err != nil {
 				t.Fatal(err)
 			}
 			wantKind(t, "disabled", prove(h, t, rightPassword), KindAccountDisabled)
@@ -71,7 +71,7 @@ func TestEveryProofOfAPassword(t *testing.T) {
 			want(t, "delays logged", len(delayed), 1)
 			want(t, "of", delayed[0]["account"], any(string(a.ID)))
 
-			if err := h.state.Accounts.SetDisabled(t.Context(), a.ID, false); err != nil {
+			if err := h.state.options.Accounts.SetDisabled(t.Context(), a.ID, false); err != nil {
 				t.Fatal(err)
 			}
 			h.clock.Advance(2 * time.Minute)

@@ -48,7 +48,7 @@ func (s *Service) alive(ctx context.Context, account AccountID, id SessionID, ge
 	if generation > k.session.Generation { // another node refreshed it, or the store went back to an older state
 		s.state.live.rotated(e, generation)
 	}
-	now := s.state.Now()
+	now := s.state.options.Now()
 	switch {
 	case k.session.Account != account:
 		return nil, nil, errOthersAccount
@@ -64,7 +64,7 @@ func (s *Service) alive(ctx context.Context, account AccountID, id SessionID, ge
 // load returns what looks a session up. The look-up is shared by all who ask for the same session at once, so it does
 // not die with the first of them.
 func (st *State) load(account AccountID, id SessionID) sessionLoader {
-	return st.loadBy(func(ctx context.Context) (Session, error) { return st.Sessions.Session(ctx, account, id) })
+	return st.loadBy(func(ctx context.Context) (Session, error) { return st.options.Sessions.Session(ctx, account, id) })
 }
 
 // loadBegun is load for a session that was just begun. It need not be read, since the accounts' database knows whether
@@ -76,7 +76,7 @@ func (st *State) loadBegun(begun Session) sessionLoader {
 			first = false
 			return begun, nil
 		}
-		return st.Sessions.Session(ctx, begun.Account, begun.ID)
+		return st.options.Sessions.Session(ctx, begun.Account, begun.ID)
 	})
 }
 
@@ -104,7 +104,7 @@ func (st *State) loadBy(read func(context.Context) (Session, error)) sessionLoad
 // owner returns the account of a session that the session store has, or KindSessionOver: the account's own database has
 // the last word on whether it lives.
 func (st *State) owner(ctx context.Context, sess Session) (Account, error) {
-	a, revoked, err := st.Revocations.SessionAccount(ctx, sess.Account, sess.ID)
+	a, revoked, err := st.options.Revocations.SessionAccount(ctx, sess.Account, sess.ID)
 	switch {
 	case KindOf(err) == KindUnknownAccount:
 		return Account{}, errSessionOver
@@ -129,7 +129,7 @@ func (s *Service) Hold(ctx context.Context, p ProvenSession, conn LiveConn, leas
 		load = s.state.loadBegun(*p.begun)
 	}
 	for range 3 { // the entry can be evicted before conn is registered; then the session is looked up again
-		left := p.Expires.Sub(s.state.Now())
+		left := p.Expires.Sub(s.state.options.Now())
 		if left <= 0 {
 			return stale("expired")
 		}

@@ -104,10 +104,10 @@ func (s *Service) publish(e Event) { s.notify(s.state.publish(e)) }
 
 // publish tells the log and all subscribers of an event, and returns the event as they were told it.
 func (st *State) publish(e Event) Event {
-	e.At = st.Now()
+	e.At = st.options.Now()
 	e.Invite.Hash, e.Invite.EmailHash = nil, nil
 	st.events.take(e)
-	for _, tell := range st.Subscribers {
+	for _, tell := range st.options.Subscribers {
 		tell(e)
 	}
 	return e

@@ -131,7 +131,7 @@ func said(e Event) string {
 var unlogged = []EventKind{EventTokenRefreshed, EventDisconnected, EventEmailCodeSent, EventProfileChanged}
 
 func tryWrong(h *house, t *testing.T, what string, times int) {
-	if _, err := h.state.Accounts.AccountByUsername(t.Context(), "alice"); err != nil {
+	if _, err := h.state.options.Accounts.AccountByUsername(t.Context(), "alice"); err != nil {
 		h.join(t, "alice")
 	}
 	code, try := codeTrials[what](h, t)

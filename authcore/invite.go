@@ -119,7 +119,7 @@ func (s *Service) addInvite(ctx context.Context, code InviteCode, n NewInvite) (
 		}
 		i.EmailHash = EmailHash(s.state.emailKey, email)
 	}
-	added, err := query(ctx, "adding an invite", func(ctx context.Context) (bool, error) { return s.state.Invites.AddInvite(ctx, i) })
+	added, err := query(ctx, "adding an invite", func(ctx context.Context) (bool, error) { return s.state.options.Invites.AddInvite(ctx, i) })
 	if err == nil && added {
 		created := n.By.event(EventInviteCreated, "")
 		created.Invite = i
@@ -140,7 +140,7 @@ func (st *State) inviteHash(code InviteCode) []byte {
 // checkInvite looks whether an account with that address can be made with a code, before the account is paid for. The
 // database decides in the end.
 func (s *Service) checkInvite(ctx context.Context, hash, emailHash []byte, now time.Time) error {
-	i, err := query(ctx, "looking up an invite", func(ctx context.Context) (Invite, error) { return s.state.Invites.InviteByHash(ctx, hash) })
+	i, err := query(ctx, "looking up an invite", func(ctx context.Context) (Invite, error) { return s.state.options.Invites.InviteByHash(ctx, hash) })
 	if err == nil && !i.usable(now, emailHash) {
 		err = errBadInvite
 	}

@@ -71,7 +71,7 @@ func TestInvites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.state.Invites.RevokeInvite(t.Context(), i.ID, h.clock.Now()); err != nil {
+	if err := h.state.options.Invites.RevokeInvite(t.Context(), i.ID, h.clock.Now()); err != nil {
 		t.Fatal(err)
 	}
 	wantKind(t, "revoked", h.registerBy("too-late", InviteCode(code), ""), KindBadInvite)

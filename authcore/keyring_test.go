@@ -38,7 +38,7 @@ func TestJWT09Rotation(t *testing.T) {
 	first := signerID(t, h.state.keyring)
 	refresh := func() {
 		t.Helper()
-		if err := h.state.keyring.Refresh(t.Context(), h.state.MaxTokens); err != nil {
+		if err := h.state.keyring.Refresh(t.Context(), h.state.options.MaxTokens); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -59,7 +59,7 @@ func TestJWT09Rotation(t *testing.T) {
 	}
 
 	// A key is forgotten when nothing that it signed can be valid.
-	h.clock.Advance(h.state.MaxTokens - time.Hour - time.Minute)
+	h.clock.Advance(h.state.options.MaxTokens - time.Hour - time.Minute)
 	refresh()
 	must[ProvenSession](t)(h.Authenticate(t.Context(), UnverifiedToken(h.login(t, "alice").Token)))
 	h.clock.Advance(3 * time.Hour)
@@ -90,7 +90,7 @@ func TestJWT09RemovedKey(t *testing.T) {
 	}
 	h.store.keys = kept
 	h.store.mu.Unlock()
-	if err := h.state.keyring.Refresh(t.Context(), h.state.MaxTokens); err != nil {
+	if err := h.state.keyring.Refresh(t.Context(), h.state.options.MaxTokens); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
@@ -223,7 +223,7 @@ func TestRestartKeepsKeys(t *testing.T) {
 	var emailKeys [8]string
 	parallel(8, func(i int) {
 		st, err := OpenState(context.Background(), StateOptions{
-			Accounts: m, Sessions: m, Revocations: m, Codes: m, Invites: m, Devices: m, Keys: m, Limits: h.state.Limits, KeyRotate: time.Hour, MaxTokens: time.Hour, Now: c.Now,
+			Accounts: m, Sessions: m, Revocations: m, Codes: m, Invites: m, Devices: m, Keys: m, Limits: h.state.options.Limits, KeyRotate: time.Hour, MaxTokens: time.Hour, Now: c.Now,
 		})
 		if err != nil {
 			t.Error(err)
@@ -315,7 +315,7 @@ func TestJWT09UnderLoad(t *testing.T) {
 		defer close(rotated)
 		for range 50 {
 			h.clock.Advance(time.Minute)
-			if err := h.state.keyring.Refresh(context.Background(), h.state.MaxTokens); err != nil {
+			if err := h.state.keyring.Refresh(context.Background(), h.state.options.MaxTokens); err != nil {
 				t.Error(err)
 			}
 			for target := done.Load() + 20; done.Load() < target; { // let some requests through

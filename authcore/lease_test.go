@@ -91,8 +91,8 @@ func TestHoldEvicted(t *testing.T) {
 	h := newHouse(t)
 	g := h.person(t, "alice")
 	var drop atomic.Int32
-	now := h.state.Now
-	h.state.Now = func() time.Time {
+	now := h.state.options.Now
+	h.state.options.Now = func() time.Time {
 		if drop.Add(-1) >= 0 {
 			h.state.live.forget()
 		}

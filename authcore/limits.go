@@ -81,7 +81,7 @@ func rateLimited(wait time.Duration) *Error {
 // take counts a request against the budget of its client address. Kinds: RateLimited, Unavailable.
 func (s *Service) take(ctx context.Context, class LimitClass, c Client, r Rate) error {
 	wait, err := query(ctx, "counting a request", func(ctx context.Context) (time.Duration, error) {
-		return s.state.Limits.Take(ctx, class, AddrKey(c.Addr), r)
+		return s.state.options.Limits.Take(ctx, class, AddrKey(c.Addr), r)
 	})
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func (s *Service) takeSend(ctx context.Context, class LimitClass, key string) er
 		rate   Rate
 	}{{"send:", sendsAtOnce}, {"sends:", sendsAnHour}} {
 		wait, err := query(ctx, "counting a message", func(ctx context.Context) (time.Duration, error) {
-			return s.state.Limits.Take(ctx, class, budget.prefix+key, budget.rate)
+			return s.state.options.Limits.Take(ctx, class, budget.prefix+key, budget.rate)
 		})
 		if err != nil {
 			return err

@@ -13,7 +13,7 @@ func (h *house) tok(g Grant) UnverifiedToken { return UnverifiedToken(g.Token) }
 // session begins one without the price of a password.
 func (h *house) session(t testing.TB, a Account) Grant {
 	t.Helper()
-	now := must[Account](t)(h.state.Accounts.AccountByID(context.Background(), a.ID)) // its epoch may be another
+	now := must[Account](t)(h.state.options.Accounts.AccountByID(context.Background(), a.ID)) // its epoch may be another
 	return must[Grant](t)(h.startSession(context.Background(), now, client, 0))
 }
 

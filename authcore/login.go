@@ -120,7 +120,7 @@ func (s *Service) claimedAddress(ctx context.Context, claimed string, c Client) 
 	} else {
 		hash = EmailHash(s.state.emailKey, email)
 	}
-	a, err := query(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByEmailHash(ctx, hash) })
+	a, err := s.accountByEmailHash(ctx, hash)
 	switch {
 	case err == nil:
 		return attemptOn(a, c), nil
@@ -135,12 +135,12 @@ func (s *Service) upgradeHash(ctx context.Context, a Account, p Password) {
 	fresh, err := s.hasher.hash(ctx, p)
 	if err == nil {
 		err = exec(ctx, "swapping a hash", func(ctx context.Context) error {
-			_, err := s.state.Accounts.SwapPasswordHash(ctx, a.ID, a.PasswordHash, fresh)
+			_, err := s.state.options.Accounts.SwapPasswordHash(ctx, a.ID, a.PasswordHash, fresh)
 			return err
 		})
 	}
 	if err != nil {
-		s.state.Log.Warn("upgrading a password hash failed; the next login tries again", "account", a.ID, "error", err)
+		s.state.options.Log.Warn("upgrading a password hash failed; the next login tries again", "account", a.ID, "error", err)
 	}
 }
 

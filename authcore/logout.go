@@ -34,13 +34,13 @@ func (s *Service) Logout(ctx context.Context, by Actor) (Receipt, error) {
 
 // EndSession ends one session of an account. Kinds: Unavailable; the session may still be alive then, so end it again.
 func (s *Service) EndSession(ctx context.Context, by Actor, account AccountID, id SessionID) (Receipt, error) {
-	start := s.state.Now()
+	start := s.state.options.Now()
 	forget := start.Add(s.policy.SessionMax)
 	if k := s.state.live.knownSession(account, id); k != nil {
 		forget = k.session.ExpiresAt
 	}
 	err := exec(ctx, "revoking a session", func(ctx context.Context) error {
-		return s.state.Revocations.RevokeSession(ctx, account, id, forget)
+		return s.state.options.Revocations.RevokeSession(ctx, account, id, forget)
 	})
 	if err != nil {
 		return Receipt{}, err
@@ -53,12 +53,12 @@ func (s *Service) EndSession(ctx context.Context, by Actor, account AccountID, i
 // LogoutAll ends every session of the account but except, which may be empty, and their live connections, on every
 // node. Kinds: UnknownAccount, SessionOver if except is, Unavailable.
 func (s *Service) LogoutAll(ctx context.Context, by Actor, account AccountID, except SessionID) (Receipt, error) {
-	start := s.state.Now()
+	start := s.state.options.Now()
 	var kept Session
 	if except != "" {
 		var err error
 		kept, err = query(ctx, "looking up a session", func(ctx context.Context) (Session, error) {
-			return s.state.Sessions.Session(ctx, account, except)
+			return s.state.options.Sessions.Session(ctx, account, except)
 		})
 		if err != nil {
 			return Receipt{}, err
@@ -66,7 +66,7 @@ func (s *Service) LogoutAll(ctx context.Context, by Actor, account AccountID, ex
 	}
 	e := NodeEvent{Account: account}
 	err := exec(ctx, "revoking sessions", func(ctx context.Context) (err error) {
-		e.Epoch, e.Kept, err = s.state.Revocations.RevokeSessions(ctx, account, kept)
+		e.Epoch, e.Kept, err = s.state.options.Revocations.RevokeSessions(ctx, account, kept)
 		return err
 	})
 	if err != nil {
@@ -81,7 +81,7 @@ func (s *Service) LogoutAll(ctx context.Context, by Actor, account AccountID, ex
 
 // Disable closes an account to logins and ends all of its sessions. Kinds: UnknownAccount, Unavailable.
 func (s *Service) Disable(ctx context.Context, by Actor, account AccountID) (Receipt, error) {
-	err := exec(ctx, "disabling an account", func(ctx context.Context) error { return s.state.Accounts.SetDisabled(ctx, account, true) })
+	err := exec(ctx, "disabling an account", func(ctx context.Context) error { return s.state.options.Accounts.SetDisabled(ctx, account, true) })
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -103,7 +103,7 @@ func (s *Service) revoke(ctx context.Context, e NodeEvent, ended Event, start ti
 		return Receipt{}, err
 	}
 	r.Closed += closed
-	r.Took = s.state.Now().Sub(start)
+	r.Took = s.state.options.Now().Sub(start)
 	ended.Receipt = r
 	s.publish(ended)
 	return r, nil
@@ -112,8 +112,8 @@ func (s *Service) revoke(ctx context.Context, e NodeEvent, ended Event, start ti
 // spread has the other processes end what is over, and the session store forget it.
 func (st *State) spread(ctx context.Context, e NodeEvent) (Receipt, error) {
 	var r Receipt
-	if st.Feed != nil {
-		nodes, err := st.Feed.Publish(ctx, e)
+	if st.options.Feed != nil {
+		nodes, err := st.options.Feed.Publish(ctx, e)
 		if err != nil {
 			return Receipt{}, unavailable("telling the other nodes", err)
 		}
@@ -127,7 +127,7 @@ func (st *State) spread(ctx context.Context, e NodeEvent) (Receipt, error) {
 	n, err := st.forget(ctx, e)
 	if r.unforgotten = err != nil; err != nil {
 		st.postpone(e)
-		st.Log.Warn("a session store could not forget what was revoked; will try again", "account", e.Account, "error", err)
+		st.options.Log.Warn("a session store could not forget what was revoked; will try again", "account", e.Account, "error", err)
 	}
 	r.Sessions = n
 	return r, nil
@@ -137,14 +137,14 @@ func (st *State) spread(ctx context.Context, e NodeEvent) (Receipt, error) {
 func (st *State) forget(ctx context.Context, e NodeEvent) (n int, err error) {
 	if e.Epoch > 0 {
 		ended, err := query(ctx, "ending sessions", func(ctx context.Context) ([]SessionID, error) {
-			return st.Sessions.EndSessions(ctx, e.Account, e.Epoch, e.Kept)
+			return st.options.Sessions.EndSessions(ctx, e.Account, e.Epoch, e.Kept)
 		})
 		if n = len(ended); err != nil {
 			return n, err
 		}
 	}
 	for _, id := range e.Sessions {
-		did, err := query(ctx, "ending a session", func(ctx context.Context) (bool, error) { return st.Sessions.EndSession(ctx, e.Account, id) })
+		did, err := query(ctx, "ending a session", func(ctx context.Context) (bool, error) { return st.options.Sessions.EndSession(ctx, e.Account, id) })
 		if err != nil {
 			return n, err
 		}

@@ -59,7 +59,7 @@ func (st *State) recheck(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		start, checked, first := st.Now(), 0, true
+		start, checked, first := st.options.Now(), 0, true
 		for {
 			doubted := st.live.doubted()
 			if len(doubted) == 0 {
@@ -87,7 +87,7 @@ func (st *State) recheck(ctx context.Context) {
 			workers.Wait()
 		}
 		if checked > 0 {
-			st.Log.Info("sessions with connections were looked up again after a break of the feed", "sessions", checked, "took", st.Now().Sub(start))
+			st.options.Log.Info("sessions with connections were looked up again after a break of the feed", "sessions", checked, "took", st.options.Now().Sub(start))
 		}
 	}
 }
@@ -95,13 +95,13 @@ func (st *State) recheck(ctx context.Context) {
 // syncNodes publishes what could not be published before and who is online, and ends connections when the other nodes
 // have not been heard for too long.
 func (st *State) syncNodes(ctx context.Context) {
-	whole := st.Now()
+	whole := st.options.Now()
 	counts := whole
 	broken := false
 	for pause(ctx, syncEvery) {
 		st.retry(ctx)
-		if st.Presence != nil {
-			now := st.Now()
+		if st.options.Presence != nil {
+			now := st.options.Now()
 			var due func(*liveSession) bool
 			switch {
 			case now.Sub(whole) >= presenceEvery:
@@ -113,7 +113,7 @@ func (st *State) syncNodes(ctx context.Context) {
 			}
 			st.publishPresence(ctx, due)
 		}
-		if st.Feed != nil {
+		if st.options.Feed != nil {
 			broken = st.watch(broken)
 		}
 	}
@@ -124,9 +124,9 @@ func (st *State) publishPresence(ctx context.Context, due func(*liveSession) boo
 	if len(changed) == 0 {
 		return
 	}
-	if err := st.Presence.SetPresence(ctx, changed); err != nil {
+	if err := st.options.Presence.SetPresence(ctx, changed); err != nil {
 		st.live.untold(changed)
-		st.Log.Debug("telling who is online failed; will try again", "accounts", len(changed), "error", err)
+		st.options.Log.Debug("telling who is online failed; will try again", "accounts", len(changed), "error", err)
 	}
 }
 
@@ -135,13 +135,13 @@ func (st *State) watch(was bool) bool {
 	s := st.Stats()
 	switch {
 	case s.FeedBroken && !was:
-		st.Log.Error("other nodes cannot be heard; every session is looked up until they can", "for", s.FeedLag)
+		st.options.Log.Error("other nodes cannot be heard; every session is looked up until they can", "for", s.FeedLag)
 	case !s.FeedBroken && was:
-		st.Log.Info("other nodes are heard again")
+		st.options.Log.Info("other nodes are heard again")
 	}
 	if s.FeedBroken && s.FeedLag > time.Duration(st.live.outlive.Load()) {
 		if n := st.live.Dismiss(context.Background(), 0); n > 0 {
-			st.Log.Error("connections were ended, since other nodes have not been heard for too long", "connections", n, "for", s.FeedLag)
+			st.options.Log.Error("connections were ended, since other nodes have not been heard for too long", "connections", n, "for", s.FeedLag)
 		}
 	}
 	return s.FeedBroken
@@ -178,17 +178,17 @@ func (st *State) retry(ctx context.Context) {
 			st.mu.Unlock()
 			return
 		}
-		st.Log.Info("a revocation that was not told to its end is told now", "account", e.Account)
+		st.options.Log.Info("a revocation that was not told to its end is told now", "account", e.Account)
 	}
 }
 
 // publishKeys has the other processes read the keys again. They would find out by themselves, a little later.
 func (st *State) publishKeys(ctx context.Context) {
-	if st.Feed == nil {
+	if st.options.Feed == nil {
 		return
 	}
-	if _, err := st.Feed.Publish(ctx, NodeEvent{Keys: true}); err != nil {
-		st.Log.Warn("telling the other nodes of a new signing key failed", "error", err)
+	if _, err := st.options.Feed.Publish(ctx, NodeEvent{Keys: true}); err != nil {
+		st.options.Log.Warn("telling the other nodes of a new signing key failed", "error", err)
 	}
 }
 

@@ -244,7 +244,7 @@ func TestNodesKeys(t *testing.T) {
 		must[Identity](t)(n[1].auth(t, n[0].login(t, "alice"))) // and so B's keys were read a moment ago
 		n[0].state.SetKeyRotation(time.Nanosecond)
 		passes(time.Millisecond)
-		made, err := n[0].state.keyring.refresh(t.Context(), n[0].state.MaxTokens)
+		made, err := n[0].state.keyring.refresh(t.Context(), n[0].state.options.MaxTokens)
 		if err != nil || !made {
 			t.Fatal(made, err)
 		}

@@ -93,7 +93,7 @@ func (s *Service) queueNotice(k NoticeKind, e Event) {
 		Kind: k, To: Email(e.email), Username: e.Username, Device: DeviceLabel(e.Client.UserAgent), Addr: e.Client.Addr, At: e.At.UTC().Truncate(time.Millisecond),
 	})
 	if err != nil {
-		s.state.Log.Warn("a notice could not be queued", "notice", k.String(), "account", e.Account, "error", err)
+		s.state.options.Log.Warn("a notice could not be queued", "notice", k.String(), "account", e.Account, "error", err)
 	}
 }
 
@@ -102,7 +102,7 @@ func (s *Service) queueNotice(k NoticeKind, e Event) {
 func (s *Service) noteDevice(e Event) {
 	device := hashFields(s.state.codeKey, "device", string(e.Account), DeviceLabel(e.Client.UserAgent))
 	s.state.background(context.Background(), "noting a device", func(ctx context.Context) error {
-		known, others, err := s.state.Devices.NoteDevice(ctx, e.Account, device, s.wholeNow())
+		known, others, err := s.state.options.Devices.NoteDevice(ctx, e.Account, device, s.wholeNow())
 		if err == nil && !known && others {
 			s.queueNotice(NoticeNewDevice, e)
 		}

@@ -43,7 +43,7 @@ func (s *Service) sendEmailCode(ctx context.Context, a Account, to Email, c Clie
 		Request: s.state.emailRequest(a.ID, EmailHash(s.state.emailKey, to)), Account: a.ID, Purpose: CodeEmail, ExpiresAt: now.Add(CodeLifetime),
 	}
 	stored.Hash = s.state.codeHash(&stored, code)
-	if err := exec(ctx, "storing a code", func(ctx context.Context) error { return s.state.Codes.PutCode(ctx, stored) }); err != nil {
+	if err := exec(ctx, "storing a code", func(ctx context.Context) error { return s.state.options.Codes.PutCode(ctx, stored) }); err != nil {
 		return err
 	}
 	err = s.mailer.Queue(Notice{
@@ -66,7 +66,7 @@ func (s *Service) sendPhoneCode(ctx context.Context, a Account, to Phone, c Clie
 	}
 	stored := PhoneCode{Account: a.ID, Phone: PhoneHash(s.state.phoneKey, to), ExpiresAt: s.wholeNow().Add(CodeLifetime)}
 	stored.Hash = s.state.phoneCodeHash(&stored, code)
-	err = exec(ctx, "storing a code", func(ctx context.Context) error { return s.state.Phones.PutPhoneCode(ctx, stored) })
+	err = exec(ctx, "storing a code", func(ctx context.Context) error { return s.state.options.Phones.PutPhoneCode(ctx, stored) })
 	template := codeText
 	switch {
 	case s.policy.Conceal && KindOf(err) == KindPhoneTaken:
@@ -89,23 +89,23 @@ func (s *Service) sendPhoneCode(ctx context.Context, a Account, to Phone, c Clie
 
 // forgetPhones forgets the codes that are of no use any more, and with them whose number is whose.
 func (st *State) forgetPhones(ctx context.Context) {
-	if st.Phones == nil {
+	if st.options.Phones == nil {
 		return
 	}
-	if err := st.Phones.DeletePhoneCodes(ctx, st.Now()); err != nil {
-		st.Log.Error("forgetting the codes for phone numbers failed; will try again", "error", err)
+	if err := st.options.Phones.DeletePhoneCodes(ctx, st.options.Now()); err != nil {
+		st.options.Log.Error("forgetting the codes for phone numbers failed; will try again", "error", err)
 	}
 }
 
 // deleteUnvalidated deletes accounts that nobody finished making.
 func (st *State) deleteUnvalidated(ctx context.Context) {
-	if st.Phones == nil {
+	if st.options.Phones == nil {
 		return
 	}
-	now := st.Now()
-	switch n, err := st.Phones.DeleteUnvalidated(ctx, now.Add(-keepUnvalidated), now); {
+	now := st.options.Now()
+	switch n, err := st.options.Phones.DeleteUnvalidated(ctx, now.Add(-keepUnvalidated), now); {
 	case err != nil:
-		st.Log.Error("deleting accounts that were never validated failed; will try again", "error", err)
+		st.options.Log.Error("deleting accounts that were never validated failed; will try again", "error", err)
 	case n > 0:
 		st.publish(Event{Kind: EventRegistrationsLapsed, Count: n})
 	}

@@ -25,7 +25,7 @@ type ProfileChange struct {
 
 // Profile returns the account of id as it is now. Kinds: SessionOver if there is none any more, Unavailable.
 func (s *Service) Profile(ctx context.Context, id Identity) (Account, error) {
-	a, err := query(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByID(ctx, id.Account) })
+	a, err := s.accountByID(ctx, id.Account)
 	if KindOf(err) == KindUnknownAccount {
 		return Account{}, errSessionOver
 	}
@@ -41,7 +41,7 @@ func (s *Service) PublicProfile(ctx context.Context, id AccountID) (Account, err
 	if u, err := uuid.Parse(string(id)); err != nil || u.String() != string(id) {
 		return Account{}, none // nothing that a database should see
 	}
-	a, err := query(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByID(ctx, id) })
+	a, err := s.accountByID(ctx, id)
 	if KindOf(err) == KindUnknownAccount || err == nil && a.Disabled {
 		return Account{}, none
 	}
@@ -74,7 +74,7 @@ func (s *Service) UpdateProfile(ctx context.Context, by Actor, p ProfileChange) 
 		return s.Profile(ctx, id)
 	}
 	a, err := query(ctx, "changing a profile", func(ctx context.Context) (Account, error) {
-		return s.state.Accounts.SetProfile(ctx, id.Account, p.DisplayName, p.AvatarURL)
+		return s.state.options.Accounts.SetProfile(ctx, id.Account, p.DisplayName, p.AvatarURL)
 	})
 	if KindOf(err) == KindUnknownAccount {
 		return Account{}, errSessionOver
@@ -86,10 +86,10 @@ func (s *Service) UpdateProfile(ctx context.Context, by Actor, p ProfileChange) 
 	changed := by.event(EventProfileChanged, a.ID)
 	changed.Session, changed.Username = id.Session, a.Username
 	s.publish(changed)
-	if s.state.Feed != nil {
+	if s.state.options.Feed != nil {
 		// The change is made; what other nodes know of it lapses within minutes if they do not hear.
-		if _, err := s.state.Feed.Publish(context.WithoutCancel(ctx), NodeEvent{Account: id.Account, Changed: true}); err != nil {
-			s.state.Log.Warn("telling the other nodes of a changed profile failed", "account", id.Account, "error", err)
+		if _, err := s.state.options.Feed.Publish(context.WithoutCancel(ctx), NodeEvent{Account: id.Account, Changed: true}); err != nil {
+			s.state.options.Log.Warn("telling the other nodes of a changed profile failed", "account", id.Account, "error", err)
 		}
 	}
 	return a, nil

@@ -28,7 +28,7 @@ func (s *Service) Refresh(ctx context.Context, r Refreshing) (Grant, error) {
 	if k.session.Account != account {
 		return Grant{}, errOthersAccount
 	}
-	now := s.state.Now()
+	now := s.state.options.Now()
 	if k.session.over(now, time.UnixMilli(e.lastSeen.Load())) {
 		return Grant{}, errSessionOver
 	}
@@ -36,7 +36,7 @@ func (s *Service) Refresh(ctx context.Context, r Refreshing) (Grant, error) {
 		return Grant{}, s.theft(ctx, k.account, id, r.Client)
 	}
 	sess, err := query(ctx, "rotating a session", func(ctx context.Context) (Session, error) {
-		return s.state.Sessions.RotateSession(ctx, account, id, c.Generation)
+		return s.state.options.Sessions.RotateSession(ctx, account, id, c.Generation)
 	})
 	if err != nil {
 		return Grant{}, err

@@ -45,11 +45,11 @@ func (s *Service) Join(ctx context.Context, r Registration) (Grant, error) {
 	g.Account, err = s.createAccount(ctx, a, invite, r.Client)
 	if err != nil {
 		err2 := exec(context.WithoutCancel(ctx), "ending a session", func(ctx context.Context) error {
-			_, err := s.state.Sessions.EndSession(ctx, a.ID, g.Session.ID)
+			_, err := s.state.options.Sessions.EndSession(ctx, a.ID, g.Session.ID)
 			return err
 		})
 		if err2 != nil {
-			s.state.Log.Warn("the session of an account that was not made could not be ended; it is worth nothing", "error", err2)
+			s.state.options.Log.Warn("the session of an account that was not made could not be ended; it is worth nothing", "error", err2)
 		}
 		return Grant{}, err
 	}
@@ -107,7 +107,7 @@ func (s *Service) prepareAccount(ctx context.Context, r Registration) (Account, 
 
 func (s *Service) createAccount(ctx context.Context, a Account, invite []byte, c Client) (Account, error) {
 	a, err := query(ctx, "creating an account", func(ctx context.Context) (Account, error) {
-		return s.state.Accounts.CreateAccount(ctx, a, invite)
+		return s.state.options.Accounts.CreateAccount(ctx, a, invite)
 	})
 	if err != nil {
 		return Account{}, err

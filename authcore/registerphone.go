@@ -48,7 +48,7 @@ func (s *Service) RegisterByPhone(ctx context.Context, r PhoneRegistration) erro
 		return Errorf(KindRegistrationClosed, "new accounts are not accepted here")
 	}
 	switch {
-	case s.state.Phones == nil || s.texter == (noTexts{}):
+	case s.state.options.Phones == nil || s.texter == (noTexts{}):
 		return errNoPhones
 	case r.ClaimedEmail != "" && s.mailer == (noMail{}):
 		return errNoAddresses
@@ -133,7 +133,7 @@ func (s *Service) takeMessages(ctx context.Context, a Account, c phoneClaims, cl
 		}
 		if !s.policy.Conceal {
 			taken, err := query(ctx, "looking up a number", func(ctx context.Context) (bool, error) {
-				return s.state.Phones.PhoneValidated(ctx, c.phoneHash)
+				return s.state.options.Phones.PhoneValidated(ctx, c.phoneHash)
 			})
 			if err != nil {
 				return err
@@ -175,7 +175,7 @@ func (s *Service) resumeRegistration(ctx context.Context, a Account, c phoneClai
 		return Account{}, err
 	}
 	if changed {
-		err := exec(ctx, "changing an address", func(ctx context.Context) error { return s.state.Phones.SetPendingEmail(ctx, a.ID, a.EmailHash) })
+		err := exec(ctx, "changing an address", func(ctx context.Context) error { return s.state.options.Phones.SetPendingEmail(ctx, a.ID, a.EmailHash) })
 		if KindOf(err) == KindUnknownAccount { // validated meanwhile
 			err = errUsernameTaken
 		}

@@ -85,7 +85,7 @@ func TestRegisterByPhone(t *testing.T) {
 	want(t, "the text", h.texts.all()[0].text, code+" is your code for chatgate. It is good for 10 minutes. Nobody will ask you for it.")
 	n := h.mail.last()
 	want(t, "the notice", fmt.Sprint(n.Kind, n.To, n.Username, n.Lifetime), fmt.Sprint(NoticeConfirmCode, "Alice@example.com", "alice", CodeLifetime))
-	a, err := h.state.Accounts.AccountByUsername(t.Context(), "alice")
+	a, err := h.state.options.Accounts.AccountByUsername(t.Context(), "alice")
 	want(t, "the account", err, nil)
 	want(t, "the address is not kept", a.Email, "")
 	want(t, "its hash is", len(a.EmailHash), 32)
@@ -113,7 +113,7 @@ func TestRegisterByPhone(t *testing.T) {
 	wantKind(t, "registering again", h.RegisterByPhone(t.Context(), asks("alice")), KindUsernameTaken)
 	wantKind(t, "the number again", h.RegisterByPhone(t.Context(), asks("bob", phone("+447400123456"))), KindPhoneTaken)
 	wantKind(t, "the address again", h.RegisterByPhone(t.Context(), asks("bob", phone("+447400123457"), email("ALICE@example.com"))), KindEmailTaken)
-	_, err = h.state.Accounts.AccountByUsername(t.Context(), "bob")
+	_, err = h.state.options.Accounts.AccountByUsername(t.Context(), "bob")
 	wantKind(t, "bob", err, KindUnknownAccount)
 	wantKind(t, "a code for the address", h.RequestResetErr(t, "alice"), KindNoEmail) // which cannot be written to
 
@@ -412,7 +412,7 @@ func TestOneNumberForMany(t *testing.T) {
 	want(t, "who got the number", wins.Load(), 1)
 	free := 0
 	for i := range codes {
-		a := must[Account](t)(h.state.Accounts.AccountByUsername(t.Context(), Username(fmt.Sprintf("user%d", i))))
+		a := must[Account](t)(h.state.options.Accounts.AccountByUsername(t.Context(), Username(fmt.Sprintf("user%d", i))))
 		if !a.PhonePending {
 			free++
 		}

@@ -86,7 +86,7 @@ func (s *Service) sendReset(ctx context.Context, a Account, request RequestID, c
 	now := s.wholeNow()
 	stored := Code{Request: request, Account: a.ID, Purpose: CodeReset, ExpiresAt: now.Add(CodeLifetime)}
 	stored.Hash = s.state.codeHash(&stored, code)
-	if err := exec(ctx, "storing a code", func(ctx context.Context) error { return s.state.Codes.PutCode(ctx, stored) }); err != nil {
+	if err := exec(ctx, "storing a code", func(ctx context.Context) error { return s.state.options.Codes.PutCode(ctx, stored) }); err != nil {
 		return err
 	}
 	err = deliver(Notice{
@@ -123,7 +123,7 @@ var errBadCode = &Error{Kind: KindBadCode, Msg: "the code is not valid, or not a
 // it was set. A password that is too weak costs no code. Whether there is an account makes no difference to what a wrong
 // code costs and is answered with.
 func (s *Service) ResetPassword(ctx context.Context, r PasswordReset) error {
-	start, floor := s.state.Now(), time.Now().Add(trialFloor)
+	start, floor := s.state.options.Now(), time.Now().Add(trialFloor)
 	// A user hash is hex, which may come in capitals; a request is base64, whose case counts.
 	r.Request, r.UserHash = RequestID(trimClaimed(string(r.Request))), strings.ToLower(trimClaimed(r.UserHash))
 	if err := s.take(ctx, LimitLogin, r.Client, s.policy.LoginRate); err != nil {
@@ -148,12 +148,12 @@ func (s *Service) redeemReset(ctx context.Context, r PasswordReset) (Account, er
 		return Account{}, errBadCode
 	}
 	c, err := query(ctx, "looking up a code", func(ctx context.Context) (Code, error) {
-		return s.state.Codes.TryCode(ctx, CodeReset, r.Request, s.wholeNow())
+		return s.state.options.Codes.TryCode(ctx, CodeReset, r.Request, s.wholeNow())
 	})
 	if err != nil {
 		return Account{}, err
 	}
-	a, err := query(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByID(ctx, c.Account) })
+	a, err := s.accountByID(ctx, c.Account)
 	if KindOf(err) == KindUnknownAccount {
 		return Account{}, errBadCode
 	}
@@ -184,7 +184,7 @@ func (s *Service) setPassword(ctx context.Context, c Code, a Account, p Password
 		return Account{}, err
 	}
 	a, err = query(ctx, "changing a password", func(ctx context.Context) (Account, error) {
-		return s.state.Codes.ResetPassword(ctx, c.Request, c.Hash, fresh, s.wholeNow())
+		return s.state.options.Codes.ResetPassword(ctx, c.Request, c.Hash, fresh, s.wholeNow())
 	})
 	if KindOf(err) == KindUnknownAccount { // gone meanwhile
 		err = errBadCode
@@ -194,8 +194,10 @@ func (s *Service) setPassword(ctx context.Context, c Code, a Account, p Password
 
 // clearLogins forgets the failed logins of an account whose password is new. If it fails, the delays lapse by themselves.
 func (s *Service) clearLogins(ctx context.Context, account AccountID) {
-	err := exec(ctx, "clearing attempts", func(ctx context.Context) error { return s.state.Limits.Clear(ctx, LimitAccount, string(account)) })
+	err := exec(ctx, "clearing attempts", func(ctx context.Context) error {
+		return s.state.options.Limits.Clear(ctx, LimitAccount, string(account))
+	})
 	if err != nil {
-		s.state.Log.Warn("clearing the failed attempts of an account failed", "account", account, "error", err)
+		s.state.options.Log.Warn("clearing the failed attempts of an account failed", "account", account, "error", err)
 	}
 }

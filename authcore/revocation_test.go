@@ -40,7 +40,7 @@ func TestRevocationHalfDone(t *testing.T) {
 		var c, d conn
 		n[1].hold(t, g, &c, false)
 		n[1].hold(t, other, &d, false)
-		if err := n[0].state.Revocations.RevokeSession(t.Context(), g.Account.ID, g.Session.ID, time.Now().Add(time.Hour)); err != nil {
+		if err := n[0].state.options.Revocations.RevokeSession(t.Context(), g.Account.ID, g.Session.ID, time.Now().Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 		for range 3 {
@@ -54,7 +54,7 @@ func TestRevocationHalfDone(t *testing.T) {
 		passes(2 * time.Second)
 		want(t, "where it is known", c.ended(), over)
 		want(t, "another session", d.ended(), open)
-		_, err := n[0].state.Sessions.Session(t.Context(), g.Account.ID, g.Session.ID)
+		_, err := n[0].state.options.Sessions.Session(t.Context(), g.Account.ID, g.Session.ID)
 		wantKind(t, "the session store", err, KindSessionOver)
 		c.lease.Release()
 		d.lease.Release()

@@ -29,14 +29,14 @@ func NewService(o ServiceOptions) (*Service, error) {
 	if err := o.Policy.Validate(); err != nil {
 		return nil, err
 	}
-	if o.Policy.SessionMax > o.State.MaxTokens {
-		return nil, fmt.Errorf("session_max (%s) exceeds what signing keys are kept for (%s)", o.Policy.SessionMax, o.State.MaxTokens)
+	if o.Policy.SessionMax > o.State.options.MaxTokens {
+		return nil, fmt.Errorf("session_max (%s) exceeds what signing keys are kept for (%s)", o.Policy.SessionMax, o.State.options.MaxTokens)
 	}
 	hasher, err := newHasher(o.Policy.Hash)
 	if err != nil {
 		return nil, fmt.Errorf("hash: %w", err)
 	}
-	t, err := newTokens(o.State.keyring, o.Policy.Issuer, o.Policy.Audience, o.Policy.SessionMax, o.State.Now)
+	t, err := newTokens(o.State.keyring, o.Policy.Issuer, o.Policy.Audience, o.Policy.SessionMax, o.State.options.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -49,4 +49,4 @@ func NewService(o ServiceOptions) (*Service, error) {
 	return &Service{state: o.State, hasher: hasher, policy: o.Policy, tokens: t, mailer: o.Mailer, texter: o.Texter}, nil
 }
 
-func (s *Service) wholeNow() time.Time { return s.state.Now().UTC().Truncate(time.Millisecond) }
+func (s *Service) wholeNow() time.Time { return s.state.options.Now().UTC().Truncate(time.Millisecond) }

@@ -329,14 +329,14 @@ func TestPolicy(t *testing.T) {
 	}
 	h := newHouse(t)
 	p := DefaultPolicy()
-	p.SessionMax = h.state.MaxTokens + 1
+	p.SessionMax = h.state.options.MaxTokens + 1
 	if _, err := NewService(ServiceOptions{State: h.state, Policy: p}); err == nil {
 		t.Error("sessions that outlive the keys: accepted")
 	}
 	if _, err := NewService(ServiceOptions{State: h.state}); err == nil {
 		t.Error("no policy: accepted")
 	}
-	o := h.state.StateOptions
+	o := h.state.options
 	for what, change := range map[string]func(*StateOptions){
 		"accounts": func(o *StateOptions) { o.Accounts = nil }, "sessions": func(o *StateOptions) { o.Sessions = nil }, "keys": func(o *StateOptions) { o.Keys = nil },
 		"revocations": func(o *StateOptions) { o.Revocations = nil }, "codes": func(o *StateOptions) { o.Codes = nil },
@@ -420,7 +420,7 @@ func testRun(t *testing.T) {
 	want(t, "written at the end", seen(), last.UTC().Truncate(time.Millisecond))
 }
 
-// What is behind a service cannot be reached through it.
+// What is behind a service cannot be reached through it, nor through the state that a caller made it of.
 func TestServiceIsTheOnlyDoor(t *testing.T) {
 	t.Parallel()
 	service := reflect.TypeFor[*Service]()
@@ -429,11 +429,19 @@ func TestServiceIsTheOnlyDoor(t *testing.T) {
 			t.Errorf("Service lets callers at its %s", f.Name)
 		}
 	}
-	behind := []reflect.Type{reflect.TypeFor[*State](), reflect.TypeFor[*Live](), reflect.TypeFor[*keyring](), reflect.TypeFor[StateOptions]()}
-	for m := range service.Methods() {
-		for out := range m.Type.Outs() {
-			if slices.Contains(behind, out) || out.Kind() == reflect.Interface && out != reflect.TypeFor[error]() {
-				t.Errorf("Service.%s returns a %s", m.Name, out)
+	for f := range reflect.TypeFor[State]().Fields() {
+		if f.IsExported() || f.Anonymous {
+			t.Errorf("State lets callers at its %s", f.Name)
+		}
+	}
+	live := reflect.TypeFor[*Live]() // whose connections the owner of a state ends when the process goes away
+	behind := []reflect.Type{reflect.TypeFor[*State](), reflect.TypeFor[*keyring](), reflect.TypeFor[StateOptions]()}
+	for _, door := range []reflect.Type{service, reflect.TypeFor[*State]()} {
+		for m := range door.Methods() {
+			for out := range m.Type.Outs() {
+				if slices.Contains(behind, out) || out == live && door == service || out.Kind() == reflect.Interface && out != reflect.TypeFor[error]() {
+					t.Errorf("%s.%s returns a %s", door, m.Name, out)
+				}
 			}
 		}
 	}

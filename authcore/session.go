@@ -59,7 +59,7 @@ func (s *Service) startSession(ctx context.Context, a Account, c Client, lifetim
 	if err != nil {
 		return Grant{}, err
 	}
-	err = exec(ctx, "creating a session", func(ctx context.Context) error { return s.state.Sessions.CreateSession(ctx, sess) })
+	err = exec(ctx, "creating a session", func(ctx context.Context) error { return s.state.options.Sessions.CreateSession(ctx, sess) })
 	if err != nil {
 		return Grant{}, err
 	}

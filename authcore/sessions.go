@@ -17,7 +17,9 @@ type SessionInfo struct {
 
 // ListSessions returns the sessions of id's account that live, the newest first. Kinds: Unavailable.
 func (s *Service) ListSessions(ctx context.Context, id Identity) ([]SessionInfo, error) {
-	all, err := query(ctx, "listing sessions", func(ctx context.Context) ([]Session, error) { return s.state.Sessions.Sessions(ctx, id.Account) })
+	all, err := query(ctx, "listing sessions", func(ctx context.Context) ([]Session, error) {
+		return s.state.options.Sessions.Sessions(ctx, id.Account)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -25,7 +27,7 @@ func (s *Service) ListSessions(ctx context.Context, id Identity) ([]SessionInfo,
 	if err != nil {
 		return nil, err
 	}
-	now := s.state.Now()
+	now := s.state.options.Now()
 	infos := make([]SessionInfo, 0, len(all))
 	for _, sess := range all {
 		if sess.over(now, sess.LastSeenAt) && live[sess.ID] == 0 {
@@ -53,7 +55,7 @@ func (s *Service) EndOwnSession(ctx context.Context, by Actor, session SessionID
 		return Receipt{}, errNoSuchSession
 	}
 	_, err := query(ctx, "looking up a session", func(ctx context.Context) (Session, error) {
-		return s.state.Sessions.Session(ctx, by.Identity.Account, session)
+		return s.state.options.Sessions.Session(ctx, by.Identity.Account, session)
 	})
 	if KindOf(err) == KindSessionOver {
 		return Receipt{}, errNoSuchSession
@@ -71,8 +73,8 @@ func (s *Service) Disconnect(ctx context.Context, by Actor) error {
 	s.state.apply(e)
 	away := by.event(EventDisconnected, by.Identity.Account)
 	away.Session = by.Identity.Session
-	if s.state.Feed != nil {
-		if _, err := s.state.Feed.Publish(ctx, e); err != nil {
+	if s.state.options.Feed != nil {
+		if _, err := s.state.options.Feed.Publish(ctx, e); err != nil {
 			away.Err = unavailable("telling the other nodes", err)
 		}
 	}
@@ -84,10 +86,12 @@ func (s *Service) Disconnect(ctx context.Context, by Actor) error {
 // and their number, where it is not zero, by half a minute.
 func (s *Service) connections(ctx context.Context, account AccountID) (map[SessionID]int, error) {
 	here := s.state.live.presenceOf(account)
-	if s.state.Presence == nil {
+	if s.state.options.Presence == nil {
 		return here, nil
 	}
-	all, err := query(ctx, "asking who is online", func(ctx context.Context) (map[SessionID]int, error) { return s.state.Presence.Presence(ctx, account) })
+	all, err := query(ctx, "asking who is online", func(ctx context.Context) (map[SessionID]int, error) {
+		return s.state.options.Presence.Presence(ctx, account)
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ type StateOptions struct {
 // State is everything behind the services over one set of stores: it is shared by all configurations that name those
 // stores, and outlives each of them.
 type State struct {
-	StateOptions
+	options  StateOptions
 	keyring  *keyring
 	live     *Live
 	emailKey []byte
@@ -84,7 +84,7 @@ func OpenState(ctx context.Context, o StateOptions) (*State, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	st := &State{
-		StateOptions: o, keyring: newKeyring(o.Keys, o.KeyRotate, o.Now), live: newLive(o.Now), doubts: make(chan struct{}, 1),
+		options: o, keyring: newKeyring(o.Keys, o.KeyRotate, o.Now), live: newLive(o.Now), doubts: make(chan struct{}, 1),
 		workers: make(chan struct{}, maxWorkers), events: eventLog{log: o.Log},
 	}
 	st.live.followed, st.live.presence = o.Feed != nil, o.Presence != nil
@@ -116,7 +116,7 @@ func (st *State) background(ctx context.Context, what string, do func(context.Co
 	case st.workers <- struct{}{}:
 	default:
 		st.dropped.Add(1)
-		st.Log.Warn("dropped, since too much runs in the background", "task", what)
+		st.options.Log.Warn("dropped, since too much runs in the background", "task", what)
 		return
 	}
 	go func() {
@@ -124,7 +124,7 @@ func (st *State) background(ctx context.Context, what string, do func(context.Co
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		if err := do(ctx); err != nil {
-			st.Log.Warn("a task in the background failed", "task", what, "error", err)
+			st.options.Log.Warn("a task in the background failed", "task", what, "error", err)
 		}
 	}()
 }
@@ -179,8 +179,8 @@ func (st *State) Stats() Stats {
 func (st *State) Run(ctx context.Context) {
 	var others sync.WaitGroup
 	defer others.Wait()
-	if st.Feed != nil {
-		others.Go(func() { st.Feed.Follow(ctx, follower{st}) })
+	if st.options.Feed != nil {
+		others.Go(func() { st.options.Feed.Follow(ctx, follower{st}) })
 		others.Go(func() { st.recheck(ctx) })
 	}
 	others.Go(func() { st.syncNodes(ctx) })
@@ -214,28 +214,28 @@ func (st *State) flush(ctx context.Context) {
 	if len(touches) == 0 {
 		return
 	}
-	if err := st.Sessions.TouchSessions(ctx, touches); err != nil {
+	if err := st.options.Sessions.TouchSessions(ctx, touches); err != nil {
 		// What was lost here shortens an idle time by half a minute; the next use makes up for it.
-		st.Log.Warn("recording the use of sessions failed", "sessions", len(touches), "error", err)
+		st.options.Log.Warn("recording the use of sessions failed", "sessions", len(touches), "error", err)
 	}
 }
 
 func (st *State) purge(ctx context.Context) {
-	if n, err := st.Sessions.DeleteExpired(ctx, st.Now()); err != nil {
-		st.Log.Error("forgetting ended sessions failed; will try again", "error", err)
+	if n, err := st.options.Sessions.DeleteExpired(ctx, st.options.Now()); err != nil {
+		st.options.Log.Error("forgetting ended sessions failed; will try again", "error", err)
 	} else if n > 0 {
-		st.Log.Info("forgot ended sessions", "count", n)
+		st.options.Log.Info("forgot ended sessions", "count", n)
 	}
-	if err := st.Revocations.DeleteRevocations(ctx, st.Now()); err != nil {
-		st.Log.Error("forgetting old revocations failed; will try again", "error", err)
+	if err := st.options.Revocations.DeleteRevocations(ctx, st.options.Now()); err != nil {
+		st.options.Log.Error("forgetting old revocations failed; will try again", "error", err)
 	}
-	if err := errors.Join(st.Codes.DeleteCodes(ctx, st.Now()), st.Devices.DeleteDevices(ctx, st.Now().Add(-keepDevices))); err != nil {
-		st.Log.Error("forgetting old codes and devices failed; will try again", "error", err)
+	if err := errors.Join(st.options.Codes.DeleteCodes(ctx, st.options.Now()), st.options.Devices.DeleteDevices(ctx, st.options.Now().Add(-keepDevices))); err != nil {
+		st.options.Log.Error("forgetting old codes and devices failed; will try again", "error", err)
 	}
 	st.deleteUnvalidated(ctx)
-	switch made, err := st.keyring.refresh(ctx, st.MaxTokens); {
+	switch made, err := st.keyring.refresh(ctx, st.options.MaxTokens); {
 	case err != nil:
-		st.Log.Error("rotating the signing keys failed; will try again", "error", err)
+		st.options.Log.Error("rotating the signing keys failed; will try again", "error", err)
 	case made:
 		st.publishKeys(ctx)
 	}

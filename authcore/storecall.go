@@ -24,3 +24,21 @@ func exec(ctx context.Context, what string, call func(context.Context) error) er
 	_, err := query(ctx, what, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
 	return err
 }
+
+func (s *Service) accountByUsername(ctx context.Context, name Username) (Account, error) {
+	return query(ctx, "looking up an account", func(ctx context.Context) (Account, error) {
+		return s.state.options.Accounts.AccountByUsername(ctx, name)
+	})
+}
+
+func (s *Service) accountByID(ctx context.Context, id AccountID) (Account, error) {
+	return query(ctx, "looking up an account", func(ctx context.Context) (Account, error) {
+		return s.state.options.Accounts.AccountByID(ctx, id)
+	})
+}
+
+func (s *Service) accountByEmailHash(ctx context.Context, hash []byte) (Account, error) {
+	return query(ctx, "looking up an account", func(ctx context.Context) (Account, error) {
+		return s.state.options.Accounts.AccountByEmailHash(ctx, hash)
+	})
+}

@@ -72,10 +72,10 @@ func (s *Service) takeText(ctx context.Context, hash []byte) error {
 		return err
 	}
 	wait, err := query(ctx, "counting a message", func(ctx context.Context) (time.Duration, error) {
-		return s.state.Limits.Take(ctx, LimitBudget, "texts", s.policy.TextBudget)
+		return s.state.options.Limits.Take(ctx, LimitBudget, "texts", s.policy.TextBudget)
 	})
 	if err == nil && wait > 0 {
-		s.state.Log.Error("the budget of text messages is used up", "wait", wait)
+		s.state.options.Log.Error("the budget of text messages is used up", "wait", wait)
 		err = &Error{Kind: KindUnavailable, Msg: "no message can be sent now", Err: errors.New("the budget is used up"), RetryAfter: wait}
 	}
 	return err
@@ -86,7 +86,7 @@ func (s *Service) sendText(ctx context.Context, to Phone, text string) error {
 	ctx, cancel := context.WithTimeout(ctx, textPatience)
 	defer cancel()
 	if err := s.texter.Send(ctx, to, text); err != nil {
-		s.state.Log.Error("a text message could not be sent", "error", err)
+		s.state.options.Log.Error("a text message could not be sent", "error", err)
 		return &Error{Kind: KindUnavailable, Msg: "the message could not be sent", Err: fmt.Errorf("sending a text message: %w", err)}
 	}
 	return nil

@@ -33,7 +33,7 @@ func codeTries(account AccountID) string { return "code:" + string(account) }
 // could not be used. Kinds: RateLimited, BadCode, Unavailable, and those of use.
 func (s *Service) tryCode(ctx context.Context, t trial) error {
 	wait, err := query(ctx, "counting a code", func(ctx context.Context) (time.Duration, error) {
-		return s.state.Limits.Attempt(ctx, t.class, t.key, codeBackoff)
+		return s.state.options.Limits.Attempt(ctx, t.class, t.key, codeBackoff)
 	})
 	if err != nil {
 		return err
@@ -50,12 +50,12 @@ func (s *Service) tryCode(ctx context.Context, t trial) error {
 	used := t.use(ctx)
 	err = exec(context.WithoutCancel(ctx), "forgiving", func(ctx context.Context) error {
 		if used == nil {
-			return s.state.Limits.Clear(ctx, t.class, t.key)
+			return s.state.options.Limits.Clear(ctx, t.class, t.key)
 		}
-		return s.state.Limits.Forgive(ctx, t.class, t.key, codeBackoff)
+		return s.state.options.Limits.Forgive(ctx, t.class, t.key, codeBackoff)
 	})
 	if err != nil { // the delays lapse by themselves
-		s.state.Log.Warn("forgiving a code that was right failed", "account", t.account.ID, "error", err)
+		s.state.options.Log.Warn("forgiving a code that was right failed", "account", t.account.ID, "error", err)
 	}
 	return used
 }

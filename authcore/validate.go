@@ -30,7 +30,7 @@ var (
 // accounts are concealed, a number that no code waits for is a bad code.
 func (s *Service) ValidatePhone(ctx context.Context, v PhoneValidation) error {
 	floor := time.Now().Add(trialFloor)
-	if s.state.Phones == nil {
+	if s.state.options.Phones == nil {
 		return errNoPhones
 	}
 	if err := s.take(ctx, LimitLogin, v.Client, s.policy.LoginRate); err != nil {
@@ -45,7 +45,7 @@ func (s *Service) ValidatePhone(ctx context.Context, v PhoneValidation) error {
 
 func (s *Service) validatePhone(ctx context.Context, hash []byte, v PhoneValidation) error {
 	codes, err := query(ctx, "looking up a code", func(ctx context.Context) ([]PhoneCode, error) {
-		return s.state.Phones.TryPhoneCodes(ctx, hash, s.wholeNow())
+		return s.state.options.Phones.TryPhoneCodes(ctx, hash, s.wholeNow())
 	})
 	switch {
 	case KindOf(err) == KindInvalidPhone:
@@ -65,7 +65,9 @@ func (s *Service) validatePhone(ctx context.Context, hash []byte, v PhoneValidat
 			return match != nil
 		},
 		use: func(ctx context.Context) error {
-			return exec(ctx, "validating a number", func(ctx context.Context) error { return s.state.Phones.ValidatePhone(ctx, *match, s.wholeNow()) })
+			return exec(ctx, "validating a number", func(ctx context.Context) error {
+				return s.state.options.Phones.ValidatePhone(ctx, *match, s.wholeNow())
+			})
 		},
 	})
 	if err != nil {
@@ -104,7 +106,7 @@ func (s *Service) ValidateEmail(ctx context.Context, v EmailValidation) error {
 }
 
 func (s *Service) validateEmail(ctx context.Context, hash []byte, v EmailValidation) error {
-	a, err := query(ctx, "looking up an account", func(ctx context.Context) (Account, error) { return s.state.Accounts.AccountByEmailHash(ctx, hash) })
+	a, err := s.accountByEmailHash(ctx, hash)
 	switch {
 	case KindOf(err) == KindUnknownAccount || err == nil && !a.EmailPending:
 		return errUnknownEmail
@@ -113,7 +115,7 @@ func (s *Service) validateEmail(ctx context.Context, hash []byte, v EmailValidat
 	}
 	request := s.state.emailRequest(a.ID, hash)
 	c, err := query(ctx, "looking up a code", func(ctx context.Context) (Code, error) {
-		return s.state.Codes.TryCode(ctx, CodeEmail, request, s.wholeNow())
+		return s.state.options.Codes.TryCode(ctx, CodeEmail, request, s.wholeNow())
 	})
 	if err != nil {
 		return err
@@ -123,7 +125,7 @@ func (s *Service) validateEmail(ctx context.Context, hash []byte, v EmailValidat
 		right: func() bool { return hmac.Equal(c.Hash, s.state.codeHash(&c, parseCode(v.Code))) },
 		use: func(ctx context.Context) error {
 			return exec(ctx, "validating an address", func(ctx context.Context) error {
-				return s.state.Codes.ConfirmEmail(ctx, request, c.Hash, hash, s.wholeNow())
+				return s.state.options.Codes.ConfirmEmail(ctx, request, c.Hash, hash, s.wholeNow())
 			})
 		},
 	})

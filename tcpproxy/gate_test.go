@@ -238,7 +238,7 @@ func TestUpstreamDown(t *testing.T) {
 	c := r.dial()
 	c.send(loginLine("alice", password))
 	c.takes("nop unavailable\n")
-	a, err := authtest.State(service).Accounts.AccountByUsername(t.Context(), "alice")
+	a, err := authtest.Stores(service).Accounts.AccountByUsername(t.Context(), "alice")
 	if err != nil {
 		t.Fatal(err)
 	}

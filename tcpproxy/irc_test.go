@@ -63,7 +63,7 @@ func sessions(t *testing.T, service *authcore.Service) int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	a, err := authtest.State(service).Accounts.AccountByUsername(ctx, "alice")
+	a, err := authtest.Stores(service).Accounts.AccountByUsername(ctx, "alice")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +221,7 @@ func TestIRCLogout(t *testing.T) {
 		up := newUpstream(t)
 		r := start(t, service, ircLine(up), overTLS)
 		c, u := enters(t, r, up)
-		a, err := authtest.State(service).Accounts.AccountByUsername(t.Context(), "alice")
+		a, err := authtest.Stores(service).Accounts.AccountByUsername(t.Context(), "alice")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -246,7 +246,7 @@ func TestIRCLogoutMeanwhile(t *testing.T) {
 	c.send(knock("alice", password))
 	c.welcomed()
 	u := up.accept()
-	a, err := authtest.State(service).Accounts.AccountByUsername(t.Context(), "alice")
+	a, err := authtest.Stores(service).Accounts.AccountByUsername(t.Context(), "alice")
 	if err != nil {
 		t.Fatal(err)
 	}

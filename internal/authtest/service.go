@@ -4,6 +4,7 @@ package authtest
 import (
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,12 +24,10 @@ func Service(t testing.TB, change ...func(*authcore.Policy)) *authcore.Service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err := authcore.OpenState(t.Context(), authcore.StateOptions{
+	now := new(clock)
+	o := authcore.StateOptions{
 		Accounts: store, Sessions: store, Revocations: store, Codes: store, Invites: store, Devices: store, Keys: store, Limits: limits,
-		KeyRotate: 24 * time.Hour, MaxTokens: 30 * 24 * time.Hour,
-	})
-	if err != nil {
-		t.Fatal(err)
+		KeyRotate: 24 * time.Hour, MaxTokens: 30 * 24 * time.Hour, Now: now.read,
 	}
 	p := authcore.DefaultPolicy()
 	p.Hash = authcore.HasherOptions{Cost: authcore.Argon2{Memory: 64, Time: 1, Threads: 1}, Parallel: 2, Queue: 1000, Wait: time.Minute}
@@ -36,25 +35,61 @@ func Service(t testing.TB, change ...func(*authcore.Policy)) *authcore.Service {
 	for _, f := range change {
 		f(&p)
 	}
-	return Over(t, st, p)
+	return over(t, o, p, now)
 }
 
-// Over makes a service over a state.
-func Over(t testing.TB, st *authcore.State, p authcore.Policy) *authcore.Service {
+// Over makes a service over stores.
+func Over(t testing.TB, o authcore.StateOptions, p authcore.Policy) *authcore.Service {
 	t.Helper()
+	return over(t, o, p, nil)
+}
+
+func over(t testing.TB, o authcore.StateOptions, p authcore.Policy, now *clock) *authcore.Service {
+	t.Helper()
+	st, err := authcore.OpenState(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s, err := authcore.NewService(authcore.ServiceOptions{State: st, Policy: p})
 	if err != nil {
 		t.Fatal(err)
 	}
-	states.Store(s, st)
-	t.Cleanup(func() { states.Delete(s) })
+	houses.Store(s, house{st, o, now})
+	t.Cleanup(func() { houses.Delete(s) })
 	return s
 }
 
-var states sync.Map // *authcore.State by *authcore.Service
+// house is what is behind a service.
+type house struct {
+	state  *authcore.State
+	stores authcore.StateOptions
+	now    *clock // nil if it is not ours
+}
 
-// State returns what is behind a service of this package, for what no dialect may do.
-func State(s *authcore.Service) *authcore.State {
-	st, _ := states.Load(s)
-	return st.(*authcore.State)
+var houses sync.Map // house by *authcore.Service
+
+func houseOf(s *authcore.Service) house {
+	h, _ := houses.Load(s)
+	return h.(house)
+}
+
+// State returns the state behind a service of this package.
+func State(s *authcore.Service) *authcore.State { return houseOf(s).state }
+
+// Stores returns the stores behind a service of this package, for what no dialect may do.
+func Stores(s *authcore.Service) authcore.StateOptions { return houseOf(s).stores }
+
+// SetClock sets what a service that [Service] made takes for the time.
+func SetClock(s *authcore.Service, now func() time.Time) { houseOf(s).now.set.Store(&now) }
+
+// clock is the system's until it is set.
+type clock struct {
+	set atomic.Pointer[func() time.Time]
+}
+
+func (c *clock) read() time.Time {
+	if now := c.set.Load(); now != nil {
+		return (*now)()
+	}
+	return time.Now()
 }

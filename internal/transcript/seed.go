@@ -32,14 +32,11 @@ func Seed(t testing.TB, dir string, behind time.Duration, do func(context.Contex
 		t.Fatal(err)
 	}
 	const forever = 400 * 24 * time.Hour
-	st, err := authcore.OpenState(ctx, authcore.StateOptions{
+	stores := authcore.StateOptions{
 		Accounts: db, Sessions: db, Revocations: db, Codes: db, Invites: db, Devices: db, Keys: db, Limits: limits,
 		KeyRotate: forever, MaxTokens: forever, Now: now,
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	policy := authcore.DefaultPolicy()
 	policy.Hash.Cost.Memory, policy.Hash.Cost.Time = 1024, 1
-	do(ctx, authtest.Over(t, st, policy))
+	do(ctx, authtest.Over(t, stores, policy))
 }

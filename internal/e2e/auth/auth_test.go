@@ -105,7 +105,7 @@ func seed(t *testing.T, dir string) map[string]string {
 		code, revoked, err := s.CreateInvite(ctx, authcore.NewInvite{Uses: 2, Lifetime: time.Hour})
 		must(err)
 		seeded["revoked"] = string(code)
-		must(authtest.State(s).Invites.RevokeInvite(ctx, revoked.ID, authtest.State(s).Now()))
+		must(authtest.Stores(s).Invites.RevokeInvite(ctx, revoked.ID, time.Now()))
 	})
 	return seeded
 }

@@ -1,3 +1,3 @@
 // Package rooms is the account dialect of rooms.txt: its routes and wire types. It answers in the envelope of that
-// contract.
+// contract. Its transcripts are in testdata.
 package rooms

@@ -1,4 +1,4 @@
-package rooms
+package rooms_test
 
 import (
 	"bufio"
@@ -20,6 +20,8 @@ func TestMain(m *testing.M) {
 	gatetest.Main(m)
 }
 
+// The files of testdata read like the contract, a request and the expected reply to the letter, and are replayed against real
+// gateway processes. See package transcript for their form.
 func TestTranscripts(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")

@@ -1,4 +1,4 @@
-package users
+package users_test
 
 import (
 	"context"
@@ -19,6 +19,8 @@ func TestMain(m *testing.M) {
 
 const password = "Lantern-Quarry-71"
 
+// The files of testdata read like the contract, a request and the expected reply to the letter, and are replayed against real
+// gateway processes. See package transcript for their form.
 func TestTranscripts(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")

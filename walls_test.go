@@ -3,6 +3,7 @@ package chatgate_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os/exec"
 	"slices"
@@ -228,20 +229,71 @@ func TestWalls(t *testing.T) {
 			if !listed[path(w.pkg)] {
 				t.Fatalf("there is no package %s: was it moved? Then its wall moves with it (%s)", path(w.pkg), w.rule)
 			}
-			for pkg := range listed {
-				if !w.covers(pkg) {
-					continue
-				}
-				via := reach(imports, pkg)
-				for dep, importer := range via {
-					// What a forbidden package drags in needs no line of its own.
-					if dep != pkg && !w.allows(dep) && w.allows(importer) {
-						t.Errorf("%s must not depend on %s: %s\n\t%s", pkg, dep, w.rule, chain(via, dep))
-					}
-				}
+			for _, breach := range w.breaches(imports, listed) {
+				t.Error(breach)
 			}
 		})
 	}
+}
+
+// Each wall refuses what it is there for: whatever it forbids, and everything of ours that it does not name, imported directly or
+// through a package of somebody else's. What it names is let through.
+func TestWallsCanFail(t *testing.T) {
+	const others = "example.com/others"
+	for _, w := range walls {
+		t.Run(w.pkg, func(t *testing.T) {
+			breached := func(deps ...string) bool {
+				imports := map[string][]string{path(w.pkg): deps, others: deps}
+				direct := w.breaches(imports, map[string]bool{path(w.pkg): true})
+				imports[path(w.pkg)] = []string{others}
+				through := w.breaches(imports, map[string]bool{path(w.pkg): true})
+				if len(direct) != len(through) {
+					t.Errorf("%q: %q if imported directly, %q otherwise", deps, direct, through)
+				}
+				return len(direct) > 0
+			}
+			refused := slices.Concat(w.forbid, []string{root, path("elsewhere")})
+			for _, dep := range w.forbid {
+				refused = append(refused, dep+"/below")
+			}
+			for _, other := range w.except {
+				refused = append(refused, path(other))
+			}
+			for _, ours := range w.ours {
+				refused = append(refused, path(ours)+"/elsewhere")
+			}
+			for _, dep := range refused {
+				named := slices.ContainsFunc(w.ours, func(o string) bool { return dep == path(o) }) || w.covers(dep) || dep == "database/sql/driver"
+				if !named && !breached(dep) {
+					t.Errorf("it may import %s", dep)
+				}
+			}
+			named := []string{"strings", others}
+			for _, ours := range w.ours {
+				named = append(named, path(ours))
+			}
+			if breached(named...) {
+				t.Errorf("it may not import all of %q", named)
+			}
+		})
+	}
+}
+
+// breaches returns what the packages behind w depend on and must not. What a forbidden package drags in needs no line of its own.
+func (w wall) breaches(imports map[string][]string, listed map[string]bool) (breaches []string) {
+	for pkg := range listed {
+		if !w.covers(pkg) {
+			continue
+		}
+		via := reach(imports, pkg)
+		for dep, importer := range via {
+			if dep != pkg && !w.allows(dep) && w.allows(importer) {
+				breaches = append(breaches, fmt.Sprintf("%s must not depend on %s: %s\n\t%s", pkg, dep, w.rule, chain(via, dep)))
+			}
+		}
+	}
+	slices.Sort(breaches)
+	return breaches
 }
 
 // importers are the only packages of the product that may import a package, with what is below them: whatever can be exchanged
@@ -263,14 +315,35 @@ func TestImporters(t *testing.T) {
 		if !listed[path(pkg)] {
 			t.Errorf("there is no package %s: was it moved? Then its line in importers moves with it", path(pkg))
 		}
-		for by := range listed {
-			may := by == path("caddymodule") || below(by, path("internal")) || below(by, path(pkg)) || // the list of modules; tests' tools
-				slices.ContainsFunc(allowed, func(a string) bool { return below(by, path(a)) })
-			if !may && slices.Contains(imports[by], path(pkg)) {
-				t.Errorf("%s must not import %s: only %q may", by, path(pkg), allowed)
-			}
+		for _, by := range strangers(imports, listed, pkg) {
+			t.Errorf("%s must not import %s: only %q may", by, path(pkg), allowed)
 		}
 	}
+}
+
+func TestImportersCanFail(t *testing.T) {
+	for pkg, allowed := range importers {
+		imports, listed := make(map[string][]string), make(map[string]bool)
+		for _, by := range append([]string{"caddymodule", "internal/elsewhere", "caddymodule/elsewhere", pkg + "/below"}, allowed...) {
+			imports[path(by)], listed[path(by)] = []string{path(pkg)}, true
+		}
+		if got := strangers(imports, listed, pkg); !slices.Equal(got, []string{path("caddymodule/elsewhere")}) {
+			t.Errorf("%s: refused are %q", pkg, got)
+		}
+	}
+}
+
+// strangers returns the packages that import pkg and must not.
+func strangers(imports map[string][]string, listed map[string]bool, pkg string) (strangers []string) {
+	for by := range listed {
+		may := by == path("caddymodule") || below(by, path("internal")) || below(by, path(pkg)) || // the list of modules; tests' tools
+			slices.ContainsFunc(importers[pkg], func(a string) bool { return below(by, path(a)) })
+		if !may && slices.Contains(imports[by], path(pkg)) {
+			strangers = append(strangers, by)
+		}
+	}
+	slices.Sort(strangers)
+	return strangers
 }
 
 // xcaddy imports the root and nothing else.

@@ -10,20 +10,6 @@ var errStopping = &Error{Kind: KindUnavailable, Msg: "the server is restarting",
 
 var errSessionOver = &Error{Kind: KindSessionOver, Msg: "the session is over"}
 
-// ProvenSession is a session that was alive when its bearer proved it, by a token or by beginning it, and what
-// [Service.Hold] needs to hold a connection under it. It can come from a Service only.
-type ProvenSession struct {
-	Identity
-	generation int64    // of the token
-	begun      *Session // if it was just begun, and no token was read
-}
-
-func provenSession(a *Account, id SessionID, generation int64, expires time.Time) ProvenSession {
-	return ProvenSession{Identity: Identity{
-		Account: a.ID, Session: id, Username: a.Username, DisplayName: a.DisplayName, Email: a.Email, Number: a.Number, Expires: expires,
-	}, generation: generation}
-}
-
 // Authenticate proves a token: its signature, its claims, and that its session lives. No store is asked for a session
 // that this process knows. Kinds: BadToken, SessionOver, Unavailable.
 func (s *Service) Authenticate(ctx context.Context, token UnverifiedToken) (ProvenSession, error) {

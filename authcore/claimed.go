@@ -44,3 +44,12 @@ func SpellsNUL(json []byte) bool {
 		rest = rest[i+len(nul):]
 	}
 }
+
+// cutUTF8 cuts s to n bytes of valid UTF-8 without NUL, which PostgreSQL does not store.
+func cutUTF8(s string, n int) string {
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "")
+}

@@ -99,8 +99,18 @@ func failed(k EventKind, a Account, c Client, err error) Event {
 	return e
 }
 
+// event returns an event that the actor brought about.
+func (by Actor) event(k EventKind, account AccountID) Event {
+	return Event{Kind: k, Account: account, By: by.Identity.Account, Client: by.Client}
+}
+
 // publish tells the owner and all subscribers of an event. It never blocks and never fails the operation that publishes.
-func (s *Service) publish(e Event) { s.notify(s.state.publish(e)) }
+func (s *Service) publish(e Event) {
+	e = s.state.publish(e)
+	if s.owners != nil {
+		s.owners(e)
+	}
+}
 
 // publish tells the log and all subscribers of an event, and returns the event as they were told it.
 func (st *State) publish(e Event) Event {

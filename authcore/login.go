@@ -15,15 +15,6 @@ type Credentials struct {
 	Client        Client
 }
 
-// Grant is a session that was just begun or refreshed.
-type Grant struct {
-	Proven  ProvenSession // which can be held at once
-	Token   SignedToken
-	Expires time.Time
-	Account Account
-	Session Session
-}
-
 // Login begins a session. Kinds: RateLimited, UnknownAccount, WrongPassword, AccountDisabled, UnverifiedPhone,
 // UnverifiedEmail, Unavailable; who does not know the password gets none that tells more of an account. An unknown
 // name costs as much time and as many attempts as a wrong password, and is answered like one where accounts are
@@ -142,19 +133,4 @@ func (s *Service) upgradeHash(ctx context.Context, a Account, p Password) {
 	if err != nil {
 		s.state.options.Log.Warn("upgrading a password hash failed; the next login tries again", "account", a.ID, "error", err)
 	}
-}
-
-func newGrant(token SignedToken, expires time.Time, a Account, sess Session, begun bool) Grant {
-	g := Grant{Token: token, Expires: expires, Account: a, Session: sess, Proven: provenSession(&a, sess.ID, sess.Generation, expires)}
-	if begun {
-		g.Proven.begun = &sess
-	}
-	return g
-}
-
-// event returns an event about the session.
-func (g *Grant) event(k EventKind, c Client) Event {
-	e := byOwner(k, g.Account, c)
-	e.Session = g.Session.ID
-	return e
 }

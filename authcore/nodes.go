@@ -191,15 +191,3 @@ func (st *State) publishKeys(ctx context.Context) {
 		st.options.Log.Warn("telling the other nodes of a new signing key failed", "error", err)
 	}
 }
-
-// pause waits, and reports false if ctx ended instead.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}

@@ -71,9 +71,9 @@ var errNoMail = errors.New("mail is off")
 func (noMail) Send(context.Context, Notice) error { return errNoMail }
 func (noMail) Queue(Notice) error                 { return errNoMail }
 
-// notify is the subscriber that writes to the owners of accounts, where there is an address and mail.
+// notify is the [Subscriber] that writes to the owners of accounts, where there is an address.
 func (s *Service) notify(e Event) {
-	if e.email == "" || s.mailer == (noMail{}) {
+	if e.email == "" {
 		return
 	}
 	switch e.Kind { //nolint:exhaustive // owners are not written to about the others

@@ -82,13 +82,13 @@ func TestNobodyToTell(t *testing.T) {
 	h.loginFrom(t, "alice", chrome)
 	want(t, "notices", h.mail.told(), "")
 	want(t, "devices noted", h.store.count("NoteDevice"), 0)
-	h.notify(about(EventTokenTheft, h.store.accounts[0], client))
+	h.publish(about(EventTokenTheft, h.store.accounts[0], client))
 	want(t, "notices", h.mail.told(), "")
 
 	h.Service = must[*Service](t)(NewService(ServiceOptions{State: h.state, Policy: h.policy}))
 	h.join(t, "bob")
 	h.loginFrom(t, "bob", chrome)
-	h.notify(about(EventTokenTheft, h.store.accounts[1], client))
+	h.publish(about(EventTokenTheft, h.store.accounts[1], client))
 	want(t, "notices", h.mail.told(), "")
 	want(t, "devices noted", h.store.count("NoteDevice"), 0)
 }

@@ -1,9 +1,6 @@
 package authcore
 
-import (
-	"fmt"
-	"time"
-)
+import "fmt"
 
 // Service is every operation, under one policy. It is the only door to the domain: what is not a method of it, no
 // dialect can do. It is safe for concurrent use.
@@ -14,6 +11,7 @@ type Service struct {
 	tokens *tokens
 	mailer Mailer
 	texter Texter
+	owners Subscriber // mails what owners are to know; nil without mail
 }
 
 // ServiceOptions are what a [Service] is made of.
@@ -40,13 +38,12 @@ func NewService(o ServiceOptions) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Mailer == nil {
-		o.Mailer = noMail{}
+	s := &Service{state: o.State, hasher: hasher, policy: o.Policy, tokens: t, mailer: noMail{}, texter: noTexts{}}
+	if o.Mailer != nil {
+		s.mailer, s.owners = o.Mailer, s.notify
 	}
-	if o.Texter == nil {
-		o.Texter = noTexts{}
+	if o.Texter != nil {
+		s.texter = o.Texter
 	}
-	return &Service{state: o.State, hasher: hasher, policy: o.Policy, tokens: t, mailer: o.Mailer, texter: o.Texter}, nil
+	return s, nil
 }
-
-func (s *Service) wholeNow() time.Time { return s.state.options.Now().UTC().Truncate(time.Millisecond) }

@@ -48,6 +48,36 @@ type Identity struct {
 	Expires     time.Time // of the token
 }
 
+// Actor is who asks for an operation, and where from. Operations that change something take one, so that their events
+// can name it. An operator is an Actor without an identity.
+type Actor struct {
+	Identity Identity // the proven caller; zero for operators and strangers
+	Client   Client
+}
+
+// ProvenSession is a session that was alive when its bearer proved it, by a token or by beginning it, and what
+// [Service.Hold] needs to hold a connection under it. It can come from a Service only.
+type ProvenSession struct {
+	Identity
+	generation int64    // of the token
+	begun      *Session // if it was just begun, and no token was read
+}
+
+func provenSession(a *Account, id SessionID, generation int64, expires time.Time) ProvenSession {
+	return ProvenSession{Identity: Identity{
+		Account: a.ID, Session: id, Username: a.Username, DisplayName: a.DisplayName, Email: a.Email, Number: a.Number, Expires: expires,
+	}, generation: generation}
+}
+
+// Grant is a session that was just begun or refreshed.
+type Grant struct {
+	Proven  ProvenSession // which can be held at once
+	Token   SignedToken
+	Expires time.Time
+	Account Account
+	Session Session
+}
+
 // startSession creates a session of an account whose owner has proven it, and its first token.
 func (s *Service) startSession(ctx context.Context, a Account, c Client, lifetime time.Duration) (Grant, error) {
 	now := s.wholeNow()
@@ -64,4 +94,19 @@ func (s *Service) startSession(ctx context.Context, a Account, c Client, lifetim
 		return Grant{}, err
 	}
 	return newGrant(tok, expires, a, sess, true), nil
+}
+
+func newGrant(token SignedToken, expires time.Time, a Account, sess Session, begun bool) Grant {
+	g := Grant{Token: token, Expires: expires, Account: a, Session: sess, Proven: provenSession(&a, sess.ID, sess.Generation, expires)}
+	if begun {
+		g.Proven.begun = &sess
+	}
+	return g
+}
+
+// event returns an event about the session.
+func (g *Grant) event(k EventKind, c Client) Event {
+	e := byOwner(k, g.Account, c)
+	e.Session = g.Session.ID
+	return e
 }

@@ -8,6 +8,9 @@ import (
 // storePatience bounds one call of a store, so that a client hears within a second that a store is away.
 const storePatience = 900 * time.Millisecond
 
+// wholeNow returns the time as stores keep it.
+func (s *Service) wholeNow() time.Time { return s.state.options.Now().UTC().Truncate(time.Millisecond) }
+
 // query calls a store for an answer. A failure is KindUnavailable, unless the store gave it a kind.
 func query[T any](ctx context.Context, what string, call func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, storePatience)

@@ -13,6 +13,18 @@ var codeBackoff = Backoff{Free: CodeTries, Base: CodeLifetime, Max: 24 * time.Ho
 // accounts are not concealed: longer than looking up whom it is about, and longer than most mail servers take.
 const trialFloor = 300 * time.Millisecond
 
+// pause waits, and reports false if ctx ended instead.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // trial is one try of a code that was sent. The try was counted with the code when that was looked up.
 type trial struct {
 	class   LimitClass

@@ -90,3 +90,19 @@ func (lease *Lease) Release() {
 		e.timer = nil
 	}
 }
+
+// noteLocked notes that the others are to hear of a session that came to life here, or ceased to be. How many
+// connections it has beyond the first can wait.
+func (l *Live) noteLocked(e *liveSession) {
+	if l.presence && e != &l.anon && (e.shownLocked() == 0) != (e.told == 0) {
+		e.shard.changed[e.account] = struct{}{}
+	}
+}
+
+// shownLocked returns how many connections others are told of.
+func (e *liveSession) shownLocked() int {
+	if e.away {
+		return 0
+	}
+	return e.conns
+}

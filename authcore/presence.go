@@ -1,21 +1,5 @@
 package authcore
 
-// noteLocked notes that the others are to hear of a session that came to life here, or ceased to be. How many
-// connections it has beyond the first can wait.
-func (l *Live) noteLocked(e *liveSession) {
-	if l.presence && e != &l.anon && (e.shownLocked() == 0) != (e.told == 0) {
-		e.shard.changed[e.account] = struct{}{}
-	}
-}
-
-// shownLocked returns how many connections others are told of.
-func (e *liveSession) shownLocked() int {
-	if e.away {
-		return 0
-	}
-	return e.conns
-}
-
 // goAway shows a session as offline until another connection is held under it.
 func (l *Live) goAway(account AccountID, id SessionID) {
 	sh := l.shard(account)

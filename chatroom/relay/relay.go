@@ -48,7 +48,7 @@ func (r *Relay) SetDownstream(down Conn, early []byte) {
 
 // Start relays in the background.
 func (r *Relay) Start() {
-	r.silence.watch()
+	r.watch()
 	close(r.begun)
 	go r.toUp.run()
 	go r.toDn.run()
@@ -58,11 +58,18 @@ func (r *Relay) Start() {
 // must not return earlier.
 func (r *Relay) Run() {
 	r.done = make(chan struct{})
-	r.silence.watch()
+	r.watch()
 	close(r.begun)
 	go r.toDn.run()
 	r.toUp.run()
 	<-r.done
+}
+
+// watch begins to time the silence, where that is limited.
+func (r *Relay) watch() {
+	if r.silence != nil {
+		r.silence.watch()
+	}
 }
 
 // Abandon closes the sides of a relay that will not start.
@@ -135,7 +142,9 @@ func (r *Relay) leave() {
 		hangUp(down)
 	}
 	hangUp(r.toUp.dst)
-	r.silence.stop()
+	if r.silence != nil {
+		r.silence.stop()
+	}
 	if r.onClose != nil {
 		r.onClose()
 	}

@@ -49,10 +49,6 @@ func ParseEmail(claimed string) (Email, error) {
 	return Email(local + "@" + domain), nil
 }
 
-func isAlnum(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-}
-
 // EmailHash returns the keyed hash under which an address is looked up and unique: HMAC-SHA-256 of its lower-case form.
 func EmailHash(key []byte, e Email) []byte {
 	m := hmac.New(sha256.New, key)

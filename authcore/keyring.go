@@ -183,6 +183,10 @@ func isRandomID(text string) bool {
 	return text != ""
 }
 
+func isAlnum(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
 // randomID returns n random bytes in base64url.
 func randomID(n int) string {
 	b := make([]byte, n)

@@ -1,15 +1,20 @@
 package authcore
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/sync/semaphore"
 )
 
 // PasswordHash is a stored hash in PHC string format (argon2id), or bcrypt's own from an imported account. It does not
@@ -120,4 +125,91 @@ func (v verifier) matches(password []byte) bool {
 // outdated reports whether a hash should be made anew at the next login: another scheme, or cheaper than cost.
 func (v verifier) outdated(cost Argon2) bool {
 	return v.bcrypt != nil || v.cost.Memory < cost.Memory || v.cost.Time < cost.Time || len(v.key) < keySize
+}
+
+// hasher computes password hashes, a few at a time. argon2id is the cheapest denial of service there is: a hash that
+// cannot start at once waits in a bounded queue, and one that does not fit is refused before anything is allocated.
+type hasher struct {
+	cost    Argon2
+	slots   *semaphore.Weighted
+	queue   int64 // the most that may wait or run
+	waiting atomic.Int64
+	wait    time.Duration
+	decoy   verifier
+	hashes  atomic.Int64 // computed so far
+}
+
+// HasherOptions say how passwords are hashed, and how many at a time.
+type HasherOptions struct {
+	Cost     Argon2
+	Parallel int           // hashes at once; the number of cores is right
+	Queue    int           // callers that may wait beyond those
+	Wait     time.Duration // how long one may wait
+}
+
+// Validate returns what is wrong with o.
+func (o HasherOptions) Validate() error {
+	if err := o.Cost.validate(); err != nil {
+		return err
+	}
+	if o.Parallel < 1 || o.Queue < 0 || o.Wait <= 0 {
+		return errors.New("a hasher needs at least one slot, a queue of zero or more and a positive wait")
+	}
+	return nil
+}
+
+func newHasher(o HasherOptions) (*hasher, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	decoy, err := parseHash(o.Cost.decoy())
+	if err != nil {
+		return nil, err
+	}
+	return &hasher{cost: o.Cost, slots: semaphore.NewWeighted(int64(o.Parallel)), queue: int64(o.Parallel + o.Queue), wait: o.Wait, decoy: decoy}, nil
+}
+
+var errBusy = &Error{Kind: KindUnavailable, Msg: "too many logins at once; try again shortly", RetryAfter: 2 * time.Second}
+
+// do runs f in a slot, or returns errBusy or the context's error.
+func (h *hasher) do(ctx context.Context, f func()) error {
+	if h.waiting.Add(1) > h.queue {
+		h.waiting.Add(-1)
+		return errBusy
+	}
+	defer h.waiting.Add(-1)
+	ctx, cancel := context.WithTimeout(ctx, h.wait)
+	defer cancel()
+	if err := h.slots.Acquire(ctx, 1); err != nil {
+		return errBusy
+	}
+	defer h.slots.Release(1)
+	h.hashes.Add(1)
+	f()
+	return nil
+}
+
+func (h *hasher) hash(ctx context.Context, p Password) (out PasswordHash, err error) {
+	n, ok := p.normal()
+	if !ok {
+		return "", Errorf(KindWeakPassword, "unusable password")
+	}
+	err = h.do(ctx, func() { out = h.cost.hash(n) })
+	return out, err
+}
+
+// verify checks p against stored. Where stored is empty, damaged or of nobody, it does the same work against a decoy,
+// so that the time tells nothing. rehash is set when p is right and the hash ought to be made anew.
+func (h *hasher) verify(ctx context.Context, p Password, stored PasswordHash) (ok, rehash bool, err error) {
+	v, perr := parseHash(stored)
+	if perr != nil {
+		v = h.decoy
+	}
+	n, usable := p.normal()
+	if !usable {
+		n = []byte{0} // no password contains it
+	}
+	err = h.do(ctx, func() { ok = v.matches(n) })
+	ok = ok && usable && perr == nil
+	return ok, ok && v.outdated(h.cost), err
 }

@@ -16,6 +16,9 @@ type sessionLoad struct {
 
 type sessionLoader func(ctx context.Context) (Session, Account, error)
 
+// errPanicked is what a look-up ends with that did not get to its end.
+var errPanicked = unavailable("looking up a session", errors.New("the look-up panicked"))
+
 var errOthersAccount = stale("the session belongs to another account")
 
 // heard reports whether the other processes were heard lately enough to believe what is known.
@@ -67,7 +70,7 @@ func (l *Live) lookup(ctx context.Context, account AccountID, id SessionID, load
 		sh.evictLocked()
 		sh.addLocked(e)
 	}
-	ld := &sessionLoad{done: make(chan struct{}), err: unavailable("looking up a session", errors.New("the look-up panicked"))}
+	ld := &sessionLoad{done: make(chan struct{}), err: errPanicked}
 	e.loading = ld
 	sh.mu.Unlock()
 	l.misses.Add(1)

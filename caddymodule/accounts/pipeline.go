@@ -159,8 +159,8 @@ func (a *Accounts) authenticate(ctx context.Context, access dialect.Access, c *d
 	if err != nil {
 		return err
 	}
-	c.Caller = proven.Identity
-	caller.SetUser(c.Request, c.Caller)
+	c.Identity = proven.Identity
+	caller.SetUser(c.Request, c.Identity)
 	return nil
 }
 

@@ -121,17 +121,17 @@ func refresh(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 }
 
 func logout(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
-	_, err := c.Service.Logout(ctx, c.Actor())
+	_, err := c.Service.Logout(ctx, c.Actor)
 	return dialect.NoContent, err
 }
 
 func logoutAll(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
-	_, err := c.Service.LogoutAll(ctx, c.Actor(), c.Caller.Account, "")
+	_, err := c.Service.LogoutAll(ctx, c.Actor, c.Identity.Account, "")
 	return dialect.NoContent, err
 }
 
 func disconnect(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
-	return dialect.NoContent, c.Service.Disconnect(ctx, c.Actor())
+	return dialect.NoContent, c.Service.Disconnect(ctx, c.Actor)
 }
 
 // wireError is the body of an error.

@@ -11,7 +11,7 @@ import (
 )
 
 func me(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
-	a, err := c.Service.Profile(ctx, c.Caller)
+	a, err := c.Service.Profile(ctx, c.Identity)
 	return dialect.Reply{Status: http.StatusOK, Body: userOf(a)}, err
 }
 
@@ -68,7 +68,7 @@ func updateMe(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 	if change == (authcore.ProfileChange{}) { // no need to notify other nodes
 		return me(ctx, c)
 	}
-	a, err := c.Service.UpdateProfile(ctx, c.Actor(), change)
+	a, err := c.Service.UpdateProfile(ctx, c.Actor, change)
 	return dialect.Reply{Status: http.StatusOK, Body: userOf(a)}, err
 }
 
@@ -97,7 +97,7 @@ func sessionOf(s authcore.SessionInfo) session {
 }
 
 func listSessions(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
-	all, err := c.Service.ListSessions(ctx, c.Caller)
+	all, err := c.Service.ListSessions(ctx, c.Identity)
 	out := make([]session, 0, len(all))
 	for _, s := range all {
 		out = append(out, sessionOf(s))
@@ -106,6 +106,6 @@ func listSessions(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 }
 
 func endSession(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
-	_, err := c.Service.EndOwnSession(ctx, c.Actor(), authcore.SessionID(c.ID))
+	_, err := c.Service.EndOwnSession(ctx, c.Actor, authcore.SessionID(c.ID))
 	return dialect.NoContent, err
 }

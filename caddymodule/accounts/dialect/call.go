@@ -18,11 +18,11 @@ import (
 
 // Call is a request on its way through the pipeline.
 type Call struct {
+	authcore.Actor // the client, and who it proved to be if the route needs a session
+
 	Service  *authcore.Service
 	Settings Settings
-	Client   authcore.Client
 	Token    authcore.UnverifiedToken // empty if the route is public
-	Caller   authcore.Identity        // set if the route needs a session
 	ID       string                   // the segment that matched {id}: letters, digits, - and _
 	Writer   http.ResponseWriter
 	Request  *http.Request
@@ -48,9 +48,6 @@ var NoContent = Reply{Status: http.StatusNoContent}
 
 // WireTime formats t for a reply, as RFC 3339 in UTC, in whole seconds.
 func WireTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-
-// Actor returns who calls, and where from.
-func (c *Call) Actor() authcore.Actor { return authcore.Actor{Identity: c.Caller, Client: c.Client} }
 
 // maxBody is the size limit of a body, in bytes.
 const maxBody = 64 << 10

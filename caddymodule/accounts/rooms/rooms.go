@@ -73,11 +73,11 @@ func login(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 }
 
 func logout(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
-	_, err := c.Service.Logout(ctx, c.Actor())
+	_, err := c.Service.Logout(ctx, c.Actor)
 	return dialect.Reply{Status: http.StatusOK, Body: envelope.Envelope{Data: struct{}{}}}, err
 }
 
 func logoutAll(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
-	_, err := c.Service.LogoutAll(ctx, c.Actor(), c.Caller.Account, "")
+	_, err := c.Service.LogoutAll(ctx, c.Actor, c.Identity.Account, "")
 	return dialect.Reply{Status: http.StatusOK, Body: envelope.Envelope{Data: struct{}{}}}, err
 }

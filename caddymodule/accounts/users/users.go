@@ -131,7 +131,7 @@ type user struct {
 }
 
 func info(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
-	a, err := c.Service.Profile(ctx, c.Caller)
+	a, err := c.Service.Profile(ctx, c.Identity)
 	if err != nil {
 		return dialect.Reply{}, err
 	}

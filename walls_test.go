@@ -194,8 +194,16 @@ var walls = []wall{
 	},
 	{
 		rule: "the TCP side knows of ours only the relay and the domain, and no store; what Caddy brings along is Caddy's",
-		pkg:  "tcpproxy", except: []string{"tcpproxy/line", "tcpproxy/irc", "tcpproxy/stream"},
-		ours: []string{"chatroom/relay", "authcore", "caddymodule/option", "caddymodule/syntax", "tcpproxy/line", "tcpproxy/irc", "tcpproxy/stream"},
+		pkg:  "tcpproxy", except: []string{"tcpproxy/line", "tcpproxy/irc", "tcpproxy/stream", "tcpproxy/tls"},
+		ours: []string{
+			"chatroom/relay", "authcore", "caddymodule/option", "caddymodule/syntax",
+			"tcpproxy/line", "tcpproxy/irc", "tcpproxy/stream", "tcpproxy/tls",
+		},
+	},
+	{
+		rule: "what ends TLS before a gate knows no gate, and no protocol behind it",
+		pkg:  "tcpproxy/tls",
+		ours: []string{"chatroom/relay", "authcore", "caddymodule/option", "caddymodule/syntax"},
 	},
 	{
 		rule:   "the line protocol's wire is text, and nothing behind it",

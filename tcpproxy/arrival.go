@@ -15,6 +15,7 @@ import (
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/chatroom/relay"
+	"github.com/chatgate/chatgate/tcpproxy/tls"
 )
 
 // The times of an arrival that are not configured.
@@ -75,7 +76,7 @@ func (a *arrival) admit() error {
 		a.log().Error("a connection without TLS was refused: put chatgate_tls before chatgate_line, or say: plaintext allow")
 		return authcore.Errorf(authcore.KindUnavailable, "not over TLS")
 	}
-	if !a.Plaintext && a.cx.GetVar(tlsVar) == nil {
+	if !a.Plaintext && !tls.HadDeadline(a.cx) {
 		warnOfTLS.Do(func() {
 			a.log().Warn("the tls handler lets a client take for ever over its handshake: put chatgate_tls in its place")
 		})

@@ -88,8 +88,6 @@ func peek(d *caddyfile.Dispenser) (string, bool) {
 // Interface guards
 var (
 	_ caddyfile.Unmarshaler = (*Line)(nil)
-	_ caddyfile.Unmarshaler = (*TLS)(nil)
 	_ option.Holder         = (*Line)(nil)
-	_ option.Holder         = (*TLS)(nil)
 	_ option.Holder         = (*IRC)(nil)
 )

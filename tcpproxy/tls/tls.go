@@ -1,4 +1,4 @@
-package tcpproxy
+package tls
 
 import (
 	"net/netip"
@@ -22,8 +22,11 @@ func init() {
 	caddy.RegisterModule(new(TLS))
 }
 
-// tlsVar marks a connection whose handshake had a deadline.
-const tlsVar = "chatgate_tls"
+// deadlineVar marks a connection whose handshake had a deadline.
+const deadlineVar = "chatgate_tls"
+
+// HadDeadline reports whether the TLS handshake of a connection had a deadline.
+func HadDeadline(cx *layer4.Connection) bool { return cx.GetVar(deadlineVar) != nil }
 
 // handshakes counts TLS handshakes under way, by client address, in the whole process.
 var handshakes relay.Counts
@@ -114,7 +117,7 @@ func (t *TLS) Handle(cx *layer4.Connection, next layer4.Handler) (err error) {
 	}
 	err = t.Handler.Handle(cx, layer4.HandlerFunc(func(inner *layer4.Connection) error {
 		over()
-		inner.SetVar(tlsVar, true)
+		inner.SetVar(deadlineVar, true)
 		if err := inner.SetDeadline(time.Time{}); err != nil {
 			return nil //nolint:nilerr // as above
 		}
@@ -155,4 +158,7 @@ var (
 	_ caddy.Provisioner  = (*TLS)(nil)
 	_ caddy.CleanerUpper = (*TLS)(nil)
 	_ layer4.NextHandler = (*TLS)(nil)
+
+	_ caddyfile.Unmarshaler = (*TLS)(nil)
+	_ option.Holder         = (*TLS)(nil)
 )

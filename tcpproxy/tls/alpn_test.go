@@ -1,4 +1,4 @@
-package tcpproxy_test
+package tls_test
 
 import (
 	"crypto/tls"
@@ -8,10 +8,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"go.uber.org/goleak"
 
 	"github.com/chatgate/chatgate/internal/gatetest"
 	"github.com/chatgate/chatgate/internal/leash"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(gatetest.Suite{M: m}) }
 
 // alpnServers are listeners, with what is agreed to of the offers irc, h2 and foo before what is behind each of them.
 var alpnServers = map[string]struct{ routes, agreed string }{
@@ -70,7 +75,7 @@ func TestALPN(t *testing.T) {
 		"}\n}\nhttp://{{HTTP}} {\nchatgate_accounts rooms\n}\nhttps://{{HTTPS}} {\nrespond ok\n}\n" + sites.String()
 	g := gatetest.Start(t, file)
 	dial := func(addr string, offers ...string) (string, error) {
-		c, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", addr,
+		c, err := tls.DialWithDialer(&net.Dialer{Timeout: 30 * time.Second}, "tcp", addr,
 			&tls.Config{InsecureSkipVerify: true, ServerName: "localhost", NextProtos: offers})
 		if err != nil {
 			return "", err

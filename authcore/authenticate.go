@@ -75,11 +75,11 @@ func (st *State) loadBy(read func(context.Context) (Session, error)) sessionLoad
 			return Session{}, Account{}, unavailable("looking up a session", err)
 		}
 		a, err := st.owner(ctx, sess)
-		if KindOf(err) == KindSessionOver {
-			// Whoever revoked it did not come to the end of that, and others may not have heard.
-			st.postpone(NodeEvent{Account: sess.Account, Sessions: []SessionID{sess.ID}})
-		}
 		if err != nil {
+			if KindOf(err) == KindSessionOver {
+				// Whoever revoked it did not come to the end of that, and others may not have heard.
+				st.postpone(NodeEvent{Account: sess.Account, Sessions: []SessionID{sess.ID}})
+			}
 			return Session{}, Account{}, unavailable("looking up an account", err)
 		}
 		a.PasswordHash = "" // nothing that needs it asks here
@@ -91,12 +91,13 @@ func (st *State) loadBy(read func(context.Context) (Session, error)) sessionLoad
 // the last word on whether it lives.
 func (st *State) owner(ctx context.Context, sess Session) (Account, error) {
 	a, revoked, err := st.options.Revocations.SessionAccount(ctx, sess.Account, sess.ID)
-	switch {
-	case KindOf(err) == KindUnknownAccount:
-		return Account{}, errSessionOver
-	case err != nil:
+	if err != nil {
+		if KindOf(err) == KindUnknownAccount {
+			err = errSessionOver
+		}
 		return Account{}, err
-	case revoked || a.Disabled || sess.Epoch != a.Epoch && sess.ID != a.Kept:
+	}
+	if revoked || a.Disabled || sess.Epoch != a.Epoch && sess.ID != a.Kept {
 		return Account{}, errSessionOver
 	}
 	return a, nil

@@ -12,17 +12,16 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// PasswordHash is a stored hash in PHC string format (argon2id), or bcrypt's own from an imported account. It does not
-// print.
+// PasswordHash is a stored hash in PHC string format (argon2id), or an imported bcrypt hash. It does not print.
 type PasswordHash string
 
-// Format keeps a hash out of every log and error.
+// Format keeps the hash out of logs and errors.
 func (PasswordHash) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[hash]")) }
 
 // MarshalText keeps it out of JSON.
 func (PasswordHash) MarshalText() ([]byte, error) { return []byte("[hash]"), nil }
 
-// Argon2 is a cost of argon2id (RFC 9106).
+// Argon2 is the cost of argon2id (RFC 9106).
 type Argon2 struct {
 	Memory  uint32 // KiB
 	Time    uint32 // passes
@@ -32,7 +31,7 @@ type Argon2 struct {
 // DefaultArgon2 is OWASP's first choice for a server that must also do other work: 19 MiB, two passes, one lane.
 var DefaultArgon2 = Argon2{Memory: 19 * 1024, Time: 2, Threads: 1}
 
-// The most that a stored hash may ask for; a larger one is refused rather than computed.
+// The maximum cost of a stored hash; a costlier one is refused rather than computed.
 const (
 	maxArgonMemory = 256 * 1024 // KiB
 	maxArgonTime   = 16
@@ -41,7 +40,7 @@ const (
 	keySize        = 32
 )
 
-// String returns the cost as it stands in a hash.
+// String returns the cost in the form of a hash.
 func (a Argon2) String() string { return fmt.Sprintf("m=%d,t=%d,p=%d", a.Memory, a.Time, a.Threads) }
 
 func (a Argon2) validate() error {
@@ -62,7 +61,7 @@ func (a Argon2) encode(salt, key []byte) PasswordHash {
 	return PasswordHash(fmt.Sprintf("$argon2id$v=%d$%v$%s$%s", argon2.Version, a, b64.EncodeToString(salt), b64.EncodeToString(key)))
 }
 
-// decoy returns a hash of nothing that any password can know, which costs as much to check as a real one.
+// decoy returns a hash that no password matches, and that costs as much to check as a real one.
 func (a Argon2) decoy() PasswordHash {
 	var salt [saltSize]byte
 	var key [keySize]byte
@@ -71,7 +70,7 @@ func (a Argon2) decoy() PasswordHash {
 	return a.encode(salt[:], key[:])
 }
 
-// verifier is a stored hash that was parsed and found affordable.
+// verifier is a parsed hash whose cost is within the maximum.
 type verifier struct {
 	cost   Argon2
 	salt   []byte
@@ -117,7 +116,7 @@ func (v verifier) matches(password []byte) bool {
 	return subtle.ConstantTimeCompare(key, v.key) == 1
 }
 
-// outdated reports whether a hash should be made anew at the next login: another scheme, or cheaper than cost.
+// outdated reports whether the next login should replace the hash: it has another scheme, or is cheaper than cost.
 func (v verifier) outdated(cost Argon2) bool {
 	return v.bcrypt != nil || v.cost.Memory < cost.Memory || v.cost.Time < cost.Time || len(v.key) < keySize
 }

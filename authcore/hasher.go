@@ -9,27 +9,27 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// hasher computes password hashes, a few at a time. argon2id is the cheapest denial of service there is: a hash that
-// cannot start at once waits in a bounded queue, and one that does not fit is refused before anything is allocated.
+// hasher computes password hashes, a few at a time, because argon2id makes a denial of service cheap. A hash that cannot
+// start at once waits in a bounded queue; if that is full, it is refused before anything is allocated.
 type hasher struct {
 	cost    Argon2
 	slots   *semaphore.Weighted
-	queue   int64 // the most that may wait or run
+	queue   int64 // maximum of those that wait or run
 	waiting atomic.Int64
 	wait    time.Duration
 	decoy   verifier
 	hashes  atomic.Int64 // computed so far
 }
 
-// HasherOptions say how passwords are hashed, and how many at a time.
+// HasherOptions are the cost of a password hash, and how many are computed at a time.
 type HasherOptions struct {
 	Cost     Argon2
-	Parallel int           // hashes at once; the number of cores is right
-	Queue    int           // callers that may wait beyond those
-	Wait     time.Duration // how long one may wait
+	Parallel int           // hashes at once; use the number of cores
+	Queue    int           // callers that may wait for those
+	Wait     time.Duration // how long a caller may wait
 }
 
-// Validate returns what is wrong with o.
+// Validate returns an error if an option is out of range.
 func (o HasherOptions) Validate() error {
 	if err := o.Cost.validate(); err != nil {
 		return err
@@ -80,8 +80,8 @@ func (h *hasher) hash(ctx context.Context, p Password) (out PasswordHash, err er
 	return out, err
 }
 
-// verify checks p against stored. Where stored is empty, damaged or of nobody, it does the same work against a decoy,
-// so that the time tells nothing. rehash is set when p is right and the hash ought to be made anew.
+// verify checks p against stored. If stored is empty or damaged, it does the same work against a decoy, so that the time
+// tells nothing. rehash reports that p is right and that the hash should be replaced.
 func (h *hasher) verify(ctx context.Context, p Password, stored PasswordHash) (ok, rehash bool, err error) {
 	v, perr := parseHash(stored)
 	if perr != nil {

@@ -1,14 +1,14 @@
 package authcore
 
-// noteLocked notes that the others are to hear of a session that came to life here, or ceased to be. How many
-// connections it has beyond the first can wait.
+// noteLocked marks an account whose session went online or offline here, so that its presence is stored at once. Other
+// changes of its number of connections can wait.
 func (l *Live) noteLocked(e *liveSession) {
 	if l.presence && e != &l.anon && (e.shownLocked() == 0) != (e.told == 0) {
 		e.shard.changed[e.account] = struct{}{}
 	}
 }
 
-// shownLocked returns how many connections others are told of.
+// shownLocked returns the number of connections to show to others.
 func (e *liveSession) shownLocked() int {
 	if e.away {
 		return 0
@@ -27,7 +27,7 @@ func (l *Live) goAway(account AccountID, id SessionID) {
 	}
 }
 
-// presenceOf returns how many connections hang on each session of an account.
+// presenceOf returns the number of connections of each session of an account.
 func (l *Live) presenceOf(account AccountID) map[SessionID]int {
 	sh := l.shard(account)
 	sh.mu.Lock()
@@ -46,8 +46,8 @@ func (sh *liveShard) presenceLocked(account AccountID, note func(*liveSession)) 
 	return out
 }
 
-// changes returns the accounts whose presence is to be told, with their connections by session, and takes them for told:
-// those that were noted, and those with a session of which due, unless it is nil, says so.
+// changes returns the accounts whose presence should be stored, with their connections by session, and marks them as
+// stored: those that were noted and, unless due is nil, those with a session for which due is true.
 func (l *Live) changes(due func(*liveSession) bool) map[AccountID]map[SessionID]int {
 	out := make(map[AccountID]map[SessionID]int)
 	for i := range l.shards {
@@ -69,7 +69,7 @@ func (l *Live) changes(due func(*liveSession) bool) map[AccountID]map[SessionID]
 	return out
 }
 
-// untold takes accounts for not told: telling failed.
+// untold marks accounts as not stored, after storing failed.
 func (l *Live) untold(accounts map[AccountID]map[SessionID]int) {
 	for account := range accounts {
 		sh := l.shard(account)

@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// Service is every operation, under one policy. It is the only door to the domain: what is not a method of it, no
-// dialect can do. It is safe for concurrent use.
+// Service has every operation of the domain, under one policy. Dialects use nothing else. It is safe for concurrent use.
 type Service struct {
 	state  *State
 	hasher *hasher
@@ -16,7 +15,7 @@ type Service struct {
 	texter Texter
 }
 
-// ServiceOptions are what a [Service] is made of.
+// ServiceOptions configure a [Service].
 type ServiceOptions struct {
 	State  *State
 	Policy Policy
@@ -30,7 +29,7 @@ func NewService(o ServiceOptions) (*Service, error) {
 		return nil, err
 	}
 	if o.Policy.SessionMax > o.State.MaxTokens {
-		return nil, fmt.Errorf("session_max (%s) exceeds what signing keys are kept for (%s)", o.Policy.SessionMax, o.State.MaxTokens)
+		return nil, fmt.Errorf("session_max (%s) is longer than signing keys are kept (%s); lower it", o.Policy.SessionMax, o.State.MaxTokens)
 	}
 	hasher, err := newHasher(o.Policy.Hash)
 	if err != nil {

@@ -6,9 +6,9 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Skeleton returns what two names have in common that look alike, in the manner of UTS #39, section 4: the stores
-// keep it in a unique index. The table covers what the username policy lets through that resembles lower-case Latin;
-// letters that resemble nothing stand for themselves.
+// Skeleton returns a text that is the same for names that look alike, similar to UTS #39, section 4. Stores keep it in a
+// unique index. The table covers the letters of valid usernames that resemble lower-case Latin ones; all others stand for
+// themselves.
 func (u Username) Skeleton() string { return skeleton(string(u)) }
 
 var lookalikes = strings.NewReplacer(
@@ -33,8 +33,8 @@ var lookalikes = strings.NewReplacer(
 	"ɴ", "n", "ᴘ", "p", "ʀ", "r", "ꜱ", "s", "ᴛ", "t",
 )
 
-// lookalikePairs come after the single letters, of which they may be made: "гn" is "rn" is "m". The dot is the one that
-// an i has anyway, as lower-casing İ leaves it.
+// lookalikePairs are replaced after the single letters, which may form them: "гn" is "rn" is "m". The combining dot is
+// left by lower-casing İ, and invisible on an i.
 var lookalikePairs = strings.NewReplacer("rn", "m", "vv", "w", "i\u0307", "i", "j\u0307", "j")
 
 func skeleton(s string) string {

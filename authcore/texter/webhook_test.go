@@ -324,8 +324,8 @@ func raw(t *testing.T, answer string) (url string, connections *atomic.Int32) {
 
 func TestWebhookNonsense(t *testing.T) {
 	for name, c := range map[string]struct{ answer, says string }{
-		"no HTTP":            {"SSH-2.0-quoted +447400123456\r\n", "did not answer in HTTP"},
-		"a status of itself": {"HTTP/1.1 2xx quoted\r\n\r\n", "did not answer in HTTP"},
+		"no HTTP":            {"SSH-2.0-quoted +447400123456\r\n", "answer is not HTTP"},
+		"a status of itself": {"HTTP/1.1 2xx quoted\r\n\r\n", "answer is not HTTP"},
 		"nothing":            {"", "the provider"},
 		"endless headers":    {"HTTP/1.1 200 OK\r\n" + strings.Repeat("X: quoted\r\n", 20_000) + "\r\n", "the provider"},
 	} {

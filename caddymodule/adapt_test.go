@@ -2,17 +2,11 @@ package caddymodule_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
-	"math/big"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -24,6 +18,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/chatgate/chatgate/caddymodule"
+	"github.com/chatgate/chatgate/internal/certtest"
 )
 
 var update = flag.Bool("update", false, "write what is adapted into testdata/adapt, to be read before it is committed")
@@ -121,44 +116,19 @@ func validates(t *testing.T, config []byte) {
 func home(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
+	pair := certtest.NewAuthority(t, t.TempDir()).Issue(t, "cert")
 	for name, value := range map[string]string{
 		"HOME": dir, "XDG_DATA_HOME": dir, "XDG_CONFIG_HOME": dir,
 		"CHATGATE_TEST_DB": filepath.Join(dir, "sub", "accounts.db"), "CHATGATE_TEST_ISSUER": "https://chat.example.com", "CHATGATE_TEST_AUDIENCE": "chat",
 		"CHATGATE_TEST_SECRET": "hidden/42 @'x", "CHATGATE_TEST_POSTGRES": "postgres://chatgate:hidden42@db.example.com/chatgate",
-		"CHATGATE_TEST_REDIS": "redis://:hidden42@localhost", "CHATGATE_TEST_CA": filepath.Join(dir, "cert.pem"),
+		"CHATGATE_TEST_REDIS": "redis://:hidden42@localhost", "CHATGATE_TEST_CA": pair.CertFile,
 		"CHATGATE_TEST_TORN": "postgres://chatgate:hidden/42@db.example.com/chatgate", "CHATGATE_TEST_TORN_REDIS": "redis://:hidden/42@localhost",
 		"CHATGATE_TEST_SMTP": "smtps://chat:hidden42@mail.example.com", "CHATGATE_TEST_INVITE": "f00d-cafe-0123-4567-89ab",
-		"CHATGATE_TEST_CERT": filepath.Join(dir, "cert.pem"), "CHATGATE_TEST_KEY": filepath.Join(dir, "key.pem"),
+		"CHATGATE_TEST_CERT": pair.CertFile, "CHATGATE_TEST_KEY": pair.KeyFile,
 	} {
 		t.Setenv(name, value)
 	}
-	writeCertificate(t, dir)
 	return dir
-}
-
-// writeCertificate makes cert.pem and key.pem, which need be good for nothing but to be read.
-func writeCertificate(t *testing.T, dir string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, block := range map[string]pem.Block{
-		"cert.pem": {Type: "CERTIFICATE", Bytes: cert}, "key.pem": {Type: "PRIVATE KEY", Bytes: private},
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(&block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 func validate(t *testing.T, config []byte) (err error) {

@@ -72,6 +72,21 @@ func (a *Authority) Issue(t testing.TB, name string, hosts ...string) Pair {
 	return p
 }
 
+// SelfSigned makes a certificate for a server with these host names that no authority has signed. It panics on failure,
+// so that a package can make one for all of its tests.
+func SelfSigned(hosts ...string) tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: hosts, NotAfter: time.Now().Add(24 * time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
 func newTemplate(t testing.TB, name string) *x509.Certificate {
 	t.Helper()
 	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))

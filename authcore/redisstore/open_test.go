@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/chatgate/chatgate/internal/redistest"
+	"github.com/chatgate/chatgate/internal/tcptest"
 )
 
 // secret is in every URL here that can hold one, and must be in no error and no log.
@@ -319,11 +320,7 @@ func TestOpenVersion(t *testing.T) {
 
 // fake answers PING and INFO, and knows nothing else.
 func fake(t *testing.T, info string) (addr string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	t.Cleanup(func() { _ = l.Close() })
-	serve := func(conn net.Conn) {
-		defer conn.Close()
+	return tcptest.Serve(t, func(conn net.Conn) {
 		r := bufio.NewReader(conn)
 		length := func() int {
 			line, err := r.ReadString('\n')
@@ -348,6 +345,7 @@ func fake(t *testing.T, info string) (addr string) {
 					command = strings.ToLower(string(arg[:len(arg)-2]))
 				}
 			}
+			var err error
 			switch command {
 			case "ping":
 				_, err = fmt.Fprint(conn, "+PONG\r\n")
@@ -360,15 +358,5 @@ func fake(t *testing.T, info string) (addr string) {
 				return
 			}
 		}
-	}
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go serve(conn)
-		}
-	}()
-	return l.Addr().String()
+	})
 }

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/chatgate/chatgate/internal/tcptest"
 )
 
 const (
@@ -297,29 +299,14 @@ func TestWebhookTimeout(t *testing.T) {
 // raw is a server that answers every connection with some bytes, after it has read something, and closes it.
 func raw(t *testing.T, answer string) (url string, connections *atomic.Int32) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	connections = new(atomic.Int32)
-	var all sync.WaitGroup
-	t.Cleanup(func() { ln.Close(); all.Wait() })
-	all.Go(func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			connections.Add(1)
-			all.Go(func() {
-				defer c.Close()
-				_ = c.SetDeadline(time.Now().Add(20 * time.Second))
-				_, _ = c.Read(make([]byte, 4096))
-				_, _ = io.WriteString(c, answer)
-			})
-		}
+	addr := tcptest.Serve(t, func(c net.Conn) {
+		connections.Add(1)
+		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		_, _ = c.Read(make([]byte, 4096))
+		_, _ = io.WriteString(c, answer)
 	})
-	return "http://" + ln.Addr().String(), connections
+	return "http://" + addr, connections
 }
 
 func TestWebhookNonsense(t *testing.T) {

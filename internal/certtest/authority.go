@@ -39,14 +39,14 @@ func NewAuthority(t testing.TB, dir string) *Authority {
 	return a
 }
 
-// Pair is a certificate with its key, in PEM files and as Go's TLS takes it.
+// Pair is a certificate with its key, in PEM files and for package tls.
 type Pair struct {
 	CertFile, KeyFile string
 	TLS               tls.Certificate
 }
 
-// Issue makes a certificate for a server, or a client, that is known by these IP addresses and host names. The names of its
-// files begin with name.
+// Issue makes a certificate for a server or a client with these IP addresses and host names. The names of its files begin
+// with name.
 func (a *Authority) Issue(t testing.TB, name string, hosts ...string) Pair {
 	t.Helper()
 	template := newTemplate(t, "chatgate test "+name)

@@ -1,6 +1,7 @@
 package tcptest_test
 
 import (
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -32,7 +33,7 @@ func TestServe(t *testing.T) {
 				t.Fatalf("%q, %v", got, err)
 			}
 			if text == "hi" {
-				if n, err := c.Read(got); n != 0 || err != io.EOF {
+				if n, err := c.Read(got); n != 0 || !errors.Is(err, io.EOF) {
 					t.Errorf("after serve has returned: %d, %v", n, err)
 				}
 				c.Close()

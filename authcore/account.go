@@ -2,25 +2,25 @@ package authcore
 
 import "time"
 
-// AccountID is an account's UUID in its canonical text form. It never changes and is never used again.
+// AccountID is an account's UUID in its canonical text form. It never changes and is never reused.
 type AccountID string
 
 // Account is the record of one user.
 type Account struct {
 	ID           AccountID
-	Number       int64 // the small id that the rooms contract shows; unique, assigned by the store, never reused
+	Number       int64 // the numeric id of the rooms contract; unique, assigned by the store, never reused
 	Username     Username
 	DisplayName  string // free text; empty means the username is shown
 	AvatarURL    string // https URL, or empty
 	Bot          bool
-	Email        string // as it is written to; empty when there is none or only its hash is kept
+	Email        string // for mail; empty if there is none or only its hash is kept
 	EmailHash    []byte // keyed hash of the canonical address; nil when there is none
 	PasswordHash PasswordHash
 	Disabled     bool
-	PhonePending bool      // of one made with a phone number: that is yet to be validated
-	EmailPending bool      // likewise of its address
-	Epoch        int64     // of its sessions; one that was begun in an earlier epoch is over. The first is 0
-	Kept         SessionID // the session of an earlier epoch that is not over all the same, if any
+	PhonePending bool      // it was made with a phone number that is not validated yet
+	EmailPending bool      // likewise for its address
+	Epoch        int64     // of its sessions; sessions of an earlier epoch are over. The first is 0
+	Kept         SessionID // the one session of an earlier epoch that lives on, if any
 	CreatedAt    time.Time // UTC, whole milliseconds
 }
 

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// attempt is a claim to an account that has yet to be proven.
+// attempt is an unproven claim to an account.
 type attempt struct {
 	account Account    // the zero value if there is no such account
 	class   LimitClass // LimitAccount, or LimitName if there is no such account
@@ -20,10 +20,10 @@ func attemptOn(a Account, c Client) attempt {
 // verifyFunc decides whether an attempt is genuine. An error means that it could not decide.
 type verifyFunc func(ctx context.Context) (right bool, err error)
 
-// proveAttempt is the one way to prove an attempt, whatever it is proven with: it counts the attempt as a failure, lets
-// verify decide, takes the failure back if verify could not, and clears the failures if the proof is right. A disabled
-// account is told to whoever has proven it, and keeps its failures. Kinds: RateLimited, UnknownAccount, WrongPassword,
-// AccountDisabled, Unavailable.
+// proveAttempt proves an attempt, with any kind of proof: it counts the attempt as a failure, calls verify, takes the
+// failure back if verify could not decide, and clears the failures if the proof is right. Only a right proof learns that
+// the account is disabled; its failures stay. Kinds: RateLimited, UnknownAccount, WrongPassword, AccountDisabled,
+// Unavailable.
 func (s *Service) proveAttempt(ctx context.Context, at attempt, verify verifyFunc) error {
 	wait, err := query(ctx, "counting a login attempt", func(ctx context.Context) (time.Duration, error) {
 		return s.state.options.Limits.Attempt(ctx, at.class, at.key, s.policy.Backoff)
@@ -62,7 +62,7 @@ func (s *Service) forgive(ctx context.Context, at attempt) {
 		return s.state.options.Limits.Forgive(ctx, at.class, at.key, s.policy.Backoff)
 	})
 	if err != nil {
-		s.state.options.Log.Warn("forgiving an undecided login attempt failed", "error", err)
+		s.state.options.Log.Warn("cannot take an undecided login attempt back; it counts as a failure", "error", err)
 	}
 }
 

@@ -10,7 +10,7 @@ var errStopping = &Error{Kind: KindUnavailable, Msg: "the server is restarting",
 
 var errSessionOver = &Error{Kind: KindSessionOver, Msg: "the session is over"}
 
-// Authenticate proves a token: its signature, its claims, and that its session lives. No store is asked for a session
+// Authenticate proves a token: its signature, its claims, and that its session is alive. It asks no store about a session
 // that this process knows. Kinds: BadToken, SessionOver, Unavailable.
 func (s *Service) Authenticate(ctx context.Context, token UnverifiedToken) (ProvenSession, error) {
 	c, err := s.tokens.check(ctx, token)
@@ -25,7 +25,7 @@ func (s *Service) Authenticate(ctx context.Context, token UnverifiedToken) (Prov
 	return provenSession(&k.account, id, c.Generation, time.Unix(c.Expires, 0).UTC()), nil
 }
 
-// alive returns what is known of a session if it lives and a token of that generation is good for it, and notes its use.
+// alive returns a session if it is alive and accepts tokens of that generation, and notes its use.
 func (s *Service) alive(ctx context.Context, account AccountID, id SessionID, generation int64, load sessionLoader) (*liveSession, *knownSession, error) {
 	e, k, err := s.state.live.lookup(ctx, account, id, load)
 	if err != nil {
@@ -47,14 +47,14 @@ func (s *Service) alive(ctx context.Context, account AccountID, id SessionID, ge
 	return e, k, nil
 }
 
-// load returns what looks a session up. The look-up is shared by all who ask for the same session at once, so it does
-// not die with the first of them.
+// load returns the function that looks a session up. Concurrent callers share the look-up, so it does not end with the
+// first of them.
 func (st *State) load(account AccountID, id SessionID) sessionLoader {
 	return st.loadBy(func(ctx context.Context) (Session, error) { return st.options.Sessions.Session(ctx, account, id) })
 }
 
-// loadBegun is load for a session that was just begun. It need not be read, since the accounts' database knows whether
-// it was ended since.
+// loadBegun is load for a new session. It does not read the session store, since the accounts' database knows whether
+// the session was ended since.
 func (st *State) loadBegun(begun Session) sessionLoader {
 	first := true
 	return st.loadBy(func(ctx context.Context) (Session, error) {
@@ -77,7 +77,7 @@ func (st *State) loadBy(read func(context.Context) (Session, error)) sessionLoad
 		a, err := st.owner(ctx, sess)
 		if err != nil {
 			if KindOf(err) == KindSessionOver {
-				// Whoever revoked it did not come to the end of that, and others may not have heard.
+				// Its revocation was not completed, and other nodes may not know of it.
 				st.postpone(NodeEvent{Account: sess.Account, Sessions: []SessionID{sess.ID}})
 			}
 			return Session{}, Account{}, unavailable("looking up an account", err)
@@ -87,8 +87,8 @@ func (st *State) loadBy(read func(context.Context) (Session, error)) sessionLoad
 	}
 }
 
-// owner returns the account of a session that the session store has, or KindSessionOver: the account's own database has
-// the last word on whether it lives.
+// owner returns the account of a session that the session store has, or KindSessionOver, since the accounts' database has
+// the last word on whether it is alive.
 func (st *State) owner(ctx context.Context, sess Session) (Account, error) {
 	a, revoked, err := st.options.Revocations.SessionAccount(ctx, sess.Account, sess.ID)
 	if err != nil {
@@ -103,12 +103,11 @@ func (st *State) owner(ctx context.Context, sess Session) (Account, error) {
 	return a, nil
 }
 
-// Hold registers conn as live under a session that was proven, if that still lives: from then on the end of the session
-// ends conn, and there is no moment in between at which it could end unnoticed. With tillExpiry, conn also ends when the
-// token expires. The caller releases the lease when the connection is gone, however it went. Kinds: BadToken,
-// SessionOver, Unavailable.
+// Hold registers conn as live under a proven session, if that is still alive. From then on the end of the session ends
+// conn; it cannot end unnoticed in between. With tillExpiry, conn also ends when the token expires. The caller releases
+// the lease when the connection is gone, for whatever reason. Kinds: BadToken, SessionOver, Unavailable.
 func (s *Service) Hold(ctx context.Context, p ProvenSession, conn LiveConn, lease *Lease, tillExpiry bool) error {
-	if p.generation == 0 { // proven by nobody
+	if p.generation == 0 { // not from a Service
 		return errSessionOver
 	}
 	load := s.state.load(p.Account, p.Session)

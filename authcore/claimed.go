@@ -6,19 +6,18 @@ import (
 	"unicode"
 )
 
-// What people type and paste is not what they mean: a keyboard that completes a word puts a space behind it, a mail
-// program shows a code in groups. What cannot be meant is taken off here, for every dialect and before anything is
-// counted. A password is never touched.
+// People type and paste more than they mean: keyboards add a space after a completed word, mail programs show codes in
+// groups. Every dialect removes such characters here, before anything is counted. Passwords are never changed.
 
-// trimClaimed takes the white space off both ends of a name, an address, a number or an id. A line break is pasted along
-// behind a text; one before it is no slip but an attempt to begin a header.
+// trimClaimed trims white space from both ends of a name, an address, a number or an id. A line break may be pasted along
+// at the end; one at the beginning is an attempt to inject a header, and stays.
 func trimClaimed(claimed string) string {
 	return strings.TrimRightFunc(strings.TrimLeftFunc(claimed, func(r rune) bool {
 		return unicode.IsSpace(r) && r != '\r' && r != '\n'
 	}), unicode.IsSpace)
 }
 
-// ungroup takes white space and dashes out of a code, wherever they are.
+// ungroup removes all white space and dashes from a code.
 func ungroup(code string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) || unicode.Is(unicode.Pd, r) {
@@ -28,8 +27,8 @@ func ungroup(code string) string {
 	}, code)
 }
 
-// SpellsNUL reports whether a JSON text has the escape of a NUL character, itself not escaped. Most stores cannot hold one, so
-// a dialect refuses it wherever a client may choose a text.
+// SpellsNUL reports whether a JSON text contains an escaped NUL character. Most stores cannot hold one, so dialects
+// refuse it in any text of a client.
 func SpellsNUL(json []byte) bool {
 	const nul = `\u0000`
 	for rest := json; ; {

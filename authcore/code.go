@@ -10,23 +10,23 @@ import (
 	"time"
 )
 
-// CodePurpose says what a one-time code proves; one of one purpose is never good for another.
+// CodePurpose is what a one-time code proves; a code for one purpose is never valid for another.
 type CodePurpose string
 
 // The purposes.
 const (
-	CodeReset CodePurpose = "reset" // whoever has it may choose a new password
-	CodeEmail CodePurpose = "email" // whoever has it reads the address
+	CodeReset CodePurpose = "reset" // its bearer may choose a new password
+	CodeEmail CodePurpose = "email" // its bearer reads mail to the address
 )
 
 // The bounds of a one-time code.
 const (
-	CodeTries    = 5                // that a code has
-	CodeLifetime = 10 * time.Minute // from when it was sent
+	CodeTries    = 5                // of a code
+	CodeLifetime = 10 * time.Minute // since it was sent
 	codeDigits   = 6
 )
 
-// RequestID names a request for a code: 128 random bits. Only who asked for the code knows it.
+// RequestID names a request for a code: 128 random bits, known only to the client that asked for the code.
 type RequestID string
 
 // Code is a one-time code as it is stored: bound to an account, a purpose and a request, and hashed with a key.
@@ -39,10 +39,10 @@ type Code struct {
 	ExpiresAt time.Time
 }
 
-// OneTimeCode is a code in clear, as it is sent. It does not print.
+// OneTimeCode is a code in clear. It does not print.
 type OneTimeCode string
 
-// Format keeps a code out of every log and error.
+// Format keeps the code out of logs and errors.
 func (OneTimeCode) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[code]")) }
 
 // MarshalText keeps it out of JSON.
@@ -51,7 +51,7 @@ func (OneTimeCode) MarshalText() ([]byte, error) { return []byte("[code]"), nil 
 // parseCode returns a claimed code without the spaces and dashes that group its digits.
 func parseCode(claimed string) OneTimeCode { return OneTimeCode(ungroup(claimed)) }
 
-// newOneTimeCode returns decimal digits, each combination as likely as any other.
+// newOneTimeCode returns uniformly random decimal digits.
 func newOneTimeCode() (OneTimeCode, error) {
 	n, err := rand.Int(rand.Reader, new(big.Int).Exp(big.NewInt(10), big.NewInt(codeDigits), nil))
 	if err != nil {
@@ -60,7 +60,7 @@ func newOneTimeCode() (OneTimeCode, error) {
 	return OneTimeCode(fmt.Sprintf("%0*d", codeDigits, n)), nil
 }
 
-// hashFields returns the keyed hash of texts, each of which is set apart from the next by its length.
+// hashFields returns the keyed hash of texts, each prefixed with its length.
 func hashFields(key []byte, fields ...string) []byte {
 	m := hmac.New(sha256.New, key)
 	for _, f := range fields {

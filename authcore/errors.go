@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// Kind is what went wrong, in terms that a dialect translates. A new kind needs a constant here and a row in kinds; a
-// dialect mentions it only if its contract has an answer of its own for it, and otherwise answers with the kind's [Class].
+// Kind is what went wrong, for dialects to translate. A new kind needs a constant here and a row in kinds. A dialect
+// names it only if its contract has a separate answer for it; otherwise it answers with the kind's [Class].
 type Kind uint8
 
 // The kinds. [Kinds] lists them all.
 const (
-	KindInternal           Kind = iota // a fault of ours; its text is for the log alone
+	KindInternal           Kind = iota // an internal fault; its text is for the log alone
 	KindUnavailable                    // a store or a worker does not respond; retrying later may help
 	KindInvalidInput                   // malformed or missing fields
 	KindInvalidUsername                // breaks the username policy

@@ -2,33 +2,33 @@ package authcore
 
 import "time"
 
-// EventKind says what happened.
+// EventKind is what happened.
 type EventKind uint8
 
 // The kinds. [EventKinds] lists them all.
 const (
 	EventAccountRegistered EventKind = iota
 	EventAccountDisabled
-	EventLogin           // a session was begun
+	EventLogin           // a session began
 	EventLoginFailed     // a password or another proof was wrong
-	EventLoginDelayed    // too many of them were, so nothing was tried
-	EventTokenRefreshed  // a session has its next token
-	EventTokenTheft      // a superseded token came back for a refresh, so its session was ended
-	EventSessionsEnded   // a logout, or anything else that revokes
-	EventDisconnected    // the owner had the session shown as offline; it lives on
+	EventLoginDelayed    // not tried, after too many failures
+	EventTokenRefreshed  // a session got its next token
+	EventTokenTheft      // a refresh with a superseded token, which ended the session
+	EventSessionsEnded   // by a logout or any other revocation
+	EventDisconnected    // its owner set a session offline; it lives on
 	EventResetCodeSent   // by mail
 	EventResetCodeUnsent // the mail could not be sent
 	EventEmailCodeSent   // queued for delivery, to validate an address
-	EventPhoneCodeSent   // by text message, or the message that the number is known
+	EventPhoneCodeSent   // by text message; or a message that the number is validated already
 	EventWrongCode       // for an account
 	EventWrongPhoneCode  // for a number, so that no account is known
-	EventCodeDelayed     // too many of them were wrong, so nothing was tried
+	EventCodeDelayed     // not tried, after too many wrong ones
 	EventPasswordReset   // by a code
 	EventPhoneValidated
 	EventEmailValidated
 	EventProfileChanged
 	EventInviteCreated
-	EventRegistrationsLapsed // accounts were deleted that nobody had validated in time
+	EventRegistrationsLapsed // accounts that were not validated in time were deleted
 
 	numEvents
 )
@@ -50,10 +50,10 @@ func EventKinds() []EventKind {
 	return ks
 }
 
-// Event is something that happened in the domain. An operation publishes it in one line, and whoever is to know of it
-// subscribes: the log, the mails to owners, and the [Subscriber] values of a [State].
+// Event is something that happened in the domain. Operations publish events; the log, the mails to owners and the
+// [Subscriber] values of a [State] subscribe to them.
 //
-// Subscribers hear of an event after its change was stored, and what they drop is lost: a process can end in between.
+// Subscribers get an event after its change was stored. It is lost if they drop it, or if the process ends in between.
 // That is enough for logs, metrics and mails. A kind that must be durable, for an audit or for webhooks, will be written
 // as rows of the accounts' database in the transaction of its change: the store method that makes the change will take
 // the Event beside it, as CreateAccount takes the invite that it redeems, and a worker will deliver the rows of the
@@ -61,13 +61,13 @@ func EventKinds() []EventKind {
 type Event struct {
 	Kind    EventKind
 	At      time.Time
-	Account AccountID // that it happened to; empty if none is known
+	Account AccountID // affected; empty if unknown
 	Session SessionID
-	By      AccountID // who did it, if they had proven that; empty for strangers, for operators, and for what falls due
-	Client  Client    // where it came from, and in which dialect; zero for what falls due
-	Err     error     // what failed, and with which kind; nil after a success
+	By      AccountID // the proven actor; empty for strangers, operators and scheduled work
+	Client  Client    // where it came from, and in which dialect; zero for scheduled work
+	Err     error     // why it failed; nil after a success
 
-	Username Username // of the account, where it is known
+	Username Username // of the account, if known
 	Receipt  Receipt  // of ended sessions
 	Invite   Invite   // without its hash
 	Count    int      // of lapsed registrations
@@ -76,16 +76,16 @@ type Event struct {
 	repeated bool   // its owner was notified of the first
 }
 
-// Subscriber is told of every event, in the order in which they are published, from any goroutine. It returns at once
-// and cannot fail: one that needs time for an event queues it, drops what does not fit, and counts that.
+// Subscriber gets every event, in the order of their publication, from any goroutine. It returns at once and cannot
+// fail: one that needs time queues events, drops those that do not fit, and counts them.
 type Subscriber func(Event)
 
-// about returns an event that happened to an account.
+// about returns an event that affects an account.
 func about(k EventKind, a Account, c Client) Event {
 	return Event{Kind: k, Account: a.ID, Username: a.Username, Client: c, email: a.Email}
 }
 
-// byOwner returns an event that the owner of an account brought about.
+// byOwner returns an event caused by the owner of the account.
 func byOwner(k EventKind, a Account, c Client) Event {
 	e := about(k, a, c)
 	e.By = a.ID
@@ -99,12 +99,12 @@ func failed(k EventKind, a Account, c Client, err error) Event {
 	return e
 }
 
-// event returns an event that the actor brought about.
+// event returns an event caused by the actor.
 func (by Actor) event(k EventKind, account AccountID) Event {
 	return Event{Kind: k, Account: account, By: by.Identity.Account, Client: by.Client}
 }
 
-// publish tells the owner and all subscribers of an event. It never blocks and never fails the operation that publishes.
+// publish hands an event to the owner's mail and to all subscribers. It never blocks and never fails the operation.
 func (s *Service) publish(e Event) {
 	e = s.state.publish(e)
 	if s.owners != nil {
@@ -112,7 +112,7 @@ func (s *Service) publish(e Event) {
 	}
 }
 
-// publish tells the log and all subscribers of an event, and returns the event as they were told it.
+// publish hands an event to the log and all subscribers, and returns it as they got it.
 func (st *State) publish(e Event) Event {
 	e.At = st.options.Now()
 	e.Invite.Hash, e.Invite.EmailHash = nil, nil

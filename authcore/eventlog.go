@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// eventLine is what the log shows of a kind. A kind without a message is not logged.
+// eventLine is the log line of a kind. A kind without a message is not logged.
 type eventLine struct {
 	name    string
 	level   slog.Level
@@ -15,7 +15,7 @@ type eventLine struct {
 	keys    string // of [Event.attr], in this order; one that ends in ? is left out if the event does not know it
 }
 
-// eventLines has the line of every kind.
+// eventLines has the log line of every kind.
 var eventLines = [numEvents]eventLine{
 	EventAccountRegistered:   {"account-registered", slog.LevelInfo, "account registered", "account username dialect client_ip"},
 	EventAccountDisabled:     {"account-disabled", slog.LevelInfo, "account disabled", "account dialect? client_ip?"},
@@ -41,7 +41,7 @@ var eventLines = [numEvents]eventLine{
 	EventRegistrationsLapsed: {"registrations-lapsed", slog.LevelInfo, "deleted accounts that were never validated", "count"},
 }
 
-// untoldLine is the line of ended sessions that the other nodes could not be told of.
+// untoldLine is the line for ended sessions when the other nodes could not be told.
 var untoldLine = eventLine{"", slog.LevelError, "a revocation could not be told to the other nodes; will try again", "account error dialect? client_ip?"}
 
 // line returns the log line of an event.
@@ -52,7 +52,7 @@ func (e *Event) line() *eventLine {
 	return &eventLines[e.Kind]
 }
 
-// attr returns what the log shows of an event under a key.
+// attr returns the log attribute of an event for a key.
 func (e *Event) attr(key string) slog.Attr {
 	switch key {
 	case "account":
@@ -91,7 +91,7 @@ func (e *Event) attr(key string) slog.Attr {
 	panic("authcore: an event has no " + key)
 }
 
-// knows reports whether an event has what the log would show under an optional key.
+// knows reports whether an event has a value for an optional key.
 func (e *Event) knows(key string) bool {
 	switch key {
 	case "account":
@@ -114,7 +114,7 @@ type eventLog struct {
 
 	mu      sync.Mutex
 	waiting []Event
-	written chan struct{} // is closed when nothing waits any more; nil if nothing does
+	written chan struct{} // closed when no event waits any more; nil if none does
 	dropped uint64
 }
 
@@ -136,7 +136,7 @@ func (l *eventLog) take(e Event) {
 	}
 }
 
-// write runs until nothing waits.
+// write runs until no event waits.
 func (l *eventLog) write() {
 	for {
 		l.mu.Lock()
@@ -155,7 +155,7 @@ func (l *eventLog) write() {
 	}
 }
 
-// flush waits until nothing waits, or ctx ends.
+// flush returns when no event waits, or when ctx ends.
 func (l *eventLog) flush(ctx context.Context) {
 	l.mu.Lock()
 	written := l.written

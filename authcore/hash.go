@@ -17,17 +17,16 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// PasswordHash is a stored hash in PHC string format (argon2id), or bcrypt's own from an imported account. It does not
-// print.
+// PasswordHash is a stored hash in PHC string format (argon2id), or an imported bcrypt hash. It does not print.
 type PasswordHash string
 
-// Format keeps a hash out of every log and error.
+// Format keeps the hash out of logs and errors.
 func (PasswordHash) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[hash]")) }
 
 // MarshalText keeps it out of JSON.
 func (PasswordHash) MarshalText() ([]byte, error) { return []byte("[hash]"), nil }
 
-// Argon2 is a cost of argon2id (RFC 9106).
+// Argon2 is the cost of argon2id (RFC 9106).
 type Argon2 struct {
 	Memory  uint32 // KiB
 	Time    uint32 // passes
@@ -37,7 +36,7 @@ type Argon2 struct {
 // DefaultArgon2 is OWASP's first choice for a server that must also do other work: 19 MiB, two passes, one lane.
 var DefaultArgon2 = Argon2{Memory: 19 * 1024, Time: 2, Threads: 1}
 
-// The most that a stored hash may ask for; a larger one is refused rather than computed.
+// The maximum cost of a stored hash; a costlier one is refused rather than computed.
 const (
 	maxArgonMemory = 256 * 1024 // KiB
 	maxArgonTime   = 16
@@ -46,7 +45,7 @@ const (
 	keySize        = 32
 )
 
-// String returns the cost as it stands in a hash.
+// String returns the cost in the form of a hash.
 func (a Argon2) String() string { return fmt.Sprintf("m=%d,t=%d,p=%d", a.Memory, a.Time, a.Threads) }
 
 func (a Argon2) validate() error {
@@ -67,7 +66,7 @@ func (a Argon2) encode(salt, key []byte) PasswordHash {
 	return PasswordHash(fmt.Sprintf("$argon2id$v=%d$%v$%s$%s", argon2.Version, a, b64.EncodeToString(salt), b64.EncodeToString(key)))
 }
 
-// decoy returns a hash of nothing that any password can know, which costs as much to check as a real one.
+// decoy returns a hash that no password matches, and that costs as much to check as a real one.
 func (a Argon2) decoy() PasswordHash {
 	var salt [saltSize]byte
 	var key [keySize]byte
@@ -76,7 +75,7 @@ func (a Argon2) decoy() PasswordHash {
 	return a.encode(salt[:], key[:])
 }
 
-// verifier is a stored hash that was parsed and found affordable.
+// verifier is a parsed hash whose cost is within the maximum.
 type verifier struct {
 	cost   Argon2
 	salt   []byte
@@ -122,32 +121,32 @@ func (v verifier) matches(password []byte) bool {
 	return subtle.ConstantTimeCompare(key, v.key) == 1
 }
 
-// outdated reports whether a hash should be made anew at the next login: another scheme, or cheaper than cost.
+// outdated reports whether the next login should replace the hash: it has another scheme, or is cheaper than cost.
 func (v verifier) outdated(cost Argon2) bool {
 	return v.bcrypt != nil || v.cost.Memory < cost.Memory || v.cost.Time < cost.Time || len(v.key) < keySize
 }
 
-// hasher computes password hashes, a few at a time. argon2id is the cheapest denial of service there is: a hash that
-// cannot start at once waits in a bounded queue, and one that does not fit is refused before anything is allocated.
+// hasher computes password hashes, a few at a time, because argon2id makes a denial of service cheap. A hash that cannot
+// start at once waits in a bounded queue; if that is full, it is refused before anything is allocated.
 type hasher struct {
 	cost    Argon2
 	slots   *semaphore.Weighted
-	queue   int64 // the most that may wait or run
+	queue   int64 // maximum of those that wait or run
 	waiting atomic.Int64
 	wait    time.Duration
 	decoy   verifier
 	hashes  atomic.Int64 // computed so far
 }
 
-// HasherOptions say how passwords are hashed, and how many at a time.
+// HasherOptions are the cost of a password hash, and how many are computed at a time.
 type HasherOptions struct {
 	Cost     Argon2
-	Parallel int           // hashes at once; the number of cores is right
-	Queue    int           // callers that may wait beyond those
-	Wait     time.Duration // how long one may wait
+	Parallel int           // hashes at once; use the number of cores
+	Queue    int           // callers that may wait for those
+	Wait     time.Duration // how long a caller may wait
 }
 
-// Validate returns what is wrong with o.
+// Validate returns an error if an option is out of range.
 func (o HasherOptions) Validate() error {
 	if err := o.Cost.validate(); err != nil {
 		return err
@@ -198,8 +197,8 @@ func (h *hasher) hash(ctx context.Context, p Password) (out PasswordHash, err er
 	return out, err
 }
 
-// verify checks p against stored. Where stored is empty, damaged or of nobody, it does the same work against a decoy,
-// so that the time tells nothing. rehash is set when p is right and the hash ought to be made anew.
+// verify checks p against stored. If stored is empty or damaged, it does the same work against a decoy, so that the time
+// tells nothing. rehash reports that p is right and that the hash should be replaced.
 func (h *hasher) verify(ctx context.Context, p Password, stored PasswordHash) (ok, rehash bool, err error) {
 	v, perr := parseHash(stored)
 	if perr != nil {

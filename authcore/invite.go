@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// InviteID names an invite; knowing it redeems nothing.
+// InviteID names an invite; it is not enough to redeem it.
 type InviteID string
 
 // InviteCode is an invite in clear. It does not print.
 type InviteCode string
 
-// Format keeps an invite out of every log and error.
+// Format keeps the invite out of logs and errors.
 func (InviteCode) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[invite]")) }
 
 // MarshalText keeps it out of JSON.
@@ -25,21 +25,21 @@ func (InviteCode) MarshalText() ([]byte, error) { return []byte("[invite]"), nil
 type Invite struct {
 	ID        InviteID
 	Hash      []byte    // keyed, of the code
-	Uses      int       // that it has
-	Used      int       // of them
+	Uses      int       // in all
+	Used      int       // so far
 	EmailHash []byte    // of the one address that it is for; nil for any
-	CreatedAt time.Time // UTC, whole milliseconds, as the other times
+	CreatedAt time.Time // UTC, whole milliseconds, like the other times
 	ExpiresAt time.Time
 	RevokedAt time.Time // zero while it is not
 }
 
-// usable reports whether an account with that address (or none) can be made with i.
+// usable reports whether i can be redeemed for an account with that address (or none).
 func (i *Invite) usable(now time.Time, emailHash []byte) bool {
 	return i.Used < i.Uses && i.RevokedAt.IsZero() && now.Before(i.ExpiresAt) &&
 		(i.EmailHash == nil || string(i.EmailHash) == string(emailHash))
 }
 
-// NewInvite says what an invite is to be.
+// NewInvite is a request for an invite.
 type NewInvite struct {
 	Uses         int           // 1 to 100,000
 	Lifetime     time.Duration // up to [MaxInviteLifetime]
@@ -51,13 +51,13 @@ type NewInvite struct {
 const (
 	MaxInviteUses     = 100_000
 	MaxInviteLifetime = 10 * 365 * 24 * time.Hour
-	minInviteCode     = 16 // characters of one that an operator chose
+	minInviteCode     = 16 // characters of a code that an operator chose
 	maxInviteCode     = 128
 )
 
 var errBadInvite = &Error{Kind: KindBadInvite, Msg: "the invite is not valid, or not any more"}
 
-// CreateInvite makes an invite of 100 random bits. The code is not stored and cannot be asked for again. Kinds:
+// CreateInvite makes an invite with a code of 100 random bits. The code is not stored, so it cannot be shown again. Kinds:
 // InvalidInput, InvalidEmail, Unavailable.
 func (s *Service) CreateInvite(ctx context.Context, n NewInvite) (InviteCode, Invite, error) {
 	raw := make([]byte, 16)
@@ -68,7 +68,7 @@ func (s *Service) CreateInvite(ctx context.Context, n NewInvite) (InviteCode, In
 	return code, i, err
 }
 
-// EnsureInvite makes an invite of a code that an operator chose, unless there is or was one of that code, and reports
+// EnsureInvite makes an invite with a code that an operator chose, unless there is or was one with that code, and reports
 // whether it did. Kinds: InvalidInput, InvalidEmail, Unavailable.
 func (s *Service) EnsureInvite(ctx context.Context, code InviteCode, n NewInvite) (bool, error) {
 	if err := code.Check(); err != nil {
@@ -78,8 +78,8 @@ func (s *Service) EnsureInvite(ctx context.Context, code InviteCode, n NewInvite
 	return added, err
 }
 
-// Check reports what is wrong with a code that somebody chose: it is to have 64 random bits at least, which only its
-// length can tell something about.
+// Check returns an error if a chosen code is malformed or too short. It should have at least 64 random bits, of which only
+// the length can be checked.
 func (c InviteCode) Check() error {
 	text := c.plain()
 	if len(text) < minInviteCode || len(c) > maxInviteCode {
@@ -128,7 +128,7 @@ func (s *Service) addInvite(ctx context.Context, code InviteCode, n NewInvite) (
 	return i, added, err
 }
 
-// plain returns the code without what people add and change when they copy one by hand.
+// plain undoes the changes that people make when they copy a code by hand.
 func (c InviteCode) plain() string {
 	return strings.ToUpper(ungroup(string(c)))
 }
@@ -137,8 +137,8 @@ func (st *State) inviteHash(code InviteCode) []byte {
 	return hashFields(st.codeKey, "invite", code.plain())
 }
 
-// checkInvite looks whether an account with that address can be made with a code, before the account is paid for. The
-// database decides in the end.
+// checkInvite checks whether a code can be redeemed for an account with that address, before the password is hashed. The
+// database has the last word.
 func (s *Service) checkInvite(ctx context.Context, hash, emailHash []byte, now time.Time) error {
 	i, err := query(ctx, "looking up an invite", func(ctx context.Context) (Invite, error) { return s.state.options.Invites.InviteByHash(ctx, hash) })
 	if err == nil && !i.usable(now, emailHash) {

@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// reloadPause bounds how often an unknown key ID may cause a look into the store: another node may have rotated a
-// moment ago, but anybody can invent key IDs.
+// reloadPause bounds how often an unknown key ID makes the keyring read the store: another node may just have rotated,
+// but anybody can invent key IDs.
 const reloadPause = 2 * time.Second
 
-// keyring holds the signing keys and rotates them. The newest signs; retired ones verify until no token that they signed
-// can be valid.
+// keyring holds the signing keys and rotates them. The newest signs; retired ones verify until the last token that they
+// signed has expired.
 type keyring struct {
 	store  KeyStore
 	rotate atomic.Int64 // nanoseconds
@@ -35,17 +35,17 @@ type signingKey struct {
 	born    time.Time
 }
 
-// newKeyring makes a keyring that rotates the signing key when it is older than rotate. It is empty until refresh.
+// newKeyring makes a keyring that replaces the signing key when it is older than rotate. It is empty until refresh.
 func newKeyring(store KeyStore, rotate time.Duration, now func() time.Time) *keyring {
 	k := &keyring{store: store, now: now}
 	k.rotate.Store(int64(rotate))
 	return k
 }
 
-// refresh reads the keys, makes a new signing key if there is none or the newest is due, and deletes dead ones. lifetime
-// is the longest that a token signed from now on can be valid. It reports whether it made a key.
+// refresh reads the keys, makes a new signing key if there is none or the newest is due, and deletes expired ones.
+// lifetime is the longest validity of a token signed from now on. It reports whether it made a key.
 func (k *keyring) refresh(ctx context.Context, lifetime time.Duration) (made bool, err error) {
-	for range 5 { // each round either is done or lost a race that another node won
+	for range 5 { // a round that is not the last one lost a race to another node
 		keys, err := k.store.Keys(ctx, KeySigning)
 		if err != nil {
 			return made, fmt.Errorf("reading signing keys: %w", err)
@@ -70,7 +70,7 @@ func (k *keyring) refresh(ctx context.Context, lifetime time.Duration) (made boo
 		}
 		made = made || added
 	}
-	return made, errors.New("signing keys change faster than they can be read")
+	return made, errors.New("other nodes replace the signing keys faster than they can be read")
 }
 
 func (k *keyring) install(keys []Key) error {
@@ -78,7 +78,7 @@ func (k *keyring) install(keys []Key) error {
 	var signing signingKey
 	for i, key := range keys {
 		if len(key.Secret) != ed25519.SeedSize {
-			return fmt.Errorf("signing key %s has %d bytes, want %d: the key table is damaged", key.ID, len(key.Secret), ed25519.SeedSize)
+			return fmt.Errorf("signing key %s has %d bytes instead of %d: the table keys is damaged; restore a backup", key.ID, len(key.Secret), ed25519.SeedSize)
 		}
 		private := ed25519.NewKeyFromSeed(key.Secret)
 		if i == 0 {
@@ -103,7 +103,7 @@ func (k *keyring) signer() (signingKey, error) {
 	return k.signing, nil
 }
 
-// public returns the key with that ID. One that is unknown may have been made by another node since the last look.
+// public returns the key with that ID. For an unknown one it reads the store again, as another node may have made it.
 func (k *keyring) public(ctx context.Context, id string) (ed25519.PublicKey, error) {
 	k.mu.Lock()
 	key, ok := k.verify[id]
@@ -133,16 +133,16 @@ func (k *keyring) public(ctx context.Context, id string) (ed25519.PublicKey, err
 	return nil, errUnknownKey
 }
 
-// expire has the keys read again as soon as one is unknown: another node says that there is one.
+// expire lets the next unknown key ID read the store at once, because another node has announced a new key.
 func (k *keyring) expire() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.loadedAt = time.Time{}
 }
 
-var errUnknownKey = errors.New("signed by no key of ours")
+var errUnknownKey = errors.New("signed by an unknown key")
 
-// knows reports whether a key still verifies, as far as was read.
+// knows reports whether a key still verifies, as of the last read.
 func (k *keyring) knows(id string) bool {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -170,7 +170,7 @@ func sharedSecret(ctx context.Context, store KeyStore, p KeyPurpose, now time.Ti
 	return nil, fmt.Errorf("the %s key was added but cannot be read", p)
 }
 
-// isRandomID reports whether somebody's text could be of [randomID], and so is nothing that a store would stumble over.
+// isRandomID reports whether a client's text has the form of [randomID], so that stores can take it.
 func isRandomID(text string) bool {
 	if len(text) > 64 {
 		return false

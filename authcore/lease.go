@@ -2,22 +2,22 @@ package authcore
 
 import "time"
 
-// EndCause says why a live connection is ended from outside.
+// EndCause is the reason why chatgate ends a live connection.
 type EndCause uint8
 
-// The causes. How each is told to a peer is the protocol's affair.
+// The causes. Each protocol tells its peers in its own way.
 const (
 	EndSession  EndCause = iota // its session is over: logout, an operator, or time
-	EndToken                    // the token that it was opened with expired, and the route binds it to that
-	EndShutdown                 // this process is going away, or was cut off from the others for too long; others may serve
+	EndToken                    // the token that it was opened with has expired, and the route ends it then
+	EndShutdown                 // this process is stopping, or was cut off from the other nodes for too long; reconnecting may reach another
 )
 
-// LiveConn is a connection that hangs on a session. End tells it to close; it must not block, and may be called more
-// than once and from any goroutine.
+// LiveConn is a connection under a session. End tells it to close; it must not block, and may be called more than once
+// and from any goroutine.
 type LiveConn interface{ End(EndCause) }
 
-// Lease is a connection's place among the live ones. Its zero value holds nothing. It is meant to be a field of the
-// connection, so that being registered costs no allocation.
+// Lease is the registration of a live connection. Its zero value holds nothing. Make it a field of the connection, so
+// that registering allocates nothing.
 type Lease struct {
 	conn       LiveConn
 	session    *liveSession
@@ -25,8 +25,8 @@ type Lease struct {
 	prev, next *Lease
 }
 
-// attach registers conn under e, or reports false where e has ended, is no longer the known entry of its session, or was
-// looked up before something may have been missed. A positive till ends conn after that time.
+// attach registers conn under e. It returns false if e has ended, has been replaced in the table, or was looked up before
+// events may have been missed. A positive till ends conn after that time.
 func (l *Live) attach(e *liveSession, conn LiveConn, lease *Lease, till time.Duration) bool {
 	e.shard.mu.Lock()
 	defer e.shard.mu.Unlock()
@@ -57,8 +57,7 @@ func (l *Live) attach(e *liveSession, conn LiveConn, lease *Lease, till time.Dur
 	return true
 }
 
-// Release takes the connection off the live ones, once it is gone. It may be called on a lease that holds nothing, and
-// again.
+// Release ends the registration of a connection that is gone. It may be called again, and on a lease that holds nothing.
 func (lease *Lease) Release() {
 	e := lease.session
 	if e == nil {
@@ -91,15 +90,15 @@ func (lease *Lease) Release() {
 	}
 }
 
-// noteLocked notes that the others are to hear of a session that came to life here, or ceased to be. How many
-// connections it has beyond the first can wait.
+// noteLocked marks an account whose session went online or offline here, so that its presence is stored at once. Other
+// changes of its number of connections can wait.
 func (l *Live) noteLocked(e *liveSession) {
 	if l.presence && e != &l.anon && (e.shownLocked() == 0) != (e.told == 0) {
 		e.shard.changed[e.account] = struct{}{}
 	}
 }
 
-// shownLocked returns how many connections others are told of.
+// shownLocked returns the number of connections to show to others.
 func (e *liveSession) shownLocked() int {
 	if e.away {
 		return 0

@@ -42,28 +42,28 @@ const (
 	LimitLogin   LimitClass = "login"   // attempts to prove something, by client address
 	LimitSignup  LimitClass = "signup"  // new accounts, by client address
 	LimitText    LimitClass = "text"    // text messages, by client address
-	LimitBudget  LimitClass = "budget"  // what there is of something in all, by a name of ours
-	LimitTarget  LimitClass = "target"  // what is sent to, and tried for, a number or an address that no account is known to have, by its hash
+	LimitBudget  LimitClass = "budget"  // totals of the whole service, by a constant name
+	LimitTarget  LimitClass = "target"  // messages to, and tries for, a number or address without a known account, by its hash
 )
 
-// LimitStore counts attempts. All methods are atomic: of N callers at once no more than the limit get through.
+// LimitStore counts attempts. All methods are atomic: of N concurrent callers at most the limit get through.
 type LimitStore interface {
-	// Take takes one from the budget of a key and returns zero, or leaves it as it is and returns how long to wait.
+	// Take takes one from the budget of a key and returns zero, or takes nothing and returns how long to wait.
 	Take(ctx context.Context, class LimitClass, key string, r Rate) (time.Duration, error)
 
 	// Attempt counts an attempt as a failure before its outcome is known and returns zero, or counts nothing and
 	// returns how long to wait. A key is forgotten a day after its last attempt.
 	Attempt(ctx context.Context, class LimitClass, key string, b Backoff) (time.Duration, error)
 
-	// Forgive takes one counted attempt back: it was never decided.
+	// Forgive takes one counted attempt back, which was never decided.
 	Forgive(ctx context.Context, class LimitClass, key string, b Backoff) error
 
-	// Clear forgets the failures of a key: an attempt succeeded.
+	// Clear forgets the failures of a key, after an attempt succeeded.
 	Clear(ctx context.Context, class LimitClass, key string) error
 }
 
-// AddrKey returns what of a client's address is counted: an IPv4 address, or the /64 of an IPv6 address, since a
-// subscriber has at least that.
+// AddrKey returns the part of a client's address that limits count: an IPv4 address, or the /64 of an IPv6 address,
+// since every subscriber has at least a /64.
 func AddrKey(a netip.Addr) string {
 	a = a.Unmap().WithZone("")
 	if a.Is6() {
@@ -92,8 +92,8 @@ func (s *Service) take(ctx context.Context, class LimitClass, c Client, r Rate) 
 	return nil
 }
 
-// How many codes may be sent to one account, or asked for with one name that is nobody's: three in any ten minutes, and
-// five in any hour. A budget refills while it is spent, so what is more than that comes after the whole of the time.
+// How many codes may be sent to one account, or asked for with one unknown name: three in any ten minutes, and five in
+// any hour. A budget refills while it is spent, so it takes that many times as long to refill.
 var (
 	sendsAtOnce = Rate{Burst: 3, Per: 3 * 10 * time.Minute}
 	sendsAnHour = Rate{Burst: 5, Per: 5 * time.Hour}

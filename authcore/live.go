@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Live is what this process knows of sessions: those it looked up lately, and the connections that hang on each. A
-// session found alive stays known until it ends, so that proving a token needs no store; every end of a session must
-// therefore pass through it. Where other processes end sessions too, what is known is believed only while they are
-// heard, see [Feed], and looked up anew every few minutes.
+// Live is this process's table of sessions: those it looked up lately, and the live connections under each. A session
+// found alive stays in the table until it ends, so that proving a token needs no store; every end of a session must
+// therefore pass through it. If other processes end sessions as well, the table is trusted only while their [Feed] works,
+// and each session is looked up again every few minutes.
 type Live struct {
 	seed   maphash.Seed
 	shards [liveShards]liveShard
@@ -19,21 +19,21 @@ type Live struct {
 	total  atomic.Int64 // connections
 
 	hits, misses atomic.Uint64 // of lookup
-	stopping     atomic.Bool   // the process is going away; nothing new is held
+	stopping     atomic.Bool   // the process is stopping; nothing new is held
 
 	followed bool          // there are other processes
 	presence bool          // changes of connections are noted for them
-	born     time.Time     // what the times below count from
-	fresh    atomic.Int64  // nanoseconds; when everything that others had published was last known to be applied
-	grace    atomic.Int64  // nanoseconds that what is known is believed after fresh
-	outlive  atomic.Int64  // nanoseconds that connections stay after fresh
-	round    atomic.Uint64 // grows when events may have been missed; what was looked up in an earlier round is not believed
+	born     time.Time     // the times below count from it
+	fresh    atomic.Int64  // nanoseconds; the last time as of which all events of others are known to be applied
+	grace    atomic.Int64  // nanoseconds after fresh for which the table is trusted
+	outlive  atomic.Int64  // nanoseconds after fresh for which connections stay
+	round    atomic.Uint64 // grows when events may have been missed; look-ups of earlier rounds are not trusted
 }
 
 const (
 	liveShards       = 64
-	sessionsPerShard = 4096            // kept without a connection; beyond that, any of them goes
-	knownFor         = 5 * time.Minute // that a session is believed where others end sessions, in case one was not heard
+	sessionsPerShard = 4096            // kept without a connection; beyond that, a random one is dropped
+	knownFor         = 5 * time.Minute // how long a look-up is trusted if other processes end sessions, in case an event was missed
 )
 
 // liveShard has all sessions of an account, for a 64th of the accounts.
@@ -42,7 +42,7 @@ type liveShard struct {
 	mu       sync.Mutex
 	sessions map[SessionID]*liveSession
 	accounts map[AccountID]*liveSession // the first of a list through sibling
-	changed  map[AccountID]struct{}     // whose presence is to be told at once
+	changed  map[AccountID]struct{}     // their presence is stored at once
 }
 
 type liveSession struct {
@@ -55,18 +55,18 @@ type liveSession struct {
 	sibling *liveSession // the next of the same account
 	ended   bool
 	conns   int
-	away    bool  // its owner said so; its connections count for nothing until there is another one
-	newest  int64 // generation that is known to exist
-	told    int   // of conns, to the presence store
+	away    bool  // set by its owner; its connections do not count until there is another one
+	newest  int64 // known generation
+	told    int   // number of conns in the presence store
 	first   *Lease
 	timer   *time.Timer // fires at the absolute end, while there are connections
 	loading *sessionLoad
 
 	lastSeen atomic.Int64 // unix milliseconds
-	flushed  int64        // what of lastSeen the store knows; guarded by shard.mu
+	flushed  int64        // the lastSeen that the store has; guarded by shard.mu
 }
 
-// knownSession is what the stores said. It does not change.
+// knownSession is the result of a look-up. It is immutable.
 type knownSession struct {
 	session Session
 	account Account
@@ -116,7 +116,7 @@ func (sh *liveShard) removeLocked(e *liveSession) {
 	}
 }
 
-// endLocked marks a session as over, and returns the connections that are to be told.
+// endLocked marks a session as over, and returns the connections to end.
 func (sh *liveShard) endLocked(e *liveSession) []LiveConn {
 	e.ended = true
 	if sh.sessions[e.id] == e {
@@ -125,7 +125,7 @@ func (sh *liveShard) endLocked(e *liveSession) []LiveConn {
 	return e.connsLocked()
 }
 
-// evictLocked makes room by dropping sessions that no connection hangs on; map order is random enough.
+// evictLocked makes room by dropping sessions without connections; map order is random enough.
 func (sh *liveShard) evictLocked() {
 	if len(sh.sessions) < sessionsPerShard {
 		return
@@ -142,8 +142,8 @@ func (sh *liveShard) evictLocked() {
 	}
 }
 
-// end marks sessions of an account as over and ends their connections; it returns how many those were. The store must
-// know first.
+// end marks sessions of an account as over, ends their connections, and returns how many those were. The store must have
+// the end before.
 func (l *Live) end(account AccountID, ids ...SessionID) int {
 	sh := l.shard(account)
 	var conns []LiveConn
@@ -160,14 +160,14 @@ func (l *Live) end(account AccountID, ids ...SessionID) int {
 	return len(conns)
 }
 
-// endEpochs does what end does, for every session of the account that was begun before an epoch, but kept.
+// endEpochs is end for every session of the account from an earlier epoch, except kept.
 func (l *Live) endEpochs(account AccountID, epoch int64, kept SessionID) int {
 	sh := l.shard(account)
 	var conns []LiveConn
 	sh.mu.Lock()
 	for e := sh.accounts[account]; e != nil; e = e.sibling {
 		if e.loading != nil {
-			e.loading.again = true // it may have been read before, or after
+			e.loading.again = true // its read may have come before or after
 		}
 		if k := e.known.Load(); k != nil && k.session.Epoch < epoch && e.id != kept {
 			conns = append(conns, sh.endLocked(e)...)
@@ -200,7 +200,7 @@ func (l *Live) each(f func(*liveSession)) {
 	}
 }
 
-// knownSession returns what is known of a session, or nil.
+// knownSession returns the last look-up of a session, or nil.
 func (l *Live) knownSession(account AccountID, id SessionID) *knownSession {
 	sh := l.shard(account)
 	sh.mu.Lock()
@@ -221,7 +221,7 @@ func (l *Live) Sessions() int {
 	return n
 }
 
-// touches returns the uses that the store has not seen. A live connection is a use.
+// touches returns the uses that are not stored yet. A live connection is a use.
 func (l *Live) touches() []Touch {
 	var out []Touch
 	now := l.now().UnixMilli()

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Credentials are a claim to be somebody.
+// Credentials are a claim to an account.
 type Credentials struct {
 	ClaimedName   string
 	ClaimedEmail  string // instead of a name
@@ -16,9 +16,8 @@ type Credentials struct {
 }
 
 // Login begins a session. Kinds: RateLimited, UnknownAccount, WrongPassword, AccountDisabled, UnverifiedPhone,
-// UnverifiedEmail, Unavailable; who does not know the password gets none that tells more of an account. An unknown
-// name costs as much time and as many attempts as a wrong password, and is answered like one where accounts are
-// concealed.
+// UnverifiedEmail, Unavailable; AccountDisabled and the Unverified ones only after the right password. An unknown name
+// costs as much time and as many attempts as a wrong password, and where accounts are concealed gets the same answer.
 func (s *Service) Login(ctx context.Context, c Credentials) (Grant, error) {
 	g, err := s.login(ctx, c)
 	if s.policy.Conceal && KindOf(err) == KindUnknownAccount {
@@ -29,8 +28,8 @@ func (s *Service) Login(ctx context.Context, c Credentials) (Grant, error) {
 
 var errWrongPassword = &Error{Kind: KindWrongPassword, Msg: "wrong password"}
 
-// LoginOrJoin is Login, and makes the account if nobody has that name and anybody may make one. Kinds: those of Login
-// and of Join.
+// LoginOrJoin is Login, but makes the account if the name is free and registration is open. Kinds: those of Login and of
+// Join.
 func (s *Service) LoginOrJoin(ctx context.Context, c Credentials) (Grant, error) {
 	if s.policy.Registration != RegistrationOpen || c.ClaimedEmail != "" {
 		return s.Login(ctx, c)
@@ -44,7 +43,7 @@ func (s *Service) LoginOrJoin(ctx context.Context, c Credentials) (Grant, error)
 		if KindOf(err) != KindUsernameTaken || try == 2 {
 			return g, err
 		}
-		// Somebody made it meanwhile, or has a name that looks like it.
+		// Another caller made it meanwhile, or has a name that looks like it.
 		if at, found := s.claimedAccount(ctx, c.ClaimedName, c.Client); found != nil || at.class != LimitAccount {
 			return g, err
 		}
@@ -88,7 +87,7 @@ func (s *Service) login(ctx context.Context, c Credentials) (Grant, error) {
 func (s *Service) claimedAccount(ctx context.Context, claimed string, c Client) (attempt, error) {
 	name, err := CanonicalUsername(claimed)
 	if err != nil {
-		sum := sha256.Sum256([]byte(trimClaimed(claimed))) // an impossible name is an unknown one, and may be long
+		sum := sha256.Sum256([]byte(trimClaimed(claimed))) // an invalid name counts as unknown, and may be long
 		return attempt{class: LimitName, key: "?" + string(sum[:]), client: c}, nil
 	}
 	a, err := s.accountByUsername(ctx, name)
@@ -131,6 +130,6 @@ func (s *Service) upgradeHash(ctx context.Context, a Account, p Password) {
 		})
 	}
 	if err != nil {
-		s.state.options.Log.Warn("upgrading a password hash failed; the next login tries again", "account", a.ID, "error", err)
+		s.state.options.Log.Warn("cannot upgrade a password hash; the next login tries again", "account", a.ID, "error", err)
 	}
 }

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// Receipt says what a revocation did.
+// Receipt is the effect of a revocation.
 type Receipt struct {
-	Sessions int           // that were ended
+	Sessions int           // ended
 	Closed   int           // live connections that were told to close, on all nodes that answered
-	Nodes    []NodeReceipt // what the other nodes answered
-	Took     time.Duration // from the call until all of them were told, or could not be waited for any longer
+	Nodes    []NodeReceipt // the answers of the other nodes
+	Took     time.Duration // from the call until all nodes had answered, or the wait was given up
 
-	unforgotten bool // the session store is to be asked again, so that Sessions may be too few
+	unforgotten bool // the session store did not answer and will be asked again, so Sessions may be too small
 }
 
-// Complete reports whether every node that was known answered.
+// Complete reports whether every known node answered.
 func (r Receipt) Complete() bool {
 	for _, n := range r.Nodes {
 		if !n.Answered {
@@ -26,13 +26,13 @@ func (r Receipt) Complete() bool {
 	return true
 }
 
-// Logout ends the actor's own session and its live connections, on every node. Ending a session that is over already is
-// not an error. Kinds: Unavailable.
+// Logout ends the actor's own session and its live connections, on every node. A session that is over already is not an
+// error. Kinds: Unavailable.
 func (s *Service) Logout(ctx context.Context, by Actor) (Receipt, error) {
 	return s.EndSession(ctx, by, by.Identity.Account, by.Identity.Session)
 }
 
-// EndSession ends one session of an account. Kinds: Unavailable; the session may still be alive then, so end it again.
+// EndSession ends one session of an account. Kinds: Unavailable; then the session may still be alive, so call it again.
 func (s *Service) EndSession(ctx context.Context, by Actor, account AccountID, id SessionID) (Receipt, error) {
 	start := s.state.options.Now()
 	forget := start.Add(s.policy.SessionMax)
@@ -50,8 +50,8 @@ func (s *Service) EndSession(ctx context.Context, by Actor, account AccountID, i
 	return s.revoke(ctx, NodeEvent{Account: account, Sessions: []SessionID{id}}, ended, start)
 }
 
-// LogoutAll ends every session of the account but except, which may be empty, and their live connections, on every
-// node. Kinds: UnknownAccount, SessionOver if except is, Unavailable.
+// LogoutAll ends every session of the account except one (except may be empty), and their live connections, on every
+// node. Kinds: UnknownAccount, SessionOver if except is over, Unavailable.
 func (s *Service) LogoutAll(ctx context.Context, by Actor, account AccountID, except SessionID) (Receipt, error) {
 	start := s.state.options.Now()
 	var kept Session
@@ -89,9 +89,9 @@ func (s *Service) Disable(ctx context.Context, by Actor, account AccountID) (Rec
 	return s.LogoutAll(ctx, by, account, "")
 }
 
-// revoke completes a revocation that the accounts' database has stored, even if the caller no longer waits: no look-up
-// finds the sessions alive any more, and what is left is to end the connections of earlier look-ups. It publishes ended,
-// with the receipt, or with the error if the other nodes could not be told.
+// revoke completes a revocation that is stored in the accounts' database, even if the caller no longer waits. No look-up
+// finds the sessions alive any more; revoke ends the connections of earlier look-ups. It publishes ended, with the
+// receipt, or with the error if the other nodes could not be told.
 func (s *Service) revoke(ctx context.Context, e NodeEvent, ended Event, start time.Time) (Receipt, error) {
 	ctx = context.WithoutCancel(ctx)
 	closed := s.state.apply(e)
@@ -109,7 +109,7 @@ func (s *Service) revoke(ctx context.Context, e NodeEvent, ended Event, start ti
 	return r, nil
 }
 
-// spread has the other processes end what is over, and the session store forget it.
+// spread tells the other processes what is over, and deletes it from the session store.
 func (st *State) spread(ctx context.Context, e NodeEvent) (Receipt, error) {
 	var r Receipt
 	if st.options.Feed != nil {
@@ -122,18 +122,18 @@ func (st *State) spread(ctx context.Context, e NodeEvent) (Receipt, error) {
 			r.Closed += n.Closed
 		}
 	}
-	// Told before the session store forgets: a look-up that finds a revoked session there knows that this was not done
-	// to its end, see load.
+	// Before the session store: a look-up that finds a revoked session there knows that its revocation was not
+	// completed, see load.
 	n, err := st.forget(ctx, e)
 	if r.unforgotten = err != nil; err != nil {
 		st.postpone(e)
-		st.options.Log.Warn("a session store could not forget what was revoked; will try again", "account", e.Account, "error", err)
+		st.options.Log.Warn("cannot delete revoked sessions from the session store; trying again", "account", e.Account, "error", err)
 	}
 	r.Sessions = n
 	return r, nil
 }
 
-// forget takes what is over out of the session store, and returns how many sessions that were.
+// forget deletes the sessions that are over from the session store, and returns how many there were.
 func (st *State) forget(ctx context.Context, e NodeEvent) (n int, err error) {
 	if e.Epoch > 0 {
 		ended, err := query(ctx, "ending sessions", func(ctx context.Context) ([]SessionID, error) {

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// sessionLoad is a look-up under way, which many wait for.
+// sessionLoad is a look-up in progress, which any number of callers wait for.
 type sessionLoad struct {
 	done  chan struct{}
-	again bool // what was read may be out of date already; guarded by the shard's mu
+	again bool // the result may be out of date already; guarded by the shard's mu
 	known *knownSession
 	err   error
 }
@@ -21,12 +21,12 @@ var errPanicked = unavailable("looking up a session", errors.New("the look-up pa
 
 var errOthersAccount = stale("the session belongs to another account")
 
-// heard reports whether the other processes were heard lately enough to believe what is known.
+// heard reports whether the feed is fresh enough to trust the table.
 func (l *Live) heard(now time.Duration) bool {
 	return !l.followed || int64(now)-l.fresh.Load() <= l.grace.Load()
 }
 
-// believes reports whether k need not be looked up again.
+// believes reports whether k can be trusted without another look-up.
 func (l *Live) believes(k *knownSession) bool {
 	if k == nil || k.round != l.round.Load() {
 		return false
@@ -38,15 +38,15 @@ func (l *Live) believes(k *knownSession) bool {
 	return now-k.at < knownFor && l.heard(now)
 }
 
-// lookup returns the session and what is known of it, asking load only if that cannot be believed. The entry is in place
-// before load runs, so that an end that races the look-up finds something to mark. A session that turns out to be over
-// loses its connections.
+// lookup returns a session's entry and its last look-up, and calls load only if that cannot be trusted. The entry is in
+// the table before load runs, so that an end that races the look-up can mark it. If the session turns out to be over, its
+// connections end.
 func (l *Live) lookup(ctx context.Context, account AccountID, id SessionID, load sessionLoader) (*liveSession, *knownSession, error) {
 	sh := l.shard(account)
 	sh.mu.Lock()
 	e, ok := sh.sessions[id]
 	if ok {
-		if e.account != account { // as the store would say, which is asked where the two accounts are not of one shard
+		if e.account != account { // as the store answers if the two accounts are in different shards
 			sh.mu.Unlock()
 			return nil, nil, errSessionOver
 		}
@@ -78,7 +78,7 @@ func (l *Live) lookup(ctx context.Context, account AccountID, id SessionID, load
 	return e, ld.known, ld.err
 }
 
-// load asks the stores, for all who wait for ld.
+// load runs the look-up for all who wait for ld.
 func (l *Live) load(ctx context.Context, e *liveSession, ld *sessionLoad, load sessionLoader) {
 	sh := e.shard
 	var conns []LiveConn
@@ -107,7 +107,7 @@ func (l *Live) load(ctx context.Context, e *liveSession, ld *sessionLoad, load s
 		case err != nil:
 			ld.err = err
 		case ld.again:
-			ld.err = unavailable("looking up a session", errors.New("its account's sessions end faster than it can be read"))
+			ld.err = unavailable("looking up a session", errors.New("sessions of the account end faster than this one can be read"))
 		default:
 			ld.known, ld.err = k, nil
 		}
@@ -117,9 +117,8 @@ func (l *Live) load(ctx context.Context, e *liveSession, ld *sessionLoad, load s
 	}
 }
 
-// loadedLocked ends a look-up, and returns the connections that are to be told that the session is over. Callers that
-// waited share a failure; the next one asks again. Where connections hang on the session, and it could not be asked
-// whether it lives, it stays.
+// loadedLocked ends a look-up, and returns the connections to end. Callers that waited share a failure; the next one
+// looks up again. After a failure a session with connections stays in the table.
 func (sh *liveShard) loadedLocked(e *liveSession, ld *sessionLoad) (conns []LiveConn) {
 	e.loading = nil
 	if ld.err == nil && e.ended {
@@ -142,10 +141,10 @@ func (sh *liveShard) loadedLocked(e *liveSession, ld *sessionLoad) (conns []Live
 	return conns
 }
 
-// staleRound is a round that never is.
+// staleRound is a round that is never current.
 const staleRound = ^uint64(0)
 
-// stale has every session of an account looked up anew before it is believed: what the stores say of it has changed.
+// stale makes every session of an account be looked up again before it is trusted, because the stored account changed.
 func (l *Live) stale(account AccountID) {
 	sh := l.shard(account)
 	sh.mu.Lock()
@@ -162,8 +161,8 @@ func (l *Live) stale(account AccountID) {
 	}
 }
 
-// rotated notes that a session has a token of a generation. A look-up that began before, or a store that went back to an
-// older state, does not take it back.
+// rotated notes a session's new generation. Neither a look-up that began before nor a store that went back to an older
+// state undoes that.
 func (l *Live) rotated(e *liveSession, generation int64) {
 	e.shard.mu.Lock()
 	defer e.shard.mu.Unlock()
@@ -178,10 +177,10 @@ func (l *Live) rotated(e *liveSession, generation int64) {
 	}
 }
 
-// doubt begins a new round: nothing that was looked up before is believed.
+// doubt begins a new round, so that no earlier look-up is trusted.
 func (l *Live) doubt() { l.round.Add(1) }
 
-// doubted returns the sessions with connections that were looked up in an earlier round.
+// doubted returns the sessions with connections whose look-up is of an earlier round.
 func (l *Live) doubted() []*liveSession {
 	var out []*liveSession
 	round := l.round.Load()

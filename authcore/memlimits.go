@@ -9,8 +9,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// How many keys of a class are kept; the longest unused go first. Accounts cannot be invented, so theirs are not
-// pushed out by somebody who tries random names.
+// How many keys of a class are kept; the least recently used go first. Accounts have a class of their own, so that
+// invented names cannot push them out.
 var classSizes = map[LimitClass]int{
 	LimitAccount: 1 << 18, LimitName: 1 << 16, LimitLogin: 1 << 16, LimitSignup: 1 << 16,
 	LimitText: 1 << 16, LimitTarget: 1 << 16, LimitBudget: 16,
@@ -32,7 +32,7 @@ type failures struct {
 	next  time.Time // when another attempt is allowed
 }
 
-// NewMemoryLimits makes an empty store that reads the clock by now.
+// NewMemoryLimits makes an empty store; now is its clock.
 func NewMemoryLimits(now func() time.Time) (*MemoryLimits, error) {
 	m := &MemoryLimits{now: now, rates: make(map[LimitClass]*lru.Cache[string, *rate.Limiter]), failures: make(map[LimitClass]*lru.Cache[string, failures])}
 	for class, size := range classSizes {

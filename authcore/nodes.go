@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// What a [State] has to do with other processes over the same stores.
+// The part of a [State] that deals with other processes over the same stores.
 
-// follower is what a feed tells of its state.
+// follower applies the events of a feed to its state.
 type follower struct{ *State }
 
 var _ Follower = follower{}
@@ -35,7 +35,7 @@ func (st follower) Apply(e NodeEvent) int {
 // Fresh implements [Follower].
 func (st follower) Fresh(at time.Time) { st.live.fresh.Store(int64(at.Sub(st.live.born))) }
 
-// apply does here what an event says.
+// apply carries an event out in this process.
 func (st *State) apply(e NodeEvent) int {
 	n := st.live.end(e.Account, e.Sessions...)
 	if e.Epoch > 0 {
@@ -50,7 +50,7 @@ func (st *State) apply(e NodeEvent) int {
 	return n
 }
 
-// recheck looks the sessions with connections up again after every Reset: what ended them may have been missed.
+// recheck looks the sessions with connections up again after every Reset, since their end may have been missed.
 func (st *State) recheck(ctx context.Context) {
 	const atOnce = 8
 	for {
@@ -65,7 +65,7 @@ func (st *State) recheck(ctx context.Context) {
 			if len(doubted) == 0 {
 				break
 			}
-			if !first && !pause(ctx, time.Second) { // the stores were away
+			if !first && !pause(ctx, time.Second) { // the stores did not answer
 				return
 			}
 			first, checked = false, len(doubted)
@@ -87,13 +87,13 @@ func (st *State) recheck(ctx context.Context) {
 			workers.Wait()
 		}
 		if checked > 0 {
-			st.options.Log.Info("sessions with connections were looked up again after a break of the feed", "sessions", checked, "took", st.options.Now().Sub(start))
+			st.options.Log.Info("looked up the sessions with connections again after a break of the feed", "sessions", checked, "took", st.options.Now().Sub(start))
 		}
 	}
 }
 
-// syncNodes publishes what could not be published before and who is online, and ends connections when the other nodes
-// have not been heard for too long.
+// syncNodes publishes the revocations that could not be published before, stores presence, and ends connections when the
+// feed has been silent for too long.
 func (st *State) syncNodes(ctx context.Context) {
 	whole := st.options.Now()
 	counts := whole
@@ -126,29 +126,29 @@ func (st *State) publishPresence(ctx context.Context, due func(*liveSession) boo
 	}
 	if err := st.options.Presence.SetPresence(ctx, changed); err != nil {
 		st.live.untold(changed)
-		st.options.Log.Debug("telling who is online failed; will try again", "accounts", len(changed), "error", err)
+		st.options.Log.Debug("cannot store presence; trying again", "accounts", len(changed), "error", err)
 	}
 }
 
-// watch looks after the feed. It returns whether that is broken, given whether it was.
+// watch checks the feed and logs changes. It returns whether the feed is broken, given whether it was.
 func (st *State) watch(was bool) bool {
 	s := st.Stats()
 	switch {
 	case s.FeedBroken && !was:
-		st.options.Log.Error("other nodes cannot be heard; every session is looked up until they can", "for", s.FeedLag)
+		st.options.Log.Error("the feed of the other nodes is silent; looking up every session until it is back", "for", s.FeedLag)
 	case !s.FeedBroken && was:
-		st.options.Log.Info("other nodes are heard again")
+		st.options.Log.Info("the feed of the other nodes is back")
 	}
 	if s.FeedBroken && s.FeedLag > time.Duration(st.live.outlive.Load()) {
 		if n := st.live.Dismiss(context.Background(), 0); n > 0 {
-			st.options.Log.Error("connections were ended, since other nodes have not been heard for too long", "connections", n, "for", s.FeedLag)
+			st.options.Log.Error("ended all connections because the feed of the other nodes was silent for too long", "connections", n, "for", s.FeedLag)
 		}
 	}
 	return s.FeedBroken
 }
 
-// postpone keeps a revocation for retry. The accounts' database has it already, so that what is lost when there are too
-// many, or when this process ends, still takes effect at the next look-up.
+// postpone keeps a revocation for retry. If it is lost, because there are too many or this process ends, it still takes
+// effect at the next look-up, since the accounts' database has it.
 func (st *State) postpone(e NodeEvent) {
 	const most = 4096
 	st.mu.Lock()
@@ -165,7 +165,7 @@ func (st *State) postpone(e NodeEvent) {
 	st.unheard = append(st.unheard, e)
 }
 
-// retry tells what could not be told, the oldest first.
+// retry completes postponed revocations, oldest first.
 func (st *State) retry(ctx context.Context) {
 	st.mu.Lock()
 	waiting := st.unheard
@@ -178,16 +178,16 @@ func (st *State) retry(ctx context.Context) {
 			st.mu.Unlock()
 			return
 		}
-		st.options.Log.Info("a revocation that was not told to its end is told now", "account", e.Account)
+		st.options.Log.Info("completed a revocation that had failed before", "account", e.Account)
 	}
 }
 
-// publishKeys has the other processes read the keys again. They would find out by themselves, a little later.
+// publishKeys makes the other processes read the keys again. Without it they would do so a little later.
 func (st *State) publishKeys(ctx context.Context) {
 	if st.options.Feed == nil {
 		return
 	}
 	if _, err := st.options.Feed.Publish(ctx, NodeEvent{Keys: true}); err != nil {
-		st.options.Log.Warn("telling the other nodes of a new signing key failed", "error", err)
+		st.options.Log.Warn("cannot tell the other nodes about a new signing key; they find it a little later", "error", err)
 	}
 }

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// NoticeKind says what an e-mail is about. There is a template for each.
+// NoticeKind is the subject of an e-mail. There is a template for each.
 type NoticeKind uint8
 
 // The kinds. [NoticeKinds] lists them all.
 const (
-	NoticeResetCode       NoticeKind = iota // a code to choose a new password with
-	NoticeConfirmCode                       // a code to prove that the address is read
+	NoticeResetCode       NoticeKind = iota // a code for a new password
+	NoticeConfirmCode                       // a code that confirms the address
 	NoticePasswordChanged                   // the password was changed
 	NoticeNewDevice                         // a login from a device that was not seen before
 	NoticeTokenTheft                        // an old token was used again, so its session was ended
@@ -45,21 +45,21 @@ type Notice struct {
 	Kind     NoticeKind
 	To       Email
 	Username Username
-	Code     OneTimeCode   // of those with a code
+	Code     OneTimeCode   // empty in a notice without one
 	Lifetime time.Duration // of the code
-	Device   string        // that did it, see [DeviceLabel]
-	Addr     netip.Addr    // of the client that did it
+	Device   string        // of the client, see [DeviceLabel]
+	Addr     netip.Addr    // of the client
 	At       time.Time
 }
 
 // Mailer sends notices.
 type Mailer interface {
-	// Send delivers a notice to the next mail server, and returns when that has taken or refused it, or ctx ends. It is
-	// tried once.
+	// Send delivers a notice to the mail server, without a retry, and returns when that has accepted or refused it, or ctx
+	// ends.
 	Send(ctx context.Context, n Notice) error
 
-	// Queue takes a notice for delivery in the background, with retries, and returns at once. An error means that it was
-	// not taken.
+	// Queue queues a notice for delivery in the background, with retries, and returns at once. An error means that it is
+	// not queued.
 	Queue(n Notice) error
 }
 
@@ -71,12 +71,12 @@ var errNoMail = errors.New("mail is off")
 func (noMail) Send(context.Context, Notice) error { return errNoMail }
 func (noMail) Queue(Notice) error                 { return errNoMail }
 
-// notify is the [Subscriber] that writes to the owners of accounts, where there is an address.
+// notify is the [Subscriber] that mails the owners of accounts, if the account has an address.
 func (s *Service) notify(e Event) {
 	if e.email == "" {
 		return
 	}
-	switch e.Kind { //nolint:exhaustive // owners are not written to about the others
+	switch e.Kind { //nolint:exhaustive // owners get no mail about the others
 	case EventLogin:
 		s.noteDevice(e)
 	case EventPasswordReset:
@@ -93,12 +93,11 @@ func (s *Service) queueNotice(k NoticeKind, e Event) {
 		Kind: k, To: Email(e.email), Username: e.Username, Device: DeviceLabel(e.Client.UserAgent), Addr: e.Client.Addr, At: e.At.UTC().Truncate(time.Millisecond),
 	})
 	if err != nil {
-		s.state.options.Log.Warn("a notice could not be queued", "notice", k.String(), "account", e.Account, "error", err)
+		s.state.options.Log.Warn("cannot queue a notice", "notice", k.String(), "account", e.Account, "error", err)
 	}
 }
 
-// noteDevice notifies the owner of an account of a login from a device that it was never used from before, but not of the
-// first device of all.
+// noteDevice notifies the owner of an account of a login from a new device, unless it is the account's first.
 func (s *Service) noteDevice(e Event) {
 	device := hashFields(s.state.codeKey, "device", string(e.Account), DeviceLabel(e.Client.UserAgent))
 	s.state.background(context.Background(), "noting a device", func(ctx context.Context) error {

@@ -10,14 +10,14 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Password is a claimed or chosen password. It has no String and does not print: behind a pointer, fmt finds only an
-// address where it looks past Format, as it does in unexported fields and for a wrong verb.
+// Password is a claimed or chosen password. It does not print. The text is behind a pointer, so that fmt prints only an
+// address where it ignores Format, as in unexported fields and for a wrong verb.
 type Password struct{ text *string }
 
-// NewPassword takes a password as it was sent.
+// NewPassword wraps a password as the client sent it.
 func NewPassword(text string) Password { return Password{&text} }
 
-// Format keeps a password out of every log and error, whatever the verb.
+// Format keeps the password out of logs and errors, for every verb.
 func (Password) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[password]")) }
 
 // MarshalJSON keeps it out of JSON.
@@ -29,8 +29,8 @@ const (
 	MaxPassword        = 256
 )
 
-// normal returns the form that is hashed (NFC, so that two keyboards agree) and whether it can be a password at all.
-// What cannot is answered like a wrong password, without being hashed.
+// normal returns the form to hash (NFC, so that two keyboards agree) and whether it can be a password. A text that cannot
+// is treated as a wrong password, without being hashed.
 func (p Password) normal() ([]byte, bool) {
 	if p.text == nil || len(*p.text) > 4*MaxPassword || !utf8.ValidString(*p.text) || strings.ContainsRune(*p.text, 0) {
 		return nil, false
@@ -42,7 +42,7 @@ func (p Password) normal() ([]byte, bool) {
 	return []byte(n), true
 }
 
-// check applies the policy for a new password: length in code points, not one of the commonest, not the name itself.
+// check applies the policy for a new password: its length, and neither a common password nor the username.
 func (p Password) check(minimum int, name Username) error {
 	n, ok := p.normal()
 	if c := utf8.RuneCount(n); !ok || c < minimum {
@@ -65,8 +65,8 @@ func (p Password) check(minimum int, name Username) error {
 //go:embed commonpasswords.txt
 var commonPasswordList string
 
-// commonPasswords has the passwords of the list and those that this product invites. It is made when the first password
-// is chosen.
+// commonPasswords has the passwords of the list and those that chatgate's name suggests. It is made when the first
+// password is chosen.
 var commonPasswords = sync.OnceValue(func() map[string]bool {
 	m := make(map[string]bool)
 	for p := range strings.FieldsSeq(commonPasswordList + " chatgate chatgate1 chatgate123") {

@@ -14,7 +14,7 @@ import (
 // Phone is a phone number in E.164 form, as [ParsePhone] returns it: "+" and up to 15 digits. It does not print.
 type Phone string
 
-// Format keeps a number out of every log and error.
+// Format keeps the number out of logs and errors.
 func (Phone) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[number]")) }
 
 // MarshalText keeps it out of JSON.
@@ -22,18 +22,18 @@ func (Phone) MarshalText() ([]byte, error) { return []byte("[number]"), nil }
 
 var errBadPhone = &Error{Kind: KindInvalidPhone, Msg: "not a phone number that can be used here; write it as +44 20 7946 0018"}
 
-// maxClaimedPhone bounds what ParsePhone looks at, in bytes.
+// maxClaimedPhone is the maximum that ParsePhone accepts, in bytes.
 const maxClaimedPhone = 32
 
-// unwritable are the kinds of numbers that no text is for, or that are paid for by the call.
+// unwritable are the kinds of numbers that get no text messages, or that are charged at a premium.
 var unwritable = []phonenumbers.PhoneNumberType{
 	phonenumbers.PREMIUM_RATE, phonenumbers.SHARED_COST, phonenumbers.TOLL_FREE, phonenumbers.PERSONAL_NUMBER,
 	phonenumbers.PAGER, phonenumbers.UAN, phonenumbers.VOICEMAIL, phonenumbers.UNKNOWN,
 }
 
-// ParsePhone returns the canonical form of a claimed number, or KindInvalidPhone. It is in international form: "+", then
-// ASCII digits, with single spaces, '-', '.' or parentheses between them; white space around it is not part of it. The
-// number is one that its country has given out, and not of a kind that is charged at a premium.
+// ParsePhone returns the canonical form of a claimed number, or KindInvalidPhone. The claim is in international form: "+",
+// then ASCII digits, with single spaces, '-', '.' or parentheses between them, and white space around it. The number must
+// be in a range that its country has assigned, and not charged at a premium.
 func ParsePhone(claimed string) (Phone, error) {
 	claimed = trimClaimed(claimed)
 	if len(claimed) > maxClaimedPhone || !strings.HasPrefix(claimed, "+") {
@@ -62,8 +62,7 @@ func ParsePhone(claimed string) (Phone, error) {
 	return Phone(phonenumbers.Format(n, phonenumbers.E164)), nil
 }
 
-// Country returns the ISO 3166 code of the country that gave a number out; "001" for one of no country, such as a
-// satellite phone's.
+// Country returns the ISO 3166 code of a number's country; "001" if it has none, such as a satellite phone's.
 func (p Phone) Country() string {
 	n, err := phonenumbers.Parse(string(p), "")
 	if err != nil {
@@ -72,14 +71,14 @@ func (p Phone) Country() string {
 	return phonenumbers.GetRegionCodeForNumber(n)
 }
 
-// checkCountries finds a code that no phone number can have.
+// checkCountries refuses codes that no phone number can have, and repeated ones.
 func checkCountries(codes []string) error {
 	known := phonenumbers.GetSupportedRegions()
 	for i, c := range codes {
 		switch {
 		case !known[c]:
 			shown, _ := json.Marshal(c)
-			return fmt.Errorf("phone_countries has %s, which is no country's code such as DE, in capitals", shown)
+			return fmt.Errorf("phone_countries has %s; write ISO 3166 codes of countries in capitals, such as DE", shown)
 		case slices.Contains(codes[:i], c):
 			return fmt.Errorf("phone_countries has %s twice", c)
 		}
@@ -94,7 +93,7 @@ func PhoneHash(key []byte, p Phone) []byte {
 	return m.Sum(nil)
 }
 
-// texts reports whether a number is of a country that is written to.
+// texts reports whether the policy accepts a number's country.
 func (p *Policy) texts(to Phone) bool {
 	return len(p.Countries) == 0 || slices.Contains(p.Countries, to.Country())
 }

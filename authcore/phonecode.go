@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// PhoneCode is a one-time code for a number as it is stored while a validation is pending: the one record that knows both
-// the number, as its hash, and the account.
+// PhoneCode is the stored one-time code of a pending validation: the only record with both the hash of a number and its
+// account.
 type PhoneCode struct {
 	Account   AccountID
 	Phone     []byte // [PhoneHash]
@@ -16,23 +16,23 @@ type PhoneCode struct {
 	ExpiresAt time.Time
 }
 
-// keepUnvalidated is how long an account may be without a validated number. Then its name and address are free again.
+// keepUnvalidated is how long an account is kept without a validated number. Then its name and address are free again.
 const keepUnvalidated = 24 * time.Hour
 
 func (st *State) phoneCodeHash(c *PhoneCode, code OneTimeCode) []byte {
 	return hashFields(st.codeKey, "phone", string(c.Account), string(c.Phone), string(code))
 }
 
-// phoneKey is what messages to a number, and tries of codes for it, are counted under.
+// phoneKey is the key for limits on messages to a number and tries of its codes.
 func phoneKey(hash []byte) string { return "phone:" + hex.EncodeToString(hash) }
 
-// emailRequest names the one request that there can be for a code to an address of an account. Nobody is told it: whoever
-// has the code names the address.
+// emailRequest names the only request that there can be for a code to an account's address. Clients do not get it; they
+// name the address.
 func (st *State) emailRequest(account AccountID, emailHash []byte) RequestID {
 	return RequestID(hex.EncodeToString(hashFields(st.codeKey, "request", string(CodeEmail), string(account), string(emailHash))))
 }
 
-// sendEmailCode stores a code to prove that an address is read, and queues it.
+// sendEmailCode stores a code that confirms an address, and queues the mail with it.
 func (s *Service) sendEmailCode(ctx context.Context, a Account, to Email, c Client) error {
 	code, err := newOneTimeCode()
 	if err != nil {
@@ -57,8 +57,8 @@ func (s *Service) sendEmailCode(ctx context.Context, a Account, to Email, c Clie
 	return nil
 }
 
-// sendPhoneCode stores a code for a number and sends it. Where accounts are concealed, whoever owns a number that was
-// validated already is sent as much, without a code.
+// sendPhoneCode stores a code for a number and sends it. Where accounts are concealed, it sends a message without a code
+// to a number that is validated already.
 func (s *Service) sendPhoneCode(ctx context.Context, a Account, to Phone, c Client) error {
 	code, err := newOneTimeCode()
 	if err != nil {
@@ -87,17 +87,17 @@ func (s *Service) sendPhoneCode(ctx context.Context, a Account, to Phone, c Clie
 	return nil
 }
 
-// forgetPhones forgets the codes that are of no use any more, and with them whose number is whose.
+// forgetPhones deletes codes that are of no more use, and with them the link between numbers and accounts.
 func (st *State) forgetPhones(ctx context.Context) {
 	if st.options.Phones == nil {
 		return
 	}
 	if err := st.options.Phones.DeletePhoneCodes(ctx, st.options.Now()); err != nil {
-		st.options.Log.Error("forgetting the codes for phone numbers failed; will try again", "error", err)
+		st.options.Log.Error("cannot delete old codes for phone numbers; trying again", "error", err)
 	}
 }
 
-// deleteUnvalidated deletes accounts that nobody finished making.
+// deleteUnvalidated deletes accounts whose registration was not completed.
 func (st *State) deleteUnvalidated(ctx context.Context) {
 	if st.options.Phones == nil {
 		return
@@ -105,7 +105,7 @@ func (st *State) deleteUnvalidated(ctx context.Context) {
 	now := st.options.Now()
 	switch n, err := st.options.Phones.DeleteUnvalidated(ctx, now.Add(-keepUnvalidated), now); {
 	case err != nil:
-		st.options.Log.Error("deleting accounts that were never validated failed; will try again", "error", err)
+		st.options.Log.Error("cannot delete accounts that were never validated; trying again", "error", err)
 	case n > 0:
 		st.publish(Event{Kind: EventRegistrationsLapsed, Count: n})
 	}

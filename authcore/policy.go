@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// Policy is what an operator decides. The zero value is not usable; start from [DefaultPolicy].
+// Policy holds the operator's settings. The zero value is not usable; start from [DefaultPolicy].
 type Policy struct {
 	Issuer       string // "iss" of tokens
 	Audience     string // "aud" of tokens
 	Registration RegistrationMode
-	Conceal      bool // answers do not tell whether there is an account, see [Service.Login] and [Service.RequestReset]
+	Conceal      bool // answers do not tell whether an account exists, see [Service.Login] and [Service.RequestReset]
 	MinPassword  int  // code points
 
 	SessionIdle time.Duration // a session ends this long after its last use; 0: never
-	SessionMax  time.Duration // and this long after its login, whatever happens
+	SessionMax  time.Duration // and at the latest this long after its login
 
 	Hash HasherOptions // how passwords are hashed
 
-	LoginRate  Rate    // attempts a client address has
-	SignupRate Rate    // accounts that a client address may make
-	Backoff    Backoff // how failed logins slow an account down
+	LoginRate  Rate    // login attempts of a client address
+	SignupRate Rate    // new accounts of a client address
+	Backoff    Backoff // delays after failed logins to an account
 
 	Countries  []string // ISO 3166 codes of the countries whose phone numbers are accepted; none: all
 	TextBudget Rate     // text messages to all numbers together
@@ -51,7 +51,7 @@ func DefaultPolicy() Policy {
 	}
 }
 
-// Validate returns what is wrong with p, in the words of its options.
+// Validate returns the first error in p, in terms of the options.
 func (p Policy) Validate() error {
 	switch {
 	case p.Issuer == "" || p.Audience == "":
@@ -62,7 +62,7 @@ func (p Policy) Validate() error {
 		return fmt.Errorf("min_password is %d; it must be between 8 and 64", p.MinPassword)
 	case p.SessionMax < time.Minute || p.SessionMax > 400*24*time.Hour:
 		return fmt.Errorf("session_max is %s; it must be between 1m and 400d", p.SessionMax)
-	case p.SessionIdle != 0 && p.SessionIdle < time.Minute || p.SessionIdle > p.SessionMax: // uses are seen to every 30 s
+	case p.SessionIdle != 0 && p.SessionIdle < time.Minute || p.SessionIdle > p.SessionMax: // uses are stored every 30 s
 		return fmt.Errorf("session_idle is %s; it must be 0 or between 1m and session_max (%s)", p.SessionIdle, p.SessionMax)
 	case p.Backoff.Free < 1 || p.Backoff.Free > 100 || p.Backoff.Base <= 0 || p.Backoff.Max < p.Backoff.Base:
 		return errors.New("login_backoff needs 1 to 100 free attempts and a positive, growing delay")
@@ -72,7 +72,7 @@ func (p Policy) Validate() error {
 	}
 	for _, r := range []Rate{p.LoginRate, p.SignupRate, p.TextBudget} {
 		if r.Burst < 1 || r.Per <= 0 || r.Per/time.Duration(r.Burst) <= 0 {
-			return fmt.Errorf("rate %d/%s is not usable; write it as <count>/<duration>, such as 60/1m", r.Burst, r.Per)
+			return fmt.Errorf("rate %d/%s is not valid; write it as <count>/<duration>, such as 60/1m", r.Burst, r.Per)
 		}
 	}
 	return nil

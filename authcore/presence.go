@@ -11,7 +11,7 @@ func (l *Live) goAway(account AccountID, id SessionID) {
 	}
 }
 
-// presenceOf returns how many connections hang on each session of an account.
+// presenceOf returns the number of connections of each session of an account.
 func (l *Live) presenceOf(account AccountID) map[SessionID]int {
 	sh := l.shard(account)
 	sh.mu.Lock()
@@ -30,8 +30,8 @@ func (sh *liveShard) presenceLocked(account AccountID, note func(*liveSession)) 
 	return out
 }
 
-// changes returns the accounts whose presence is to be told, with their connections by session, and takes them for told:
-// those that were noted, and those with a session of which due, unless it is nil, says so.
+// changes returns the accounts whose presence should be stored, with their connections by session, and marks them as
+// stored: those that were noted and, unless due is nil, those with a session for which due is true.
 func (l *Live) changes(due func(*liveSession) bool) map[AccountID]map[SessionID]int {
 	out := make(map[AccountID]map[SessionID]int)
 	for i := range l.shards {
@@ -53,7 +53,7 @@ func (l *Live) changes(due func(*liveSession) bool) map[AccountID]map[SessionID]
 	return out
 }
 
-// untold takes accounts for not told: telling failed.
+// untold marks accounts as not stored, after storing failed.
 func (l *Live) untold(accounts map[AccountID]map[SessionID]int) {
 	for account := range accounts {
 		sh := l.shard(account)

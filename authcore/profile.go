@@ -11,19 +11,19 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// The bounds of what people say of themselves.
+// The bounds of a profile.
 const (
 	MaxDisplayName = 64   // code points
 	MaxAvatarURL   = 2048 // bytes
 )
 
-// ProfileChange says what is to change. What is nil stays as it is, and an empty text takes back what there was.
+// ProfileChange is a change to a profile. A nil field stays unchanged, and an empty text removes it.
 type ProfileChange struct {
 	DisplayName *string
 	AvatarURL   *string
 }
 
-// Profile returns the account of id as it is now. Kinds: SessionOver if there is none any more, Unavailable.
+// Profile returns the account of id. Kinds: SessionOver if it is gone, Unavailable.
 func (s *Service) Profile(ctx context.Context, id Identity) (Account, error) {
 	a, err := s.accountByID(ctx, id.Account)
 	if KindOf(err) == KindUnknownAccount {
@@ -32,14 +32,13 @@ func (s *Service) Profile(ctx context.Context, id Identity) (Account, error) {
 	return a, err
 }
 
-// PublicProfile returns an account that anybody may ask for, without what is only its owner's to see. A closed one does
-// not exist. An id counts in any case (RFC 9562, section 4), since some platforms write UUIDs in capitals. Kinds: NotFound,
-// Unavailable.
+// PublicProfile returns any account without its private fields. A disabled account counts as unknown. The id may be in
+// capitals (RFC 9562, section 4), as some platforms write UUIDs. Kinds: NotFound, Unavailable.
 func (s *Service) PublicProfile(ctx context.Context, id AccountID) (Account, error) {
 	none := Errorf(KindNotFound, "there is no such user")
 	id = AccountID(strings.ToLower(string(id)))
 	if u, err := uuid.Parse(string(id)); err != nil || u.String() != string(id) {
-		return Account{}, none // nothing that a database should see
+		return Account{}, none // not for a database
 	}
 	a, err := s.accountByID(ctx, id)
 	if KindOf(err) == KindUnknownAccount || err == nil && a.Disabled {
@@ -87,17 +86,17 @@ func (s *Service) UpdateProfile(ctx context.Context, by Actor, p ProfileChange) 
 	changed.Session, changed.Username = id.Session, a.Username
 	s.publish(changed)
 	if s.state.options.Feed != nil {
-		// The change is made; what other nodes know of it lapses within minutes if they do not hear.
+		// The change is made; without the event other nodes see it within minutes.
 		if _, err := s.state.options.Feed.Publish(context.WithoutCancel(ctx), NodeEvent{Account: id.Account, Changed: true}); err != nil {
-			s.state.options.Log.Warn("telling the other nodes of a changed profile failed", "account", id.Account, "error", err)
+			s.state.options.Log.Warn("cannot tell the other nodes about a changed profile; they see it within minutes", "account", id.Account, "error", err)
 		}
 	}
 	return a, nil
 }
 
-// ParseDisplayName returns the form in which a display name is kept, or KindInvalidInput: NFC, up to 64 code points,
-// without what does not show or changes the direction of what follows, and single spaces between words. Empty means that
-// there is none.
+// ParseDisplayName returns the stored form of a display name, or KindInvalidInput: NFC, up to 64 code points, without
+// characters that are invisible or change the direction of the text, and with single spaces between words. Empty means
+// none.
 func ParseDisplayName(claimed string) (string, error) {
 	if len(claimed) > 16*MaxDisplayName || !utf8.ValidString(claimed) {
 		return "", Errorf(KindInvalidInput, "a display name has up to %d characters of valid UTF-8", MaxDisplayName)
@@ -106,7 +105,7 @@ func ParseDisplayName(claimed string) (string, error) {
 	if utf8.RuneCountInString(name) > MaxDisplayName {
 		return "", Errorf(KindInvalidInput, "a display name has up to %d characters", MaxDisplayName)
 	}
-	const joiner = '\u200d' // joins emoji, and shows nothing itself
+	const joiner = '\u200d' // joins emoji, and is invisible
 	before, marks := ' ', 0
 	for _, r := range name + " " {
 		switch {
@@ -114,7 +113,7 @@ func ParseDisplayName(claimed string) (string, error) {
 			if marks++; marks > 4 || before == ' ' || before == joiner {
 				return "", Errorf(KindInvalidInput, "the display name has stray combining marks")
 			}
-			continue // before is still what the mark belongs to
+			continue // the mark still belongs to before
 		case (r == joiner || r == ' ') && before == joiner, r == joiner && before == ' ', r != joiner && !shows(r):
 			return "", Errorf(KindInvalidInput, "the display name has characters that do not show")
 		}
@@ -123,9 +122,9 @@ func ParseDisplayName(claimed string) (string, error) {
 	return name, nil
 }
 
-// shows reports whether there is something to see of r, or it is a space.
+// shows reports whether r is visible, or a space.
 func shows(r rune) bool {
-	const blankPattern = '\u2800' // of Braille: a symbol, but an empty one
+	const blankPattern = '\u2800' // an empty Braille symbol
 	return unicode.IsGraphic(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) && r != blankPattern
 }
 

@@ -5,16 +5,17 @@ import (
 	"time"
 )
 
-// Refreshing asks for a new token of the same session.
+// Refreshing is a request for a new token of the same session.
 type Refreshing struct {
 	Token         UnverifiedToken
 	TokenLifetime time.Duration // of the new one; 0: the session's
 	Client        Client
 }
 
-// Refresh replaces a token of a session that lives by one of the next generation; the old one may have expired. With the
-// token just before the newest, whose answer may have been lost, it returns another token of the newest generation. An
-// older one was stolen, or its successor was: its session ends, everywhere. Kinds: BadToken, SessionOver, Unavailable.
+// Refresh replaces a token of a live session with one of the next generation; the old one may have expired. For the token
+// just before the newest, since the answer with the newest may have been lost, it returns another token of the newest
+// generation. An older token means that it or its successor was stolen, and ends the session on every node. Kinds:
+// BadToken, SessionOver, Unavailable.
 func (s *Service) Refresh(ctx context.Context, r Refreshing) (Grant, error) {
 	c, err := s.tokens.checkExpired(ctx, r.Token)
 	if err != nil {
@@ -58,10 +59,10 @@ func (s *Service) Refresh(ctx context.Context, r Refreshing) (Grant, error) {
 	return g, nil
 }
 
-// theft ends a session of which an old token came back. Of several who bear one, the first brings the owner a notice.
+// theft ends a session after a refresh with an old token. Only the first of several such refreshes notifies the owner.
 func (s *Service) theft(ctx context.Context, a Account, id SessionID, c Client) error {
 	r, err := s.EndSession(ctx, Actor{Client: c}, a.ID, id)
-	if err != nil { // nobody may come again to make up for it
+	if err != nil { // there may be no second try
 		e := NodeEvent{Account: a.ID, Sessions: []SessionID{id}}
 		s.state.apply(e)
 		s.state.postpone(e)

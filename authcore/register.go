@@ -13,8 +13,8 @@ type Registration struct {
 	Password      Password
 	DisplayName   string     // optional
 	ClaimedEmail  string     // optional
-	NeedInvite    bool       // whatever the policy says
-	Invite        InviteCode // looked at only where one is needed
+	NeedInvite    bool       // even if the policy does not
+	Invite        InviteCode // ignored unless one is needed
 	TokenLifetime time.Duration
 	Client        Client
 }
@@ -29,15 +29,15 @@ func (s *Service) Register(ctx context.Context, r Registration) (Account, error)
 	return s.createAccount(ctx, a, invite, r.Client)
 }
 
-// Join makes an account and begins its first session. Kinds: as those of Register. An error means that there is neither,
-// unless it is Unavailable; then logging in tells.
+// Join makes an account and begins its first session. Kinds: as those of Register. After an error there is neither,
+// except after Unavailable, when a login tells.
 func (s *Service) Join(ctx context.Context, r Registration) (Grant, error) {
 	a, invite, err := s.prepareAccount(ctx, r)
 	if err != nil {
 		return Grant{}, err
 	}
-	// The session first: one without an account is worth nothing to anybody, an account without a session would keep its
-	// owner from trying again.
+	// The session first: without its account it is harmless, while an account without a session would stop its owner
+	// from trying again.
 	g, err := s.startSession(ctx, a, r.Client, r.TokenLifetime)
 	if err != nil {
 		return Grant{}, err
@@ -49,7 +49,7 @@ func (s *Service) Join(ctx context.Context, r Registration) (Grant, error) {
 			return err
 		})
 		if err2 != nil {
-			s.state.options.Log.Warn("the session of an account that was not made could not be ended; it is worth nothing", "error", err2)
+			s.state.options.Log.Warn("cannot end the session of an account that was not made; it gives no access", "error", err2)
 		}
 		return Grant{}, err
 	}
@@ -58,7 +58,7 @@ func (s *Service) Join(ctx context.Context, r Registration) (Grant, error) {
 	return g, nil
 }
 
-// prepareAccount judges a registration, and returns the account that is to be, and the hash of the invite to redeem.
+// prepareAccount checks a registration, and returns the account to create and the hash of the invite to redeem.
 func (s *Service) prepareAccount(ctx context.Context, r Registration) (Account, []byte, error) {
 	if s.policy.Registration == RegistrationClosed {
 		return Account{}, nil, Errorf(KindRegistrationClosed, "new accounts are not accepted here")
@@ -88,7 +88,7 @@ func (s *Service) prepareAccount(ctx context.Context, r Registration) (Account, 
 	if err := s.take(ctx, LimitSignup, r.Client, s.policy.SignupRate); err != nil {
 		return Account{}, nil, err
 	}
-	// What the database decides in the end is told before the hash is paid for.
+	// The database has the last word; this saves the cost of the hash.
 	var invite []byte
 	if needInvite {
 		invite = s.state.inviteHash(r.Invite)

@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// PhoneRegistration is a request for an account whose phone number is to be validated.
+// PhoneRegistration is a request for an account with a phone number to validate.
 type PhoneRegistration struct {
 	ClaimedName  string
 	Password     Password
@@ -17,14 +17,14 @@ type PhoneRegistration struct {
 	ClaimedEmail string // optional; only its hash is kept
 	Client       Client
 
-	// The bounds of the dialect, in code points, beside those that hold for all; 0: none.
+	// The dialect's own bounds, in code points; 0: none.
 	MinUsername, MaxUsername int
 	MinPassword, MaxPassword int
 }
 
 var errUsernameTaken = &Error{Kind: KindUsernameTaken, Msg: "this username is taken"}
 
-// phoneClaims are the fields of a [PhoneRegistration] that passed.
+// phoneClaims are the checked fields of a [PhoneRegistration].
 type phoneClaims struct {
 	name      Username
 	phone     Phone
@@ -33,12 +33,12 @@ type phoneClaims struct {
 	emailHash []byte // nil without one
 }
 
-// RegisterByPhone makes an account that can be used once its number is validated, and its address if there is one, and
-// sends a code to each. Repeated with the same name and password before that, it sends codes again for what is not
-// validated yet, also to another number or address. Kinds: RegistrationClosed, InviteRequired, RateLimited,
-// InvalidUsername, WeakPassword, InvalidPhone, InvalidEmail, UsernameTaken, PhoneTaken, EmailTaken, AccountDisabled,
-// Unavailable; after the last, the account may have been made, and repeating it helps. Where accounts are concealed,
-// PhoneTaken is no error: whoever has the number is told.
+// RegisterByPhone makes an account that can be used once its number is validated, and its address if it has one, and
+// sends a code to each. Repeated with the same name and password before that, it sends new codes for those not validated
+// yet, and may change the number or address. Kinds: RegistrationClosed, InviteRequired, RateLimited, InvalidUsername,
+// WeakPassword, InvalidPhone, InvalidEmail, UsernameTaken, PhoneTaken, EmailTaken, AccountDisabled, Unavailable; after
+// the last, the account may have been made, and repeating the call is safe. Where accounts are concealed, PhoneTaken is
+// not an error; the owner of the number gets a message.
 func (s *Service) RegisterByPhone(ctx context.Context, r PhoneRegistration) error {
 	switch s.policy.Registration {
 	case RegistrationOpen:
@@ -94,7 +94,7 @@ func (s *Service) RegisterByPhone(ctx context.Context, r PhoneRegistration) erro
 	return nil
 }
 
-// judgePhoneRegistration looks at what can be judged without a store.
+// judgePhoneRegistration makes the checks that need no store.
 func (s *Service) judgePhoneRegistration(r PhoneRegistration) (c phoneClaims, err error) {
 	if c.name, err = ParseUsername(r.ClaimedName); err != nil {
 		return c, err
@@ -124,8 +124,8 @@ func (s *Service) judgePhoneRegistration(r PhoneRegistration) (c phoneClaims, er
 	return c, nil
 }
 
-// takeMessages counts what is to be sent for an account before anything is sent or paid for. A number that was validated
-// is told here, too.
+// takeMessages counts the messages for an account before anything is sent or hashed. It also refuses a number that is
+// validated already.
 func (s *Service) takeMessages(ctx context.Context, a Account, c phoneClaims, client Client) error {
 	if a.PhonePending {
 		if err := s.take(ctx, LimitText, client, textsAnHour); err != nil {
@@ -148,13 +148,13 @@ func (s *Service) takeMessages(ctx context.Context, a Account, c phoneClaims, cl
 			return err
 		}
 	}
-	if a.PhonePending { // last, as what is counted here is scarce
+	if a.PhonePending { // last, because this budget is scarce
 		return s.takeText(ctx, c.phoneHash)
 	}
 	return nil
 }
 
-// resumeRegistration returns an account that is not validated yet, as it is to be, to who knows its password.
+// resumeRegistration checks the password of an account that is not validated yet, and returns it with its new address.
 func (s *Service) resumeRegistration(ctx context.Context, a Account, c phoneClaims, r PhoneRegistration) (Account, error) {
 	if a.pending() == nil {
 		return Account{}, errUsernameTaken
@@ -167,7 +167,7 @@ func (s *Service) resumeRegistration(ctx context.Context, a Account, c phoneClai
 		return Account{}, err
 	}
 	changed := false
-	if a.EmailPending || a.EmailHash == nil { // one that was validated stays
+	if a.EmailPending || a.EmailHash == nil { // a validated one stays
 		changed = !bytes.Equal(a.EmailHash, c.emailHash)
 		a.EmailHash, a.EmailPending = c.emailHash, c.emailHash != nil
 	}

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// ResetRequest asks for a code to choose a new password with.
+// ResetRequest is a request for a code for a new password.
 type ResetRequest struct {
 	ClaimedName string
 	Client      Client
 }
 
-// PendingReset is what whoever asked for a code needs to know, beside the code.
+// PendingReset is what the client needs in addition to the code.
 type PendingReset struct {
 	UserHash string
 	Request  RequestID
@@ -26,9 +26,9 @@ func (s *Service) UserHash(name Username) string {
 	return hex.EncodeToString(hashFields(s.state.userKey, "user", string(name)))
 }
 
-// RequestReset sends a code to the address of an account, in the place of an earlier one. Kinds: RateLimited,
-// UnknownAccount, AccountDisabled, NoEmail, MailFailed, Unavailable. Where accounts are concealed, the last but
-// Unavailable are no errors, and nothing is waited for that only happens for an account.
+// RequestReset sends a code to the address of an account, and replaces an earlier one. Kinds: RateLimited,
+// UnknownAccount, AccountDisabled, NoEmail, MailFailed, Unavailable. Where accounts are concealed, only RateLimited and
+// Unavailable are errors, and it waits for nothing that only happens for a known account.
 func (s *Service) RequestReset(ctx context.Context, r ResetRequest) (PendingReset, error) {
 	floor := time.Now().Add(trialFloor)
 	if err := s.take(ctx, LimitLogin, r.Client, s.policy.LoginRate); err != nil {
@@ -43,7 +43,7 @@ func (s *Service) RequestReset(ctx context.Context, r ResetRequest) (PendingRese
 	}
 	name, err := CanonicalUsername(r.ClaimedName)
 	if err != nil {
-		name = Username(trimClaimed(r.ClaimedName)) // of nobody, all the same
+		name = Username(trimClaimed(r.ClaimedName)) // unknown, but hashed all the same
 	}
 	p := PendingReset{UserHash: s.UserHash(name), Request: RequestID(randomID(16))}
 	send := func(ctx context.Context, deliver func(Notice) error) error {
@@ -53,7 +53,7 @@ func (s *Service) RequestReset(ctx context.Context, r ResetRequest) (PendingRese
 		s.state.background(ctx, "sending a code", func(ctx context.Context) error {
 			err := send(ctx, s.mailer.Queue)
 			switch KindOf(err) {
-			case KindUnknownAccount, KindAccountDisabled, KindNoEmail, KindMailFailed: // usual, or logged already
+			case KindUnknownAccount, KindAccountDisabled, KindNoEmail, KindMailFailed: // expected, or logged already
 				return nil
 			default:
 				return err
@@ -69,7 +69,7 @@ func (s *Service) RequestReset(ctx context.Context, r ResetRequest) (PendingRese
 	return p, nil
 }
 
-// sendReset makes a code, stores it and has it delivered, if there is an account that can be written to.
+// sendReset makes a code, stores it and mails it, if the account can get mail.
 func (s *Service) sendReset(ctx context.Context, a Account, request RequestID, c Client, deliver func(Notice) error) error {
 	switch {
 	case a.ID == "":
@@ -110,7 +110,7 @@ type PasswordReset struct {
 	Client   Client
 }
 
-// Format keeps the code out of every log and error.
+// Format keeps the code out of logs and errors.
 func (PasswordReset) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[password reset]")) }
 
 // MarshalText keeps it out of JSON.
@@ -118,10 +118,10 @@ func (PasswordReset) MarshalText() ([]byte, error) { return []byte("[password re
 
 var errBadCode = &Error{Kind: KindBadCode, Msg: "the code is not valid, or not any more"}
 
-// ResetPassword sets the password of whoever was sent the code, ends all of their sessions on every node, and tells
-// them. Kinds: RateLimited, WeakPassword, BadCode, AccountDisabled, Unavailable; after the last, logging in tells whether
-// it was set. A password that is too weak costs no code. Whether there is an account makes no difference to what a wrong
-// code costs and is answered with.
+// ResetPassword sets the password of the account that the code was sent to, ends all of its sessions on every node, and
+// notifies its owner. Kinds: RateLimited, WeakPassword, BadCode, AccountDisabled, Unavailable; after the last, a login
+// tells whether it was set. A weak password does not use up the code. A wrong code costs the same, and gets the same
+// answer, whether or not there is an account.
 func (s *Service) ResetPassword(ctx context.Context, r PasswordReset) error {
 	start, floor := s.state.options.Now(), time.Now().Add(trialFloor)
 	// A user hash is hex, which may come in capitals; a request is base64, whose case counts.
@@ -142,7 +142,7 @@ func (s *Service) ResetPassword(ctx context.Context, r PasswordReset) error {
 	return err
 }
 
-// redeemReset sets the password of the account that the code was sent to, and returns the account as it is then.
+// redeemReset sets the password of the account that the code was sent to, and returns the changed account.
 func (s *Service) redeemReset(ctx context.Context, r PasswordReset) (Account, error) {
 	if !isRandomID(string(r.Request)) {
 		return Account{}, errBadCode
@@ -174,7 +174,7 @@ func (s *Service) redeemReset(ctx context.Context, r PasswordReset) (Account, er
 	return a, err
 }
 
-// setPassword sets the password of a by a code that was right.
+// setPassword sets the password of a with a right code.
 func (s *Service) setPassword(ctx context.Context, c Code, a Account, p Password) (Account, error) {
 	if err := p.check(s.policy.MinPassword, a.Username); err != nil {
 		return Account{}, err
@@ -192,12 +192,12 @@ func (s *Service) setPassword(ctx context.Context, c Code, a Account, p Password
 	return a, err
 }
 
-// clearLogins forgets the failed logins of an account whose password is new. If it fails, the delays lapse by themselves.
+// clearLogins forgets the failed logins of an account after its password changed. If it fails, the delays expire.
 func (s *Service) clearLogins(ctx context.Context, account AccountID) {
 	err := exec(ctx, "clearing attempts", func(ctx context.Context) error {
 		return s.state.options.Limits.Clear(ctx, LimitAccount, string(account))
 	})
 	if err != nil {
-		s.state.options.Log.Warn("clearing the failed attempts of an account failed", "account", account, "error", err)
+		s.state.options.Log.Warn("cannot clear the failed logins of an account; its delays expire by themselves", "account", account, "error", err)
 	}
 }

@@ -2,8 +2,7 @@ package authcore
 
 import "fmt"
 
-// Service is every operation, under one policy. It is the only door to the domain: what is not a method of it, no
-// dialect can do. It is safe for concurrent use.
+// Service has every operation of the domain, under one policy. Dialects use nothing else. It is safe for concurrent use.
 type Service struct {
 	state  *State
 	hasher *hasher
@@ -14,7 +13,7 @@ type Service struct {
 	owners Subscriber // mails what owners are to know; nil without mail
 }
 
-// ServiceOptions are what a [Service] is made of.
+// ServiceOptions configure a [Service].
 type ServiceOptions struct {
 	State  *State
 	Policy Policy
@@ -28,7 +27,7 @@ func NewService(o ServiceOptions) (*Service, error) {
 		return nil, err
 	}
 	if o.Policy.SessionMax > o.State.options.MaxTokens {
-		return nil, fmt.Errorf("session_max (%s) exceeds what signing keys are kept for (%s)", o.Policy.SessionMax, o.State.options.MaxTokens)
+		return nil, fmt.Errorf("session_max (%s) is longer than signing keys are kept (%s); lower it", o.Policy.SessionMax, o.State.options.MaxTokens)
 	}
 	hasher, err := newHasher(o.Policy.Hash)
 	if err != nil {

@@ -9,12 +9,12 @@ import (
 // SessionID names a session: 128 random bits. It is an identifier, not a credential; the signed token is.
 type SessionID string
 
-// Session is the server's side of a login: one device, one set of tokens.
+// Session is the server's record of a login: one device, one set of tokens.
 type Session struct {
 	ID         SessionID
 	Account    AccountID
 	CreatedAt  time.Time     // UTC, whole milliseconds, as the other times
-	LastSeenAt time.Time     // the last use known to the store; it lags by up to a minute
+	LastSeenAt time.Time     // the last stored use; lags by up to a minute
 	ExpiresAt  time.Time     // the absolute end
 	IdleLimit  time.Duration // it also ends this long after its last use; zero means never
 	Generation int64         // of the current token; the first is 1
@@ -29,8 +29,8 @@ func (s *Session) over(now, lastSeen time.Time) bool {
 	return !now.Before(s.ExpiresAt) || s.IdleLimit > 0 && now.Sub(lastSeen) >= s.IdleLimit
 }
 
-// Client is what is known of a caller before any check: the dialect it came through, its address as the outermost
-// trusted hop saw it, and what it calls itself.
+// Client is an unchecked caller: the dialect that it used, its address as the outermost trusted hop saw it, and the name
+// that it gives itself.
 type Client struct {
 	Dialect   string
 	Addr      netip.Addr
@@ -48,15 +48,15 @@ type Identity struct {
 	Expires     time.Time // of the token
 }
 
-// Actor is who asks for an operation, and where from. Operations that change something take one, so that their events
+// Actor is the caller of an operation and its client. Operations that change something take one, so that their events
 // can name it. An operator is an Actor without an identity.
 type Actor struct {
 	Identity Identity // the proven caller; zero for operators and strangers
 	Client   Client
 }
 
-// ProvenSession is a session that was alive when its bearer proved it, by a token or by beginning it, and what
-// [Service.Hold] needs to hold a connection under it. It can come from a Service only.
+// ProvenSession is a session that was alive when a token or a login proved it, with what [Service.Hold] needs to hold a
+// connection under it. Only a Service makes one.
 type ProvenSession struct {
 	Identity
 	generation int64    // of the token
@@ -69,7 +69,7 @@ func provenSession(a *Account, id SessionID, generation int64, expires time.Time
 	}, generation: generation}
 }
 
-// Grant is a session that was just begun or refreshed.
+// Grant is a session that was just created or refreshed.
 type Grant struct {
 	Proven  ProvenSession // which can be held at once
 	Token   SignedToken
@@ -78,7 +78,7 @@ type Grant struct {
 	Session Session
 }
 
-// startSession creates a session of an account whose owner has proven it, and its first token.
+// startSession creates a session for a proven account, and its first token.
 func (s *Service) startSession(ctx context.Context, a Account, c Client, lifetime time.Duration) (Grant, error) {
 	now := s.wholeNow()
 	sess := Session{

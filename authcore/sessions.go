@@ -10,12 +10,12 @@ import (
 // SessionInfo is a session as its owner sees it.
 type SessionInfo struct {
 	Session
-	Device      string // such as "Firefox on Linux"; what the client called itself where that is not understood
-	Current     bool   // the one that asks
+	Device      string // such as "Firefox on Linux", or the client's own name if that is not understood
+	Current     bool   // the session that asks
 	Connections int    // live ones, on all nodes
 }
 
-// ListSessions returns the sessions of id's account that live, the newest first. Kinds: Unavailable.
+// ListSessions returns the live sessions of id's account, newest first. Kinds: Unavailable.
 func (s *Service) ListSessions(ctx context.Context, id Identity) ([]SessionInfo, error) {
 	all, err := query(ctx, "listing sessions", func(ctx context.Context) ([]Session, error) {
 		return s.state.options.Sessions.Sessions(ctx, id.Account)
@@ -48,8 +48,7 @@ func (s *Service) ListSessions(ctx context.Context, id Identity) ([]SessionInfo,
 	return infos, nil
 }
 
-// EndOwnSession ends one of the sessions of the actor's account, which may be the actor's own. Kinds: NotFound,
-// Unavailable.
+// EndOwnSession ends a session of the actor's account, maybe the actor's own. Kinds: NotFound, Unavailable.
 func (s *Service) EndOwnSession(ctx context.Context, by Actor, session SessionID) (Receipt, error) {
 	if !isRandomID(string(session)) {
 		return Receipt{}, errNoSuchSession
@@ -66,8 +65,8 @@ func (s *Service) EndOwnSession(ctx context.Context, by Actor, session SessionID
 	return s.EndSession(ctx, by, by.Identity.Account, session)
 }
 
-// Disconnect shows the actor's session as offline, on every node, until it has a new connection. It stays logged in, and
-// its connections stay as they are. Kinds: Unavailable.
+// Disconnect shows the actor's session as offline, on every node, until it gets a new connection. The session and its
+// connections live on. Kinds: Unavailable.
 func (s *Service) Disconnect(ctx context.Context, by Actor) error {
 	e := NodeEvent{Account: by.Identity.Account, Away: by.Identity.Session}
 	s.state.apply(e)
@@ -82,8 +81,8 @@ func (s *Service) Disconnect(ctx context.Context, by Actor) error {
 	return away.Err
 }
 
-// connections returns the live connections of an account by session. What other nodes hold is known to lag by a second,
-// and their number, where it is not zero, by half a minute.
+// connections returns the number of live connections of an account by session. For other nodes, whether it is zero lags
+// by a second, and the number by half a minute.
 func (s *Service) connections(ctx context.Context, account AccountID) (map[SessionID]int, error) {
 	here := s.state.live.presenceOf(account)
 	if s.state.options.Presence == nil {
@@ -101,7 +100,7 @@ func (s *Service) connections(ctx context.Context, account AccountID) (map[Sessi
 	return all, nil
 }
 
-// DeviceLabel makes a device's name, for its owner to recognise, of what its client called itself.
+// DeviceLabel makes a name for a device, which its owner recognises, from a client's user agent.
 func DeviceLabel(userAgent string) string {
 	ua := useragent.Parse(userAgent)
 	switch {

@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// EndAll ends every connection with [EndShutdown], evenly spread over a time, and returns when it has told them all. No
-// connection is held from then on.
+// EndAll ends every connection with [EndShutdown], evenly spread over a time, and returns when all are told to close.
+// From the start of the call no new connection is held.
 func (l *Live) EndAll(ctx context.Context, spread time.Duration) int {
-	l.stopping.Store(true) // before a shard is looked at, under whose lock it is read
+	l.stopping.Store(true) // before the shards, under whose locks it is read
 	l.anon.shard.mu.Lock()
 	all := l.anon.connsLocked()
 	l.anon.shard.mu.Unlock()
 	return shutDown(ctx, append(all, l.sessionConns()...), spread)
 }
 
-// Dismiss does so with the connections that hang on a session, and others may come: whether the sessions live cannot be
-// asked here any more.
+// Dismiss is EndAll for connections with a session only, because this process can no longer tell whether the sessions are
+// alive. New connections are still held.
 func (l *Live) Dismiss(ctx context.Context, spread time.Duration) int {
 	return shutDown(ctx, l.sessionConns(), spread)
 }

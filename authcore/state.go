@@ -9,34 +9,33 @@ import (
 	"time"
 )
 
-// StateOptions are what a [State] is made of.
+// StateOptions configure a [State].
 type StateOptions struct {
 	Accounts    AccountStore
 	Sessions    SessionStore
 	Revocations RevocationStore
 	Codes       CodeStore
 	Invites     InviteStore
-	Phones      PhoneStore // nil: Accounts, where that is one; else there are no accounts with phone numbers
+	Phones      PhoneStore // nil: Accounts, if it is a PhoneStore; else there are no accounts with phone numbers
 	Devices     DeviceStore
 	Keys        KeyStore
 	Limits      LimitStore
 
 	Feed     Feed          // nil: no other process uses the stores
-	Presence PresenceStore // nil likewise
-	// How long what this process knows of a session is believed while the others cannot be heard; and how long
-	// connections stay then. Required with a Feed.
+	Presence PresenceStore // likewise
+	// While the feed is silent: how long cached sessions are trusted, and how long connections stay. Required with a Feed.
 	FeedGrace, LiveGrace time.Duration
 
 	KeyRotate time.Duration // age at which the signing key is replaced
-	MaxTokens time.Duration // the longest that any token can be valid: retired keys verify for so long
+	MaxTokens time.Duration // the longest validity of a token; retired keys verify for as long
 
-	Subscribers []Subscriber     // are told of every event that is published here, after the log
+	Subscribers []Subscriber     // get every event, after the log
 	Log         *slog.Logger     // nil: none
 	Now         func() time.Time // nil: the system's
 }
 
-// State is everything behind the services over one set of stores: it is shared by all configurations that name those
-// stores, and outlives each of them.
+// State is everything that the services over one set of stores share. All configurations that name those stores share
+// it, and it outlives each of them.
 type State struct {
 	options  StateOptions
 	keyring  *keyring
@@ -45,27 +44,27 @@ type State struct {
 	userKey  []byte
 	codeKey  []byte
 	phoneKey []byte
-	workers  chan struct{} // has an element for each task in the background
+	workers  chan struct{} // has an element for each background task
 	events   eventLog
 	dropped  atomic.Uint64 // tasks
 
 	doubts chan struct{} // has an element after a Reset, until its sessions are looked up again
 
 	mu      sync.Mutex
-	unheard []NodeEvent // revocations that the session store or the other processes could not be told of yet
+	unheard []NodeEvent // revocations that failed in the session store or the feed
 }
 
 // How often the maintenance of a [State] runs.
 const (
 	touchEvery    = 30 * time.Second
 	purgeEvery    = time.Hour
-	syncEvery     = time.Second      // what concerns other processes
-	phonesEvery   = time.Minute      // a record that knows both a number and an account is not to be there for long
-	presenceEvery = 10 * time.Minute // the whole of it; a PresenceStore keeps it three times as long
+	syncEvery     = time.Second      // the exchange with other processes
+	phonesEvery   = time.Minute      // short, because these records link numbers with accounts
+	presenceEvery = 10 * time.Minute // all of it; a PresenceStore keeps it three times as long
 	keepDevices   = 400 * 24 * time.Hour
 )
 
-// OpenState reads or makes the keys.
+// OpenState makes a State, and reads or makes its keys.
 func OpenState(ctx context.Context, o StateOptions) (*State, error) {
 	if o.Accounts == nil || o.Sessions == nil || o.Revocations == nil || o.Codes == nil || o.Invites == nil ||
 		o.Devices == nil || o.Keys == nil || o.Limits == nil {
@@ -110,13 +109,13 @@ func OpenState(ctx context.Context, o StateOptions) (*State, error) {
 // maxWorkers bounds how many tasks run in the background.
 const maxWorkers = 64
 
-// background runs what nobody waits for. It drops, counts and logs tasks beyond maxWorkers.
+// background runs a task that no request waits for. It drops, counts and logs tasks beyond maxWorkers.
 func (st *State) background(ctx context.Context, what string, do func(context.Context) error) {
 	select {
 	case st.workers <- struct{}{}:
 	default:
 		st.dropped.Add(1)
-		st.options.Log.Warn("dropped, since too much runs in the background", "task", what)
+		st.options.Log.Warn("dropped a background task because too many are running", "task", what)
 		return
 	}
 	go func() {
@@ -124,12 +123,12 @@ func (st *State) background(ctx context.Context, what string, do func(context.Co
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		if err := do(ctx); err != nil {
-			st.options.Log.Warn("a task in the background failed", "task", what, "error", err)
+			st.options.Log.Warn("a background task failed", "task", what, "error", err)
 		}
 	}()
 }
 
-// idle waits until nothing runs in the background. It waits for the log no longer than ctx.
+// idle returns when no background task runs and the log is written; it waits for the log no longer than ctx.
 func (st *State) idle(ctx context.Context) {
 	for range maxWorkers {
 		st.workers <- struct{}{}
@@ -143,7 +142,7 @@ func (st *State) idle(ctx context.Context) {
 // Live returns the live connections.
 func (st *State) Live() *Live { return st.live }
 
-// SetKeyRotation changes the age at which the signing key is replaced, from the next time that it is looked at.
+// SetKeyRotation changes the age at which the signing key is replaced, as of the next check.
 func (st *State) SetKeyRotation(age time.Duration) { st.keyring.rotate.Store(int64(age)) }
 
 // SetGraces changes FeedGrace and LiveGrace.
@@ -152,18 +151,18 @@ func (st *State) SetGraces(feed, live time.Duration) {
 	st.live.outlive.Store(int64(live))
 }
 
-// Stats are figures of a [State], for metrics.
+// Stats are the figures of a [State], for metrics.
 type Stats struct {
 	Connections int // live ones
 	Sessions    int // known ones
 	CacheHits   uint64
-	CacheMisses uint64        // looks at a session that asked the stores, or waited for one that did
-	FeedLag     time.Duration // since everything that other processes published was last known to be applied
-	FeedBroken  bool          // that is longer ago than FeedGrace
-	Dropped     uint64        // events that were not logged, and tasks in the background, since too many waited
+	CacheMisses uint64        // look-ups of a session that asked the stores, or waited for one that did
+	FeedLag     time.Duration // since the last time as of which all events of other processes are applied
+	FeedBroken  bool          // FeedLag is longer than FeedGrace
+	Dropped     uint64        // events not logged, and background tasks not run, because too many waited
 }
 
-// Stats returns them as they are now.
+// Stats returns the current figures.
 func (st *State) Stats() Stats {
 	l := st.live
 	s := Stats{Connections: l.Connections(), Sessions: l.Sessions(), CacheHits: l.hits.Load(), CacheMisses: l.misses.Load(), Dropped: st.events.drops() + st.dropped.Load()}
@@ -174,8 +173,8 @@ func (st *State) Stats() Stats {
 	return s
 }
 
-// Run does what falls due until ctx ends: it hears what other processes ended, writes back when sessions were used,
-// forgets those that are over, and rotates keys. Before it returns it writes back once more.
+// Run does the maintenance until ctx ends: it follows the feed, stores the uses of sessions, deletes expired records, and
+// rotates keys. Before it returns it stores the uses once more.
 func (st *State) Run(ctx context.Context) {
 	var others sync.WaitGroup
 	defer others.Wait()
@@ -197,7 +196,7 @@ func (st *State) Run(ctx context.Context) {
 		case <-touch.C:
 			st.flush(ctx)
 		case <-purge.C:
-			st.flush(ctx) // or a session goes that was idle for all that the store knows
+			st.flush(ctx) // else a session might be deleted whose last use is not stored
 			st.purge(ctx)
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -215,27 +214,27 @@ func (st *State) flush(ctx context.Context) {
 		return
 	}
 	if err := st.options.Sessions.TouchSessions(ctx, touches); err != nil {
-		// What was lost here shortens an idle time by half a minute; the next use makes up for it.
-		st.options.Log.Warn("recording the use of sessions failed", "sessions", len(touches), "error", err)
+		// A lost use shortens the idle time by half a minute, until the next use.
+		st.options.Log.Warn("cannot store the use of sessions; the next use makes up for it", "sessions", len(touches), "error", err)
 	}
 }
 
 func (st *State) purge(ctx context.Context) {
 	if n, err := st.options.Sessions.DeleteExpired(ctx, st.options.Now()); err != nil {
-		st.options.Log.Error("forgetting ended sessions failed; will try again", "error", err)
+		st.options.Log.Error("cannot delete ended sessions; trying again", "error", err)
 	} else if n > 0 {
-		st.options.Log.Info("forgot ended sessions", "count", n)
+		st.options.Log.Info("deleted ended sessions", "count", n)
 	}
 	if err := st.options.Revocations.DeleteRevocations(ctx, st.options.Now()); err != nil {
-		st.options.Log.Error("forgetting old revocations failed; will try again", "error", err)
+		st.options.Log.Error("cannot delete old revocations; trying again", "error", err)
 	}
 	if err := errors.Join(st.options.Codes.DeleteCodes(ctx, st.options.Now()), st.options.Devices.DeleteDevices(ctx, st.options.Now().Add(-keepDevices))); err != nil {
-		st.options.Log.Error("forgetting old codes and devices failed; will try again", "error", err)
+		st.options.Log.Error("cannot delete old codes and devices; trying again", "error", err)
 	}
 	st.deleteUnvalidated(ctx)
 	switch made, err := st.keyring.refresh(ctx, st.options.MaxTokens); {
 	case err != nil:
-		st.options.Log.Error("rotating the signing keys failed; will try again", "error", err)
+		st.options.Log.Error("cannot rotate the signing keys; trying again", "error", err)
 	case made:
 		st.publishKeys(ctx)
 	}

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// storePatience bounds one call of a store, so that a client hears within a second that a store is away.
+// storePatience bounds one call of a store, so that a client gets an error soon when a store does not answer.
 const storePatience = 900 * time.Millisecond
 
 // wholeNow returns the time as stores keep it.
 func (s *Service) wholeNow() time.Time { return s.state.options.Now().UTC().Truncate(time.Millisecond) }
 
-// query calls a store for an answer. A failure is KindUnavailable, unless the store gave it a kind.
+// query calls a store for a result. A failure is KindUnavailable, unless the store gave it a kind.
 func query[T any](ctx context.Context, what string, call func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, storePatience)
 	defer cancel()
@@ -22,7 +22,7 @@ func query[T any](ctx context.Context, what string, call func(context.Context) (
 	return v, nil
 }
 
-// exec calls a store without an answer.
+// exec calls a store without a result.
 func exec(ctx context.Context, what string, call func(context.Context) error) error {
 	_, err := query(ctx, what, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
 	return err

@@ -7,20 +7,20 @@ import (
 
 // The store contracts. They hold for every backend; package storetest checks them, under concurrency.
 //
-// A method that fails because of what is stored returns an [Error] of the kind its comment names. Any other failure
-// is the driver's error, wrapped; callers treat it as "unavailable". Nothing is half done: a method that returned an
-// error either changed nothing or (when the connection broke after the commit was sent) everything. Times are kept to
-// the millisecond, in UTC.
+// A method that fails because of what is stored returns an [Error] of the kind that its comment names. Any other failure
+// is the driver's error, wrapped; callers treat it as "unavailable". Methods are atomic: one that returned an error
+// changed nothing or, if the connection broke after the commit was sent, everything. Stores keep times to the
+// millisecond, in UTC.
 
-// AccountStore keeps accounts. An account must never be lost.
+// AccountStore keeps accounts. It must never lose one.
 type AccountStore interface {
-	// CreateAccount stores a under the ID it carries and returns it with its Number. Of two callers with the same
-	// username, or with usernames of the same Skeleton, exactly one wins; the other gets KindUsernameTaken. The same
-	// for a non-nil EmailHash and KindEmailTaken; where both are taken, KindUsernameTaken.
+	// CreateAccount stores a under its ID and returns it with its Number. Of two callers with the same username, or with
+	// usernames of the same Skeleton, exactly one wins; the other gets KindUsernameTaken. Likewise KindEmailTaken for a
+	// non-nil EmailHash; if both are taken, KindUsernameTaken.
 	//
-	// Where invite is not nil, the invite with that hash is redeemed in the same transaction: it is not for another
-	// address than a's, was not revoked, does not expire before a.CreatedAt, and has a use left, which is used up exactly
-	// if the account was made. Otherwise KindBadInvite, before anything is told about names and addresses.
+	// If invite is not nil, the same transaction redeems the invite with that hash. It must not be for another address
+	// than a's, revoked, or expired before a.CreatedAt, and must have a use left, which is used up if and only if the
+	// account is created. Otherwise KindBadInvite, which takes precedence over taken names and addresses.
 	CreateAccount(ctx context.Context, a Account, invite []byte) (Account, error)
 
 	// AccountByID, AccountByUsername and AccountByEmailHash return the account as it is now, disabled or not, or
@@ -29,214 +29,209 @@ type AccountStore interface {
 	AccountByUsername(ctx context.Context, name Username) (Account, error)
 	AccountByEmailHash(ctx context.Context, hash []byte) (Account, error)
 
-	// SwapPasswordHash replaces the hash if it still is old, and reports whether it did. False without an error
-	// means that somebody else changed it first, or that there is no such account.
+	// SwapPasswordHash replaces the hash if it is still old, and reports whether it did. False without an error
+	// means that another caller changed it first, or that there is no such account.
 	SwapPasswordHash(ctx context.Context, id AccountID, old, new PasswordHash) (bool, error)
 
 	// SetDisabled closes or opens an account. KindUnknownAccount if there is none.
 	SetDisabled(ctx context.Context, id AccountID, disabled bool) error
 
-	// SetProfile changes what is not nil of an account, and returns it as it is then. KindUnknownAccount if there is none.
+	// SetProfile changes the fields that are not nil, and returns the changed account. KindUnknownAccount if there is none.
 	SetProfile(ctx context.Context, id AccountID, displayName, avatarURL *string) (Account, error)
 }
 
 // CodeStore keeps one-time codes, in the database of the accounts.
 type CodeStore interface {
-	// PutCode stores a code, in the place of an earlier one for the same account and purpose.
+	// PutCode stores a code, and replaces an earlier one for the same account and purpose.
 	PutCode(ctx context.Context, c Code) error
 
-	// TryCode counts a try of the code that was stored for a request, and returns the code. Of N callers at once no more
-	// than [CodeTries] get one. KindBadCode, without a word on which, if there is no such request, or its code was used,
-	// superseded, expires by now, or has no tries left.
+	// TryCode counts a try of the code of a request, and returns the code; at most [CodeTries] of N concurrent callers
+	// get one. KindBadCode if there is no such request, or if its code was used or superseded, has expired by now, or has
+	// no tries left; the error does not tell which.
 	TryCode(ctx context.Context, p CodePurpose, request RequestID, now time.Time) (Code, error)
 
 	// ResetPassword uses up the code of a request for [CodeReset], sets the password of its account and begins a new epoch
-	// of it without a kept session, as one transaction, and returns the account as it is then. Of two callers with the
-	// same code exactly one wins; the other gets KindBadCode, as does whoever has another hash than the code's, or comes
-	// when it was used, superseded, or expires by now. KindAccountDisabled if the account is, and KindUnknownAccount if
-	// it is gone; then the code is as it was.
+	// without a kept session, in one transaction, and returns the changed account. Of two callers with the same code
+	// exactly one wins; the other gets KindBadCode, as does a caller with another hash, or with a code that was used or
+	// superseded or has expired by now. KindAccountDisabled if the account is disabled, and KindUnknownAccount if it is
+	// gone; both leave the code unchanged.
 	ResetPassword(ctx context.Context, request RequestID, code []byte, hash PasswordHash, now time.Time) (Account, error)
 
-	// ConfirmEmail uses up the code of a request for [CodeEmail], and takes EmailPending from its account, as one
-	// transaction. Of two callers with the same code exactly one wins; the other gets KindBadCode, as does whoever has
-	// another hash than the code's, or comes when it was used, superseded, or expires by now, or when the account has
-	// another address than the one with that hash, or none that is pending, or is gone.
+	// ConfirmEmail uses up the code of a request for [CodeEmail] and clears EmailPending of its account, in one
+	// transaction. Of two callers with the same code exactly one wins; the other gets KindBadCode, as does a caller with
+	// another hash, or with a code that was used or superseded or has expired by now. Also KindBadCode if the account is
+	// gone, its address is not pending, or its address has another hash than emailHash.
 	ConfirmEmail(ctx context.Context, request RequestID, code, emailHash []byte, now time.Time) error
 
-	// DeleteCodes forgets codes that expired before now.
+	// DeleteCodes deletes codes that expired before now.
 	DeleteCodes(ctx context.Context, now time.Time) error
 }
 
 // InviteStore keeps invites, in the database of the accounts.
 type InviteStore interface {
-	// AddInvite stores an invite and reports whether it did: false means that there is one with its hash, whatever became
-	// of that.
+	// AddInvite stores an invite and reports whether it did: false means that there is one with its hash, usable or not.
 	AddInvite(ctx context.Context, i Invite) (bool, error)
 
-	// InviteByHash returns an invite as it is now, usable or not, or KindBadInvite.
+	// InviteByHash returns an invite, usable or not, or KindBadInvite.
 	InviteByHash(ctx context.Context, hash []byte) (Invite, error)
 
-	// Invites returns all that are stored, the newest first.
+	// Invites returns all invites, newest first.
 	Invites(ctx context.Context) ([]Invite, error)
 
-	// RevokeInvite ends an invite; ending it again is no error, and changes nothing. KindNotFound if there is none.
+	// RevokeInvite revokes an invite; doing so again changes nothing and is not an error. KindNotFound if there is none.
 	RevokeInvite(ctx context.Context, id InviteID, now time.Time) error
 }
 
-// PhoneStore keeps, in the database of the accounts, which phone numbers were validated, and what is needed until an
-// account has validated one. Numbers are keyed hashes. What says that a number was validated says nothing else: neither
-// by whom nor when.
+// PhoneStore keeps, in the database of the accounts, the phone numbers that were validated, and the codes of pending
+// validations. Numbers are keyed hashes. The record of a validated number has neither its account nor a time.
 type PhoneStore interface {
 	// PhoneValidated reports whether a number was validated.
 	PhoneValidated(ctx context.Context, phone []byte) (bool, error)
 
-	// PutPhoneCode stores a code for a number, in the place of an earlier one of the same account, whatever the number of
-	// that was. KindPhoneTaken if the number was validated, and KindUnknownAccount if there is no such account, or none
-	// whose number is pending; then nothing changed.
+	// PutPhoneCode stores a code for a number, and replaces an earlier one of the same account, for whichever number.
+	// KindPhoneTaken if the number was validated, and KindUnknownAccount if there is no such account or its number is not
+	// pending; both change nothing.
 	PutPhoneCode(ctx context.Context, c PhoneCode) error
 
-	// TryPhoneCodes counts a try of every code that is stored for a number, and returns those, as of N callers at once no
-	// more than [CodeTries] get one. KindInvalidPhone if none is stored that does not expire by now, KindBadCode if none of
-	// those has tries left.
+	// TryPhoneCodes counts a try of every code of a number and returns them; at most [CodeTries] of N concurrent callers
+	// get one. KindInvalidPhone if all codes have expired by now or there is none, KindBadCode if none has tries left.
 	TryPhoneCodes(ctx context.Context, phone []byte, now time.Time) ([]PhoneCode, error)
 
-	// ValidatePhone uses up a code of an account, records that its number was validated, takes PhonePending from the
-	// account, and forgets all codes for the number, as one transaction. Of N callers with codes for one number exactly
-	// one wins, whichever accounts they are of. KindBadCode for the others, and for whoever has another hash than the
-	// code's, or comes when it was used, superseded, or expires by now, or when the account is not pending or gone.
+	// ValidatePhone uses up a code of an account, records that its number was validated, clears PhonePending of the
+	// account, and deletes all codes for the number, in one transaction. Of N callers with codes for one number, of the
+	// same account or not, exactly one wins; the others get KindBadCode, as does a caller with another hash, or with a code
+	// that was used or superseded or has expired by now, or whose account is gone or not pending.
 	ValidatePhone(ctx context.Context, c PhoneCode, now time.Time) error
 
-	// SetPendingEmail gives an account another address, of which only the hash is kept, or none (nil), and says whether it
-	// is pending: it is unless there is none. KindEmailTaken if it belongs to another account; of two callers with one
-	// address exactly one wins. KindUnknownAccount if there is no such account, or none that is pending, or one whose
-	// address is not pending.
+	// SetPendingEmail gives an account another address, of which only the hash is kept, or none (nil). EmailPending is set
+	// if there is one. KindEmailTaken if it belongs to another account; of two callers with one address exactly one wins.
+	// KindUnknownAccount if there is no such account, if nothing of it is pending, or if its address was confirmed.
 	SetPendingEmail(ctx context.Context, account AccountID, emailHash []byte) error
 
-	// DeletePhoneCodes forgets codes that expired before now or have no tries left.
+	// DeletePhoneCodes deletes codes that expired before now or have no tries left.
 	DeletePhoneCodes(ctx context.Context, now time.Time) error
 
-	// DeleteUnvalidated deletes the accounts that were made before a time and have not validated a number yet, with their
-	// codes, and says how many. One that is disabled stays, as does one that has a code for a number which does not expire
-	// by now.
+	// DeleteUnvalidated deletes the accounts that were created before a time and have not validated their number, with
+	// their codes, and returns how many. It spares disabled accounts, and those with a code for a number that has not
+	// expired by now.
 	DeleteUnvalidated(ctx context.Context, before, now time.Time) (int, error)
 }
 
-// DeviceStore remembers, in the database of the accounts, what accounts were used from.
+// DeviceStore keeps, in the database of the accounts, the devices that accounts were used from.
 type DeviceStore interface {
-	// NoteDevice records that an account was used from a device, which is a hash, and reports whether it had been before,
-	// and whether it ever was from any other. Of two callers with a new device at most one is told that it is new.
+	// NoteDevice records that an account was used from a device, which is a hash, and reports whether that device was
+	// known and whether the account has others. At most one of two callers with a new device gets known as false.
 	NoteDevice(ctx context.Context, account AccountID, device []byte, now time.Time) (known, others bool, err error)
 
-	// DeleteDevices forgets devices that were last noted before a time.
+	// DeleteDevices deletes devices that were last noted before a time.
 	DeleteDevices(ctx context.Context, before time.Time) error
 }
 
-// Touch is a use of a session that the store has not seen yet.
+// Touch is a use of a session that is not stored yet.
 type Touch struct {
 	Account AccountID
 	Session SessionID
 	At      time.Time
 }
 
-// SessionStore keeps sessions. What was ended never comes back.
+// SessionStore keeps sessions. A session that has ended never comes back.
 type SessionStore interface {
-	// CreateSession stores a new session. The ID is fresh; one that the account has already is an error.
+	// CreateSession stores a new session. An ID that the account has already is an error.
 	CreateSession(ctx context.Context, s Session) error
 
-	// Session returns the session of that account, whether or not its time is over, or KindSessionOver if there is
-	// none: it has ended, or it belongs to another account.
+	// Session returns a session of the account, expired or not, or KindSessionOver if there is none, because it has ended
+	// or belongs to another account.
 	Session(ctx context.Context, account AccountID, id SessionID) (Session, error)
 
-	// Sessions returns the account's sessions, the newest first, those whose time is over included until
-	// DeleteExpired took them. No account or no session is an empty result.
+	// Sessions returns the account's sessions, newest first, including expired ones until DeleteExpired deletes them. The
+	// result is empty if there is no session or no account.
 	Sessions(ctx context.Context, account AccountID) ([]Session, error)
 
-	// TouchSessions moves LastSeenAt forward, never back. A session that has ended is passed over, not made anew.
+	// TouchSessions moves LastSeenAt forward, never back. It skips sessions that have ended, and creates none.
 	TouchSessions(ctx context.Context, touches []Touch) error
 
-	// RotateSession moves a session from a generation to the next one, if the given one is its current or a newer one
-	// (which a store that went back to an older state can find itself asked for), and otherwise leaves it as it is. It
-	// returns the session as it is then; of N callers with the current generation exactly one moves it. KindSessionOver if
-	// there is none, as [SessionStore.Session] has it.
+	// RotateSession sets a session's generation to the one after the given, if the given one is current or newer (newer
+	// after the store went back to an older state), and otherwise changes nothing. It returns the session as it is then;
+	// of N callers with the current generation exactly one moves it. KindSessionOver if there is none, as for
+	// [SessionStore.Session].
 	RotateSession(ctx context.Context, account AccountID, id SessionID, generation int64) (Session, error)
 
-	// EndSession ends one session and reports whether this call did it: of two callers, exactly one gets true. Once
-	// it returned, Session finds nothing, on every node.
+	// EndSession ends one session and reports whether this call did: of two callers, exactly one gets true. Once it has
+	// returned, Session finds nothing, on every node.
 	EndSession(ctx context.Context, account AccountID, id SessionID) (bool, error)
 
-	// EndSessions ends every session of the account that was begun before an epoch, but except (which may be empty), and
-	// returns those that this call ended. A session created before the call began is ended.
+	// EndSessions ends every session of the account from an earlier epoch, but not except (which may be empty), and
+	// returns those that this call ended. It ends every such session that was created before the call began.
 	EndSessions(ctx context.Context, account AccountID, epoch int64, except SessionID) ([]SessionID, error)
 
-	// DeleteExpired forgets sessions whose absolute or idle end lies before now, and says how many. A store that forgets
-	// them by itself, an hour after their end at the earliest, may do nothing.
+	// DeleteExpired deletes sessions whose absolute or idle end is before now, and returns how many. A store whose
+	// sessions expire by themselves, an hour after their end at the earliest, may do nothing.
 	DeleteExpired(ctx context.Context, now time.Time) (int, error)
 }
 
-// RevocationStore keeps, in the database of the accounts, what was revoked. It makes a revocation outlive a
-// [SessionStore] that forgot it: one restarted from an older state, or a replica that was promoted before it had heard.
+// RevocationStore keeps revocations in the database of the accounts. There they outlive a [SessionStore] that lost them,
+// because it restarted from an older state or a replica was promoted before it had them.
 type RevocationStore interface {
 	// RevokeSession records that a session is over, until forget, after which no token of it can be valid. Recording it
-	// again is no error, and never makes it forgotten earlier.
+	// again is not an error, and never shortens that time.
 	RevokeSession(ctx context.Context, account AccountID, id SessionID, forget time.Time) error
 
-	// RevokeSessions begins a new epoch of the account: every session of an earlier one is over, but for kept if its ID
-	// is not empty and it is not over by then: it is of the epoch that ends, or was kept itself, and was not revoked.
-	// It returns the account's new epoch, and the ID of kept where that lives on. KindUnknownAccount if there is no such
+	// RevokeSessions begins a new epoch of the account, which ends every session of an earlier one except kept. kept (its
+	// ID may be empty) lives on if it is of the epoch that ends, or was itself kept by the previous call, and was not
+	// revoked. It returns the new epoch, and the ID of kept if that lives on. KindUnknownAccount if there is no such
 	// account.
 	RevokeSessions(ctx context.Context, account AccountID, kept Session) (epoch int64, lives SessionID, err error)
 
-	// SessionAccount returns the account as it is now, disabled or not, and whether [RevocationStore.RevokeSession]
-	// recorded that session; one look at one moment. KindUnknownAccount if there is no such account.
+	// SessionAccount returns the account, disabled or not, and whether [RevocationStore.RevokeSession] recorded that
+	// session, both as of one moment. KindUnknownAccount if there is no such account.
 	SessionAccount(ctx context.Context, account AccountID, id SessionID) (a Account, revoked bool, err error)
 
-	// DeleteRevocations forgets what was to be kept until before now.
+	// DeleteRevocations deletes the records whose forget is before now.
 	DeleteRevocations(ctx context.Context, now time.Time) error
 }
 
-// PresenceStore knows how many live connections hang on a session, on all nodes.
+// PresenceStore keeps the number of live connections of each session, on all nodes.
 type PresenceStore interface {
-	// SetPresence replaces what this node says of accounts: how many live connections hang on each of their sessions. An
-	// empty map takes back what it said. What a node said lapses half an hour after it said so, and at once when the
-	// node ends or is no longer heard of.
+	// SetPresence replaces this node's numbers of live connections for each session of the accounts. An empty map removes
+	// an account's. Numbers expire after half an hour, and at once when their node ends or is no longer heard of.
 	SetPresence(ctx context.Context, accounts map[AccountID]map[SessionID]int) error
 
-	// Presence returns what all nodes together say of an account. No connection is an empty result.
+	// Presence returns the sum over all nodes for an account. The result is empty if there is no connection.
 	Presence(ctx context.Context, account AccountID) (map[SessionID]int, error)
 }
 
-// KeyPurpose says what a stored key is for; a key of one purpose is never used for another.
+// KeyPurpose is the use of a stored key; a key of one purpose is never used for another.
 type KeyPurpose string
 
 // The purposes.
 const (
 	KeySigning   KeyPurpose = "signing"    // Ed25519 seed; signs access tokens
-	KeyEmailHash KeyPurpose = "email-hash" // 32 bytes; HMAC-SHA-256 of e-mail addresses. Never rotates, as those below.
+	KeyEmailHash KeyPurpose = "email-hash" // 32 bytes; HMAC-SHA-256 of e-mail addresses. Never rotates, like those below
 	KeyUserHash  KeyPurpose = "user-hash"  // 32 bytes; HMAC-SHA-256 of usernames
 	KeyCodeHash  KeyPurpose = "code-hash"  // 32 bytes; HMAC-SHA-256 of one-time codes, invites and devices
 	KeyPhoneHash KeyPurpose = "phone-hash" // 32 bytes; HMAC-SHA-256 of phone numbers
 )
 
-// Key is a secret that chatgate made for itself.
+// Key is a secret that chatgate generated.
 type Key struct {
 	ID        string // the "kid" of a signing key
 	Purpose   KeyPurpose
 	Secret    []byte
 	CreatedAt time.Time
-	RetiredAt time.Time // from when on a signing key only verifies; zero while it signs
-	DeleteAt  time.Time // when nothing signed by it can be valid any more; zero while unknown
+	RetiredAt time.Time // since when a signing key only verifies; zero while it signs
+	DeleteAt  time.Time // when the last token signed by it has expired; zero while unknown
 }
 
 // KeyStore keeps keys.
 type KeyStore interface {
-	// Keys returns every key of a purpose, the newest first.
+	// Keys returns every key of a purpose, newest first.
 	Keys(ctx context.Context, p KeyPurpose) ([]Key, error)
 
-	// AddKey stores k if the newest key of its purpose still is the one with ID newest ("" for: there is none), and
-	// in the same transaction retires that one: RetiredAt = k.CreatedAt, DeleteAt = retireUntil. It reports whether
-	// it did. Of two nodes that rotate at once exactly one wins; the other reads Keys again.
+	// AddKey stores k if the newest key of its purpose still has the ID newest ("" if there is none), and in the same
+	// transaction retires that one: RetiredAt = k.CreatedAt, DeleteAt = retireUntil. It reports whether it did. Of two
+	// nodes that rotate at once exactly one wins; the other reads Keys again.
 	AddKey(ctx context.Context, k Key, newest string, retireUntil time.Time) (bool, error)
 
-	// DeleteKeys forgets keys whose DeleteAt is set and before now.
+	// DeleteKeys deletes keys whose DeleteAt is set and before now.
 	DeleteKeys(ctx context.Context, now time.Time) error
 }

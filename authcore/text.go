@@ -13,8 +13,8 @@ import (
 
 // Texter sends text messages.
 type Texter interface {
-	// Send hands a message over to whoever delivers it, and returns when that has taken or refused it, or ctx ends. An
-	// error has nothing of the number or the text.
+	// Send hands a message to the provider, and returns when that has accepted or refused it, or ctx ends. Errors contain
+	// neither the number nor the text.
 	Send(ctx context.Context, to Phone, text string) error
 }
 
@@ -28,7 +28,7 @@ func (noTexts) Send(context.Context, Phone, string) error { return errNoTexts }
 // How many text messages a client address may cause: ten in any hour. A budget refills while it is spent.
 var textsAnHour = Rate{Burst: 10, Per: 10 * time.Hour}
 
-// textPatience is how long a text message may take to hand over, while somebody waits for it.
+// textPatience bounds the hand-over of a text message that a request waits for.
 const textPatience = 10 * time.Second
 
 // Texts are short: one message of 160 characters costs as little as an empty one.
@@ -37,7 +37,7 @@ var (
 	takenText = template.Must(template.New("taken").Parse("Somebody wants to use this number at {{.Service}}, where it is known already. If it was not you, there is nothing to do."))
 )
 
-// textData is what a text is made of. Nothing in it is a user's choice.
+// textData is the data for the templates of texts. Users choose none of it.
 type textData struct {
 	Service string // the issuer's host
 	Code    string
@@ -50,7 +50,7 @@ func (s *Service) text(t *template.Template, code OneTimeCode) (string, error) {
 	return b.String(), err
 }
 
-// serviceName is what an issuer is called in a message.
+// serviceName returns the name of an issuer in messages.
 func serviceName(issuer string) string {
 	name := issuer
 	if u, err := url.Parse(issuer); err == nil && u.Host != "" {
@@ -65,8 +65,8 @@ func serviceName(issuer string) string {
 	return cutUTF8(name, 64)
 }
 
-// takeText counts a message to a number before it is sent, and before it is known whether there is a reason to: with the
-// number, and with all of them. The client's address was counted before.
+// takeText counts a message against the limit of its number and the budget of all, before it is known whether it will be
+// sent. The limit of the client's address was taken before.
 func (s *Service) takeText(ctx context.Context, hash []byte) error {
 	if err := s.takeSend(ctx, LimitTarget, phoneKey(hash)); err != nil {
 		return err
@@ -75,18 +75,18 @@ func (s *Service) takeText(ctx context.Context, hash []byte) error {
 		return s.state.options.Limits.Take(ctx, LimitBudget, "texts", s.policy.TextBudget)
 	})
 	if err == nil && wait > 0 {
-		s.state.options.Log.Error("the budget of text messages is used up", "wait", wait)
+		s.state.options.Log.Error("the budget for text messages is used up; raise it, or look for abuse", "wait", wait)
 		err = &Error{Kind: KindUnavailable, Msg: "no message can be sent now", Err: errors.New("the budget is used up"), RetryAfter: wait}
 	}
 	return err
 }
 
-// sendText sends a message while somebody waits for it.
+// sendText sends a message that a request waits for.
 func (s *Service) sendText(ctx context.Context, to Phone, text string) error {
 	ctx, cancel := context.WithTimeout(ctx, textPatience)
 	defer cancel()
 	if err := s.texter.Send(ctx, to, text); err != nil {
-		s.state.options.Log.Error("a text message could not be sent", "error", err)
+		s.state.options.Log.Error("cannot send a text message", "error", err)
 		return &Error{Kind: KindUnavailable, Msg: "the message could not be sent", Err: fmt.Errorf("sending a text message: %w", err)}
 	}
 	return nil

@@ -14,19 +14,19 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// UnverifiedToken is what somebody bears that may be a token of ours. It does not print.
+// UnverifiedToken is a client's text that may be a token of ours. It does not print.
 type UnverifiedToken string
 
-// Format keeps a token out of every log and error.
+// Format keeps the token out of logs and errors.
 func (UnverifiedToken) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[token]")) }
 
 // MarshalText keeps it out of JSON.
 func (UnverifiedToken) MarshalText() ([]byte, error) { return []byte("[token]"), nil }
 
-// SignedToken is a token that was just issued, for its owner alone.
+// SignedToken is a newly issued token, for its owner alone.
 type SignedToken string
 
-// Format keeps a token out of every log and error.
+// Format keeps the token out of logs and errors.
 func (SignedToken) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[token]")) }
 
 const (
@@ -37,7 +37,7 @@ const (
 	maxGeneration = 1 << 53 // that every store counts exactly
 )
 
-// claims is the whole payload: what is not here is refused. Times are whole seconds (RFC 7519, section 2).
+// claims is the whole payload; other members are refused. Times are whole seconds (RFC 7519, section 2).
 type claims struct {
 	Issuer     string `json:"iss"`
 	Subject    string `json:"sub"`
@@ -76,14 +76,14 @@ type tokens struct {
 	keys     *keyring
 	issuer   string
 	audience string
-	lifetime time.Duration // the most that exp may lie behind iat
+	lifetime time.Duration // the maximum of exp minus iat
 	now      func() time.Time
 	parser   *jwt.Parser
 	expired  *jwt.Parser // for tokens that may have expired
 	verified *lru.Cache[[sha256.Size]byte, *claims]
 }
 
-// verifiedTokens bounds the memory of tokens whose signature was checked: about 5 MB.
+// verifiedTokens bounds the cache of verified tokens: about 5 MB.
 const verifiedTokens = 16384
 
 func newTokens(keys *keyring, issuer, audience string, lifetime time.Duration, now func() time.Time) (*tokens, error) {
@@ -126,28 +126,27 @@ func badToken(why error) *Error {
 	return &Error{Kind: KindBadToken, Msg: "the token is not valid", Err: why}
 }
 
-// staleToken marks what is wrong with a token whose signature is ours.
+// staleToken is an error of a token with a valid signature.
 type staleToken struct{ why error }
 
 func (e staleToken) Error() string { return e.why.Error() }
 
 func stale(why string) *Error { return badToken(staleToken{errors.New(why)}) }
 
-// WasOurs reports whether an error of [Service.Authenticate] is about a token that was good once, and not about something
-// that never was a token of this service.
+// WasOurs reports whether an error of [Service.Authenticate] is about a token that was once valid, rather than a text that
+// never was a token of this service.
 func WasOurs(err error) bool {
 	_, ok := errors.AsType[staleToken](err)
 	return ok || KindOf(err) == KindSessionOver
 }
 
-// check proves the signature and every claim that needs no store, or returns KindBadToken. Tokens that passed before
-// are remembered by their SHA-256, so that a client that reconnects costs no signature check; what depends on the
-// clock is checked each time.
+// check verifies the signature and every claim that needs no store, or returns KindBadToken. It caches the SHA-256 of
+// verified tokens, so that a client that reconnects costs no signature check; the times are checked each time.
 func (t *tokens) check(ctx context.Context, token UnverifiedToken) (*claims, error) {
 	return t.checkAll(ctx, token, false)
 }
 
-// checkExpired is check, also for a token that has expired.
+// checkExpired is check, but accepts a token that has expired.
 func (t *tokens) checkExpired(ctx context.Context, token UnverifiedToken) (*claims, error) {
 	return t.checkAll(ctx, token, true)
 }
@@ -184,8 +183,8 @@ func (t *tokens) checkAll(ctx context.Context, token UnverifiedToken, expired bo
 	return c, nil
 }
 
-// verify proves the signature and what of the claims does not change. The library is given every option that makes it
-// strict; what it does not check, or not strictly enough, is checked here.
+// verify checks the signature and all claims but the times. It sets every strict option of the library, and checks itself
+// what the library does not check strictly enough.
 func (t *tokens) verify(ctx context.Context, parser *jwt.Parser, token string) (*claims, error) {
 	for i := range len(token) { // the library's base64 skips line breaks
 		if c := token[i]; !isAlnum(c) && c != '-' && c != '_' && c != '.' {
@@ -215,14 +214,13 @@ func (t *tokens) verify(ctx context.Context, parser *jwt.Parser, token string) (
 	return c, nil
 }
 
-// tokenHeader returns the one header that a token signed by a key has. Every other is refused, which disposes of repeated
-// members, crit, b64, jwk, jku, x5u and x5c: the library would pass over them.
+// tokenHeader returns the only valid header of a token signed by a key. Refusing all others also refuses repeated members,
+// crit, b64, jwk, jku, x5u and x5c, which the library would ignore.
 func tokenHeader(keyID string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"EdDSA","kid":"` + keyID + `","typ":"` + tokenType + `"}`))
 }
 
-// checkTimes checks what depends on the clock: a token has no leeway to expire, and does not live longer than any that is
-// issued.
+// checkTimes checks the times: a token has no leeway after its expiry, and lives no longer than those that are issued.
 func (t *tokens) checkTimes(c *claims, expired bool) error {
 	now := t.now().Unix()
 	leeway := int64(tokenLeeway / time.Second)

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// How wrong codes slow down further tries, over all codes of an account or a number: a new code does not lift the delay,
-// the right one does.
+// How wrong codes delay further tries, over all codes of an account or a number: only a right code lifts the delay, not a
+// new one.
 var codeBackoff = Backoff{Free: CodeTries, Base: CodeLifetime, Max: 24 * time.Hour}
 
-// trialFloor is the least time that the answer to a failed trial takes, and the answer to a request for a code where
-// accounts are not concealed: longer than looking up whom it is about, and longer than most mail servers take.
+// trialFloor is the minimum time of the answer to a failed trial, and to a request for a code where accounts are not
+// concealed: longer than looking up the account, and longer than most mail servers take.
 const trialFloor = 300 * time.Millisecond
 
-// pause waits, and reports false if ctx ended instead.
+// pause waits, and returns false if ctx ends before that.
 func pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -25,24 +25,24 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// trial is one try of a code that was sent. The try was counted with the code when that was looked up.
+// trial is one try of a code that was sent. The look-up of the code has counted the try.
 type trial struct {
 	class   LimitClass
 	key     string  // tries are counted under it, over all codes
 	account Account // the zero value if only the code tells
 	client  Client
-	wrong   EventKind // what is published of a wrong code
+	wrong   EventKind // published after a wrong code
 
-	right func() bool                 // whether the code is the one that was sent
-	use   func(context.Context) error // uses the code up for what it is good for
+	right func() bool                 // compares the code with the one that was sent
+	use   func(context.Context) error // uses the code up, with its effect
 }
 
 // codeTries is the key under which tries of the codes of an account are counted, apart from its logins.
 func codeTries(account AccountID) string { return "code:" + string(account) }
 
-// tryCode is the one way to try a code, whatever it is for: it counts the try as a failure, compares, and uses the code
-// up. The failures of the key are cleared once the code was of use; one failure is taken back if the code was right but
-// could not be used. Kinds: RateLimited, BadCode, Unavailable, and those of use.
+// tryCode tries a code of any purpose: it counts the try as a failure, compares, and uses the code up. It clears the
+// failures of the key once the code was used, and takes one back if the code was right but could not be used. Kinds:
+// RateLimited, BadCode, Unavailable, and those of use.
 func (s *Service) tryCode(ctx context.Context, t trial) error {
 	wait, err := query(ctx, "counting a code", func(ctx context.Context) (time.Duration, error) {
 		return s.state.options.Limits.Attempt(ctx, t.class, t.key, codeBackoff)
@@ -66,15 +66,15 @@ func (s *Service) tryCode(ctx context.Context, t trial) error {
 		}
 		return s.state.options.Limits.Forgive(ctx, t.class, t.key, codeBackoff)
 	})
-	if err != nil { // the delays lapse by themselves
-		s.state.options.Log.Warn("forgiving a code that was right failed", "account", t.account.ID, "error", err)
+	if err != nil { // the delays expire by themselves
+		s.state.options.Log.Warn("cannot clear the failures after a right code; its delays expire by themselves", "account", t.account.ID, "error", err)
 	}
 	return used
 }
 
-// answerTrial waits until floor before a failed trial is answered, and makes every failure a bad code where accounts are
-// concealed: the answer to a wrong code must not differ from the answer if no code was sent. What only somebody with the
-// right code gets to hear passes as it is.
+// answerTrial waits until floor before it returns a failure, and where accounts are concealed returns every failure as a
+// bad code, because a wrong code must get the same answer whether or not a code was sent. Errors that only a right code
+// can cause pass unchanged.
 func (s *Service) answerTrial(ctx context.Context, floor time.Time, err error) error {
 	switch KindOf(err) {
 	case KindBadCode, KindRateLimited, KindInvalidPhone, KindInvalidEmail:

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Username is an account's name in canonical form: what [ParseUsername] returns, and nothing else.
+// Username is an account's name in canonical form, as [ParseUsername] returns it.
 type Username string
 
 // The bounds of a username, in code points.
@@ -18,10 +18,10 @@ const (
 	MaxUsername = 32
 )
 
-// maxClaimed bounds what ParseUsername looks at, in bytes; nothing longer can shrink into a valid name.
+// maxClaimed is the maximum that ParseUsername accepts, in bytes; nothing longer can shrink into a valid name.
 const maxClaimed = 1024
 
-// reservedNames are names that would speak for the service rather than for a person, by their skeleton.
+// reservedNames are the skeletons of names that seem to speak for the service.
 var reservedNames = func() map[string]bool {
 	m := make(map[string]bool)
 	for n := range strings.FieldsSeq(`admin administrator admins root system sysop sysadmin operator operators moderator
@@ -35,10 +35,10 @@ var reservedNames = func() map[string]bool {
 
 // ParseUsername returns the canonical form of a claimed name, or KindInvalidUsername.
 //
-// White space around the name is not part of it. The form is that of PRECIS UsernameCaseMapped (RFC 8265, section 3.3):
-// width and case mapped, NFC. That profile is not a policy, so on top of it: 1 to 32 code points; letters with their
-// marks, ASCII digits, and single '.', '_' and '-' between them; letters of one script in everyday use (Japanese and
-// Korean count their usual mixture as one); no reserved name.
+// White space around the name is trimmed. The form is PRECIS UsernameCaseMapped (RFC 8265, section 3.3): width and case
+// mapped, NFC. The policy on top of it: 1 to 32 code points; letters with their marks, ASCII digits, and single '.', '_'
+// and '-' between them; letters of one script in everyday use (the usual mixtures of Japanese and Korean count as one);
+// no reserved name.
 func ParseUsername(claimed string) (Username, error) {
 	name, err := CanonicalUsername(claimed)
 	if err != nil {
@@ -50,7 +50,7 @@ func ParseUsername(claimed string) (Username, error) {
 	return name, nil
 }
 
-// CanonicalUsername is ParseUsername without the reserved names, for looking up a name instead of giving it away.
+// CanonicalUsername is ParseUsername that accepts reserved names, for look-ups.
 func CanonicalUsername(claimed string) (Username, error) {
 	claimed = trimClaimed(claimed)
 	if len(claimed) > maxClaimed || !utf8.ValidString(claimed) {
@@ -97,8 +97,8 @@ func checkSpelling(s string) error {
 	return nil
 }
 
-// scripts are those in everyday use (UAX #31, table 5): the others are full of letters that look like Latin ones. What
-// is a mixture of scripts counts as one (UTS #39, section 5.1).
+// scripts are those in everyday use (UAX #31, table 5), because the others have many letters that look like Latin ones.
+// Usual mixtures count as one (UTS #39, section 5.1).
 var scripts = func() map[string]string {
 	m := map[string]string{"Han": "CJK", "Hiragana": "CJK", "Katakana": "CJK", "Bopomofo": "CJK", "Hangul": "CJK"}
 	for n := range strings.FieldsSeq(`Arabic Armenian Bengali Cyrillic Devanagari Ethiopic Georgian Greek Gujarati
@@ -146,9 +146,9 @@ func oneScript(s string) bool {
 	return true
 }
 
-// Skeleton returns what two names have in common that look alike, in the manner of UTS #39, section 4: the stores
-// keep it in a unique index. The table covers what the username policy lets through that resembles lower-case Latin;
-// letters that resemble nothing stand for themselves.
+// Skeleton returns a text that is the same for names that look alike, similar to UTS #39, section 4. Stores keep it in a
+// unique index. The table covers the letters of valid usernames that resemble lower-case Latin ones; all others stand for
+// themselves.
 func (u Username) Skeleton() string { return skeleton(string(u)) }
 
 var lookalikes = strings.NewReplacer(
@@ -173,8 +173,8 @@ var lookalikes = strings.NewReplacer(
 	"ɴ", "n", "ᴘ", "p", "ʀ", "r", "ꜱ", "s", "ᴛ", "t",
 )
 
-// lookalikePairs come after the single letters, of which they may be made: "гn" is "rn" is "m". The dot is the one that
-// an i has anyway, as lower-casing İ leaves it.
+// lookalikePairs are replaced after the single letters, which may form them: "гn" is "rn" is "m". The combining dot is
+// left by lower-casing İ, and invisible on an i.
 var lookalikePairs = strings.NewReplacer("rn", "m", "vv", "w", "i\u0307", "i", "j\u0307", "j")
 
 func skeleton(s string) string {

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// PhoneValidation is a claim to have been sent a code to a number.
+// PhoneValidation is a claim to have received a code at a number.
 type PhoneValidation struct {
 	ClaimedPhone string
 	Code         string
 	Client       Client
 }
 
-// Format keeps the code out of every log and error.
+// Format keeps the code out of logs and errors.
 func (PhoneValidation) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[phone validation]")) }
 
 // MarshalText keeps it out of JSON.
@@ -25,9 +25,9 @@ var (
 	errUnknownEmail = &Error{Kind: KindInvalidEmail, Msg: "no code was sent to this address"}
 )
 
-// ValidatePhone records that whoever was sent a code reads a number, and frees the account that it was sent for from
-// waiting for that. Kinds: RateLimited, InvalidPhone (also if no code waits for the number), BadCode, Unavailable. Where
-// accounts are concealed, a number that no code waits for is a bad code.
+// ValidatePhone records that a number is validated, and completes that part of its account's registration. Kinds:
+// RateLimited, InvalidPhone (also if the number has no pending code), BadCode, Unavailable. Where accounts are concealed,
+// a number without a pending code is BadCode.
 func (s *Service) ValidatePhone(ctx context.Context, v PhoneValidation) error {
 	floor := time.Now().Add(trialFloor)
 	if s.state.options.Phones == nil {
@@ -77,22 +77,21 @@ func (s *Service) validatePhone(ctx context.Context, hash []byte, v PhoneValidat
 	return nil
 }
 
-// EmailValidation is a claim to have been sent a code to an address.
+// EmailValidation is a claim to have received a code at an address.
 type EmailValidation struct {
 	ClaimedEmail string
 	Code         string
 	Client       Client
 }
 
-// Format keeps the code out of every log and error.
+// Format keeps the code out of logs and errors.
 func (EmailValidation) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[e-mail validation]")) }
 
 // MarshalText keeps it out of JSON.
 func (EmailValidation) MarshalText() ([]byte, error) { return []byte("[e-mail validation]"), nil }
 
-// ValidateEmail frees an account from waiting for its address to be validated. Kinds: RateLimited, InvalidEmail (also if
-// no account waits for the address), BadCode, Unavailable. Where accounts are concealed, an address that none waits for
-// is a bad code.
+// ValidateEmail records that the address of an account is validated. Kinds: RateLimited, InvalidEmail (also if no account
+// has the address pending), BadCode, Unavailable. Where accounts are concealed, an address that is not pending is BadCode.
 func (s *Service) ValidateEmail(ctx context.Context, v EmailValidation) error {
 	floor := time.Now().Add(trialFloor)
 	if err := s.take(ctx, LimitLogin, v.Client, s.policy.LoginRate); err != nil {

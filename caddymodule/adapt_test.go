@@ -2,17 +2,11 @@ package caddymodule_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
-	"math/big"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -24,6 +18,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/chatgate/chatgate/caddymodule"
+	"github.com/chatgate/chatgate/internal/certtest"
 )
 
 var update = flag.Bool("update", false, "write what is adapted into testdata/adapt, to be read before it is committed")
@@ -121,44 +116,19 @@ func validates(t *testing.T, config []byte) {
 func home(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
+	pair := certtest.NewAuthority(t, t.TempDir()).Issue(t, "cert")
 	for name, value := range map[string]string{
 		"HOME": dir, "XDG_DATA_HOME": dir, "XDG_CONFIG_HOME": dir,
 		"CHATGATE_TEST_DB": filepath.Join(dir, "sub", "accounts.db"), "CHATGATE_TEST_ISSUER": "https://chat.example.com", "CHATGATE_TEST_AUDIENCE": "chat",
 		"CHATGATE_TEST_SECRET": "hidden/42 @'x", "CHATGATE_TEST_POSTGRES": "postgres://chatgate:hidden42@db.example.com/chatgate",
-		"CHATGATE_TEST_REDIS": "redis://:hidden42@localhost", "CHATGATE_TEST_CA": filepath.Join(dir, "cert.pem"),
+		"CHATGATE_TEST_REDIS": "redis://:hidden42@localhost", "CHATGATE_TEST_CA": pair.CertFile,
 		"CHATGATE_TEST_TORN": "postgres://chatgate:hidden/42@db.example.com/chatgate", "CHATGATE_TEST_TORN_REDIS": "redis://:hidden/42@localhost",
 		"CHATGATE_TEST_SMTP": "smtps://chat:hidden42@mail.example.com", "CHATGATE_TEST_INVITE": "f00d-cafe-0123-4567-89ab",
-		"CHATGATE_TEST_CERT": filepath.Join(dir, "cert.pem"), "CHATGATE_TEST_KEY": filepath.Join(dir, "key.pem"),
+		"CHATGATE_TEST_CERT": pair.CertFile, "CHATGATE_TEST_KEY": pair.KeyFile,
 	} {
 		t.Setenv(name, value)
 	}
-	writeCertificate(t, dir)
 	return dir
-}
-
-// writeCertificate makes cert.pem and key.pem, which need be good for nothing but to be read.
-func writeCertificate(t *testing.T, dir string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, block := range map[string]pem.Block{
-		"cert.pem": {Type: "CERTIFICATE", Bytes: cert}, "key.pem": {Type: "PRIVATE KEY", Bytes: private},
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(&block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 func validate(t *testing.T, config []byte) (err error) {
@@ -316,13 +286,13 @@ func TestValidateRefuses(t *testing.T) {
 		"redis url in clear":     {redis(`"urls":["redis://:hunter2@localhost"]`), `sessions redis: URL 1 cannot be used: a password is written in it`},
 		"redis unset password":   {redis(`"urls":["redis://:{env.CHATGATE_TEST_UNSET}@localhost"]`), `sessions redis: URL 1 cannot be used: evaluated placeholder {env.CHATGATE_TEST_UNSET} is empty`},
 		"redis unset url":        {redis(`"mode":"cluster","urls":["redis://a","{env.CHATGATE_TEST_UNSET}"]`), `sessions redis: URL 2 cannot be used: evaluated placeholder {env.CHATGATE_TEST_UNSET} is empty`},
-		"redis scheme resolved":  {redis(`"urls":["{env.CHATGATE_TEST_POSTGRES}"]`), `sessions redis: URL 1 cannot be used: it does not begin with redis://, rediss:// or unix://`},
+		"redis scheme resolved":  {redis(`"urls":["{env.CHATGATE_TEST_POSTGRES}"]`), `sessions redis: URL 1 cannot be used: it must begin with redis://, rediss:// or unix://`},
 		"redis torn resolved":    {redis(`"urls":["{env.CHATGATE_TEST_TORN_REDIS}"]`), `sessions redis: URL 1 cannot be used: it`},
 		"redis ca without TLS":   {redis(`"ca":"{env.CHATGATE_TEST_CA}","urls":["{env.CHATGATE_TEST_REDIS}"]`), `sessions redis: ca only matters with a rediss URL`},
-		"redis URLs that differ": {redis(`"mode":"cluster","urls":["redis://a","{env.CHATGATE_TEST_REDIS}"]`), `sessions redis: URL 2 cannot be used: it differs from the first in more than the host`},
+		"redis URLs that differ": {redis(`"mode":"cluster","urls":["redis://a","{env.CHATGATE_TEST_REDIS}"]`), `sessions redis: URL 2 cannot be used: it may differ from the first in the host alone`},
 		"redis user alone":       {redis(`"urls":["redis://hunter2@localhost"]`), `sessions redis: URL 1 cannot be used: it has a user without a password`},
 		"redis malformed":        {redis(`"urls":["redis://:{env.CHATGATE_TEST_SECRET}@local%zzhost"]`), `sessions redis: URL 1 cannot be used: it is malformed`},
-		"redis database":         {redis(`"urls":["redis://:{env.CHATGATE_TEST_SECRET}@localhost/x"]`), `sessions redis: URL 1 cannot be used: its path is not the number of a database`},
+		"redis database":         {redis(`"urls":["redis://:{env.CHATGATE_TEST_SECRET}@localhost/x"]`), `sessions redis: URL 1 cannot be used: its path must be the number of a database`},
 		"redis mode":             {redis(`"mode":"ring","urls":["redis://localhost"]`), `sessions redis: mode is "ring"; it is single, sentinel or cluster`},
 		"redis sentinel":         {redis(`"mode":"sentinel","urls":["redis://localhost"]`), `sessions redis: mode sentinel needs master`},
 		"redis master":           {redis(`"master":"m","urls":["redis://localhost"]`), `sessions redis: master only matters with mode sentinel`},
@@ -346,15 +316,15 @@ func TestValidateRefuses(t *testing.T) {
 		"mail smtp with directory":  {app(`"mail":{"transport":"smtp","directory":"/x","url":"smtp://localhost"}`), `chatgate.mail.smtp: json: unknown field "directory"`},
 		"mail templates missing":    {app(`"mail":{"transport":"file","directory":"/x","templates":"/nonexistent"}`), `mail file: templates: open /nonexistent`},
 		"mail from of an unset":     {app(`"mail":{"transport":"file","directory":"/x","from":"{env.CHATGATE_TEST_UNSET}"}`), `mail file: `},
-		"mail from resolved":        {app(`"mail":{"transport":"file","directory":"/x","from":"{env.CHATGATE_TEST_AUDIENCE}"}`), `mail file: from is an address`},
+		"mail from resolved":        {app(`"mail":{"transport":"file","directory":"/x","from":"{env.CHATGATE_TEST_AUDIENCE}"}`), `mail file: from must be an address`},
 		"mail queue negative":       {app(`"mail":{"transport":"file","directory":"/x","queue":-1}`), `mail file: queue is -1; it must be between 1 and 100000`},
 		"mail url of an unset":      {app(`"mail":{"transport":"smtp","from":"a@example.com","url":"{env.CHATGATE_TEST_UNSET}"}`), `mail smtp: `},
-		"mail url resolved":         {app(`"mail":{"transport":"smtp","from":"a@example.com","url":"{env.CHATGATE_TEST_REDIS}"}`), `mail smtp: the URL cannot be used: it does not begin with smtp:// or smtps://`},
+		"mail url resolved":         {app(`"mail":{"transport":"smtp","from":"a@example.com","url":"{env.CHATGATE_TEST_REDIS}"}`), `mail smtp: the URL cannot be used: it must begin with smtp:// or smtps://`},
 		"mail url resolved is torn": {app(`"mail":{"transport":"smtp","from":"a@example.com","url":"{env.CHATGATE_TEST_TORN}"}`), `mail smtp: the URL cannot be used: it is malformed: in a URL`},
-		"mail url resolved is far":  {app(`"mail":{"transport":"smtp","from":"a@example.com","tls":"off","url":"smtp://{env.CHATGATE_TEST_AUDIENCE}"}`), `tls off is for a server on this machine alone`},
+		"mail url resolved is far":  {app(`"mail":{"transport":"smtp","from":"a@example.com","tls":"off","url":"smtp://{env.CHATGATE_TEST_AUDIENCE}"}`), `tls off would send codes and passwords in clear`},
 		"mail password in clear":    {app(`"mail":{"transport":"smtp","from":"a@example.com","url":"smtp://chat:hunter2@localhost"}`), `write {env.NAME} or {file.path} in the place of the password`},
-		"mail tls":                  {app(`"mail":{"transport":"smtp","from":"a@example.com","tls":"maybe","url":"smtp://localhost"}`), `tls is starttls, implicit or off`},
-		"mail tls of a placeholder": {app(`"mail":{"transport":"smtp","from":"a@example.com","tls":"maybe","url":"{env.CHATGATE_TEST_SMTP}"}`), `smtps is TLS from the first byte`},
+		"mail tls":                  {app(`"mail":{"transport":"smtp","from":"a@example.com","tls":"maybe","url":"smtp://localhost"}`), `tls must be starttls, implicit or off`},
+		"mail tls of a placeholder": {app(`"mail":{"transport":"smtp","from":"a@example.com","tls":"maybe","url":"{env.CHATGATE_TEST_SMTP}"}`), `smtps means TLS from the first byte`},
 		"mail ca missing":           {app(`"mail":{"transport":"smtp","from":"a@example.com","ca":"/nonexistent","url":"smtp://localhost"}`), `mail smtp: ca /nonexistent: no such file`},
 		"mail ca without one":       {app(`"mail":{"transport":"smtp","from":"a@example.com","ca":"{env.CHATGATE_TEST_KEY}","url":"smtp://localhost"}`), `there is no PEM certificate in it`},
 		"mail hello":                {app(`"mail":{"transport":"smtp","from":"a@example.com","hello":"a\r\nb","url":"smtp://localhost"}`), `hello is "a\r\nb"; it is a host's name`},

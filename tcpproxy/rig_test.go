@@ -3,14 +3,9 @@ package tcpproxy
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
-	"math/big"
 	"net"
 	"strings"
 	"sync"
@@ -26,6 +21,7 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/chatroom/relay"
 	"github.com/chatgate/chatgate/internal/authtest"
+	"github.com/chatgate/chatgate/internal/certtest"
 	"github.com/chatgate/chatgate/tcpproxy/line"
 )
 
@@ -77,18 +73,7 @@ type rig struct {
 	handled atomic.Int32       // connections under way
 }
 
-var testCert = sync.OnceValue(func() tls.Certificate {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		panic(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-})
+var testCert = sync.OnceValue(func() tls.Certificate { return certtest.SelfSigned("localhost") })
 
 // start serves l until the test ends, when nothing may be left of any connection.
 func start(t testing.TB, service *authcore.Service, l *Line, overTLS bool, change ...func(*rig)) *rig {

@@ -8,23 +8,23 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 )
 
-// Data is what a template of a body is given. What users chose is for the eye alone: it is clean, and nothing in it is
-// made a link by a mail program.
+// Data is the data for templates of bodies. Text that users chose has no control characters, and mail programs make no
+// link of it.
 type Data struct {
 	Service  string // the issuer's host
-	Issuer   string // an https URL; empty if the issuer is none
+	Issuer   string // an https URL; empty if the issuer is not one
 	Username string
-	Code     string // of the notices with a code
-	Minutes  int    // that the code is good for
-	Device   string // that did it, such as "Firefox on Linux"
-	Address  string // of the client that did it
+	Code     string // empty in a notice without one
+	Minutes  int    // how long the code is valid
+	Device   string // of the client, such as "Firefox on Linux"
+	Address  string // of the client
 	Time     string // UTC
 }
 
-// subjectData is what a template of a subject is given: nothing of a user's gets into a header.
+// subjectData is the data for templates of subjects. No text of a user gets into a header.
 type subjectData struct{ Service string }
 
-// issuer is what an issuer gives to templates.
+// issuer is the part of the data that comes from the issuer.
 type issuer struct{ service, url string }
 
 func parseIssuer(text string) issuer {
@@ -54,10 +54,10 @@ func dataOf(n authcore.Notice, i issuer) Data {
 	return d
 }
 
-// longest is what a text of a user's may have in a message, in code points.
+// longest is the maximum of a user's text in a message, in code points.
 const longest = 100
 
-// clean returns text on one line, without what does not print or changes the direction of what follows.
+// clean returns text on one line, without characters that do not print or that change the direction of the text.
 func clean(text string) string {
 	text = strings.Map(func(r rune) rune {
 		switch {
@@ -76,13 +76,13 @@ func clean(text string) string {
 	return text
 }
 
-// linkless is clean without what a mail program would take for a link, since a client may call itself anything.
+// linkless is clean without characters that could make a link, because a client chooses its own name.
 func linkless(text string) string {
 	runes := []rune(text)
 	for i, r := range runes {
 		switch {
 		case unicode.IsLetter(r), unicode.IsMark(r), unicode.IsDigit(r), strings.ContainsRune("-_+,;()/", r):
-		case r == '.' && i+1 < len(runes) && unicode.IsDigit(runes[i+1]): // of a version
+		case r == '.' && i+1 < len(runes) && unicode.IsDigit(runes[i+1]): // in a version
 		default:
 			runes[i] = ' '
 		}

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// directory keeps messages as files, for trying out and for tests: one .eml a message, in the order of their names.
+// directory writes each message to an .eml file, for development and tests. File names sort by time.
 type directory string
 
-// deliver implements transport. A file is there with all that is in it, or not at all.
+// deliver implements transport. A file appears when it is complete.
 func (d directory) deliver(_ context.Context, m envelope) error {
 	if err := os.MkdirAll(string(d), 0o700); err != nil {
-		return &failure{doing: "making the directory of messages", err: err}
+		return &failure{doing: "creating the directory for messages", err: err}
 	}
 	name := fmt.Sprintf("%s-%s-%s", time.Now().UTC().Format("20060102T150405.000000000"), m.kind, rand.Text()[:8])
 	temporary := filepath.Join(string(d), "."+name+".tmp")

@@ -9,13 +9,13 @@ import (
 	"regexp"
 )
 
-// failure says why a message was not delivered. Its text has nothing of the message and nothing that a server wrote in
-// its own words, which may quote the address.
+// failure is the reason why a message was not delivered. Its text contains nothing of the message, and no words of
+// the server's, which may quote the address.
 type failure struct {
 	doing     string // "connecting", or the command that was refused
 	reply     string // a reply's code, with its enhanced code if it has one
-	err       error  // of the network or the file system; never of a reply
-	permanent bool   // trying again is of no use
+	err       error  // from the network or the file system; never from a reply
+	permanent bool   // a retry is useless
 }
 
 func (f *failure) Error() string {
@@ -33,9 +33,9 @@ func (f *failure) Unwrap() error { return f.err }
 
 var enhanced = regexp.MustCompile(`^[245]\.\d{1,3}\.\d{1,3}\b`)
 
-var errMalformed = errors.New("what the server said was no answer, or too long")
+var errMalformed = errors.New("the server's reply was malformed or too long; check that the port speaks SMTP")
 
-// failed makes a failure of what a command returned.
+// failed turns the error of a command into a failure.
 func failed(doing string, err error) error {
 	if err == nil {
 		return nil
@@ -58,11 +58,11 @@ func failed(doing string, err error) error {
 	case isEnd(err):
 		return &failure{doing: doing, err: errors.New("the server closed the connection")}
 	default:
-		return &failure{doing: doing, err: errMalformed} // its text may be the server's
+		return &failure{doing: doing, err: errMalformed} // err may quote the server
 	}
 }
 
-// passing reports whether a failure may pass.
+// passing reports whether a failure is temporary.
 func passing(err error) bool {
 	f, ok := errors.AsType[*failure](err)
 	return !ok || !f.permanent

@@ -12,30 +12,30 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 )
 
-// Options say how messages are made and where they go. One of Server and Dir is set.
+// Options configure a [Mailer]. Set either Server or Dir.
 type Options struct {
 	Server *Server
-	Dir    string // where messages are written to instead, one file each
+	Dir    string // a directory for messages, one file each
 
 	From      Sender
-	Issuer    string     // as in tokens; one that is an https URL is the link in messages
-	Templates *Templates // [LoadTemplates]("") if it is nil
+	Issuer    string     // as in tokens; an https URL becomes the link in messages
+	Templates *Templates // [LoadTemplates]("") if nil
 
-	Queue      int           // messages that may wait: 1,000 if it is 0
-	Workers    int           // messages of the queue that are sent at once: 4 if it is 0
-	MaxAge     time.Duration // that a message is tried for: 1 h if it is 0; one with a code no longer than that is good
-	FirstRetry time.Duration // after which a message is tried again the first time: 5 s if it is 0; then twice as long, up to 5 min
+	Queue      int           // messages that may wait; 1,000 if zero
+	Workers    int           // queued messages sent at once; 4 if zero
+	MaxAge     time.Duration // until a message is given up; 1 h if zero; a message with a code no later than the code expires
+	FirstRetry time.Duration // before the first retry; 5 s if zero; doubled for each further one, up to 5 min
 
-	Now func() time.Time // time.Now if it is nil
-	Log *slog.Logger     // slog.Default() if it is nil
+	Now func() time.Time // time.Now if nil
+	Log *slog.Logger     // slog.Default() if nil
 }
 
-// maxSends is how many [Mailer.Send] may be under way at once.
+// maxSends is how many calls of [Mailer.Send] may deliver at once.
 const maxSends = 16
 
-// transport is a way out.
+// transport delivers messages.
 type transport interface {
-	// deliver returns when the message is somebody else's, or why it is not.
+	// deliver returns nil once the message is accepted, or a [failure].
 	deliver(ctx context.Context, m envelope) error
 }
 
@@ -50,27 +50,27 @@ type Mailer struct {
 
 	sends chan struct{} // of maxSends
 	queue *queue
-	run   context.Context // of every delivery
+	run   context.Context // for every delivery
 	stop  context.CancelFunc
-	work  sync.WaitGroup // of the workers and of Send
+	work  sync.WaitGroup // the workers and the calls of Send
 	tally tally
 }
 
-var errClosed = errors.New("mail is being shut down")
+var errClosed = errors.New("mail is shutting down")
 
-// New makes a mailer and begins its work, which [Mailer.Close] ends. It opens nothing and connects to nothing before
-// there is a message.
+// New makes a mailer and starts its workers, which [Mailer.Close] ends. It neither opens nor connects to anything before
+// the first message.
 func New(o Options) (*Mailer, error) {
 	m := &Mailer{
 		sender: o.From, issuer: parseIssuer(o.Issuer), templates: o.Templates, now: o.Now, log: o.Log, sends: make(chan struct{}, maxSends),
 	}
 	switch {
 	case o.From.address == "":
-		return nil, errors.New("from is needed")
+		return nil, errors.New("from is missing; set it to the sender's address")
 	case (o.Server == nil) == (o.Dir == ""):
-		return nil, errors.New("messages go to a server, or to a directory")
+		return nil, errors.New("set either a server or a directory for messages")
 	case o.Queue < 0 || o.Workers < 0 || o.MaxAge < 0 || o.FirstRetry < 0:
-		return nil, errors.New("the queue, its workers and its times cannot be negative")
+		return nil, errors.New("the queue, its workers and its times must not be negative")
 	case o.Server != nil:
 		s := *o.Server
 		s.Hello = cmp.Or(s.Hello, o.From.domain())
@@ -137,7 +137,7 @@ func (m *Mailer) Queue(n authcore.Notice) error {
 	return err
 }
 
-// serve delivers what is in the queue, until that is closed and empty.
+// serve delivers messages of the queue until it is closed and empty.
 func (m *Mailer) serve() {
 	for {
 		j, ok := m.queue.take(m.run)
@@ -153,7 +153,7 @@ func (m *Mailer) serve() {
 		case m.run.Err() != nil:
 			m.queue.done()
 			m.tally.drop(1)
-			log.Warn("a message was given up, since mail is being shut down", "error", err)
+			log.Warn("gave up a message because mail is shutting down", "error", err)
 		case !passing(err):
 			m.queue.done()
 			m.tally.count(err)
@@ -162,16 +162,16 @@ func (m *Mailer) serve() {
 			wait, ok := m.queue.again(j)
 			if !ok {
 				m.tally.count(err)
-				log.Error("a message was given up, since it is too old", "error", err)
+				log.Error("gave up a message because it is too old", "error", err)
 				continue
 			}
-			log.Warn("a message could not be delivered; it is tried again", "error", err, "in", wait.Round(time.Millisecond))
+			log.Warn("cannot deliver a message; trying again", "error", err, "in", wait.Round(time.Millisecond))
 		}
 	}
 }
 
-// Close takes nothing more, tries at once what is waiting, and goes on until the queue is empty or ctx ends. It says how
-// many messages were lost.
+// Close stops taking messages, sends those that wait without further delay, and returns when the queue is empty or ctx
+// ends. Its error tells how many messages were lost.
 func (m *Mailer) Close(ctx context.Context) error {
 	m.queue.close()
 	idle := make(chan struct{})
@@ -187,7 +187,7 @@ func (m *Mailer) Close(ctx context.Context) error {
 	<-idle
 	if lost := m.queue.empty(); lost > 0 {
 		m.tally.drop(lost)
-		return fmt.Errorf("%d messages in the queue were lost", lost)
+		return fmt.Errorf("lost %d messages in the queue", lost)
 	}
 	return nil
 }

@@ -13,25 +13,25 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 )
 
-// envelope is a message as it leaves, with the one address that it goes to.
+// envelope is a complete message with its sender and its one recipient.
 type envelope struct {
 	kind     authcore.NoticeKind
 	from, to string
 	raw      []byte // with CRLF
 }
 
-// domain returns the only part of the recipient that is ever logged.
+// domain returns the domain of the recipient, the only part of it in logs.
 func (m envelope) domain() string { return m.to[strings.LastIndexByte(m.to, '@')+1:] }
 
-// Sender is who messages are from.
+// Sender is the sender of all messages.
 type Sender struct {
 	name    string
 	address authcore.Email
 }
 
-// ParseSender reads an address, or "Name <address>".
+// ParseSender parses an address, or "Name <address>".
 func ParseSender(text string) (Sender, error) {
-	bad := errors.New("from is an address such as chat@example.com, or a name with one: Chat <chat@example.com>")
+	bad := errors.New("from must be an address such as chat@example.com, or a name with one: Chat <chat@example.com>")
 	if strings.ContainsAny(text, "\r\n") {
 		return Sender{}, bad
 	}
@@ -46,7 +46,7 @@ func ParseSender(text string) (Sender, error) {
 	return Sender{clean(a.Name), address}, nil
 }
 
-// String returns the sender as it is written in a header.
+// String returns the sender in the form of a header.
 func (s Sender) String() string {
 	return (&mail.Address{Name: s.name, Address: string(s.address)}).String()
 }
@@ -56,15 +56,15 @@ func (s Sender) domain() string {
 	return domain
 }
 
-// compose makes a message of a notice.
+// compose makes the message for a notice.
 func (m *Mailer) compose(n authcore.Notice) (envelope, error) {
 	fail := func(doing string) (envelope, error) { return envelope{}, &failure{doing: doing, permanent: true} }
 	if to, err := authcore.ParseEmail(string(n.To)); err != nil || to != n.To {
-		return fail("the address of a notice is not in its canonical form") // nothing else may come into a header
+		return fail("the address of a notice is not in its canonical form") // the header takes no other
 	}
 	subject, text, html, err := m.templates.execute(n.Kind, dataOf(n, m.issuer))
 	if err != nil {
-		return fail("a template could not be executed, though it could with a sample") // the error might show the code
+		return fail("a template failed, though it worked with sample data; check its conditions") // the error might show the code
 	}
 	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	msg.FromMailAddress(&mail.Address{Name: m.sender.name, Address: string(m.sender.address)})
@@ -78,7 +78,7 @@ func (m *Mailer) compose(n authcore.Notice) (envelope, error) {
 	msg.AddAlternativeString(gomail.TypeTextHTML, html)
 	var raw bytes.Buffer
 	if _, err := msg.WriteTo(&raw); err != nil {
-		return fail("a message could not be written")
+		return fail("cannot encode a message")
 	}
 	return envelope{kind: n.Kind, from: string(m.sender.address), to: string(n.To), raw: raw.Bytes()}, nil
 }

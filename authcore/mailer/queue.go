@@ -14,9 +14,9 @@ import (
 // job is a message in the queue.
 type job struct {
 	envelope
-	tries int       // so far, the one under way included
-	due   time.Time // when it is tried next
-	until time.Time // after which it is worth nothing
+	tries int       // so far, including the current one
+	due   time.Time // of the next try
+	until time.Time // when it is given up
 }
 
 // maxRetry is the longest time between two tries.
@@ -24,7 +24,7 @@ const maxRetry = 5 * time.Minute
 
 var errFull = errors.New("too many messages are waiting to be sent")
 
-// queue holds messages until they are due. It is bounded, with those that are being sent.
+// queue holds messages until they are due. Its bound includes those that are being sent.
 type queue struct {
 	limit         int
 	maxAge, retry time.Duration
@@ -34,7 +34,7 @@ type queue struct {
 	waiting jobs
 	sending int
 	closed  bool
-	changed chan struct{} // closed and replaced when somebody who waits has to look again
+	changed chan struct{} // closed and replaced to wake the workers
 }
 
 func newQueue(limit int, maxAge, retry time.Duration, now func() time.Time) *queue {
@@ -71,11 +71,11 @@ func (q *queue) add(e envelope, n authcore.Notice) error {
 	return nil
 }
 
-// take returns the next message when it is due. It is false when the queue is closed and empty, or ctx is over.
+// take returns the next message when it is due, or false once the queue is closed and empty or ctx is done.
 func (q *queue) take(ctx context.Context) (*job, bool) {
 	for {
 		q.mu.Lock()
-		if ctx.Err() != nil || q.closed && len(q.waiting) == 0 { // whoever puts one back takes it again
+		if ctx.Err() != nil || q.closed && len(q.waiting) == 0 { // a message that is put back is taken by the same worker
 			q.mu.Unlock()
 			return nil, false
 		}
@@ -102,21 +102,21 @@ func (q *queue) take(ctx context.Context) (*job, bool) {
 	}
 }
 
-// done is the end of a message that was taken.
+// done removes a message that was taken.
 func (q *queue) done() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.sending--
 }
 
-// again puts a message back for another try, and says when. It is false, and the end of the message, if that would be
-// too late.
+// again puts a message back for another try, and returns the wait. If that would be too late, it removes the message and
+// returns false.
 func (q *queue) again(j *job) (time.Duration, bool) {
 	wait := maxRetry
 	if doublings := j.tries - 1; doublings < 16 {
 		wait = min(q.retry<<doublings, maxRetry)
 	}
-	wait -= rand.N(wait/4 + 1) //nolint:gosec // so that not all come at once; nothing secret
+	wait -= rand.N(wait/4 + 1) //nolint:gosec // spreads the retries; nothing secret
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.sending--
@@ -128,7 +128,7 @@ func (q *queue) again(j *job) (time.Duration, bool) {
 	return wait, true
 }
 
-// close takes nothing more, and makes everything due.
+// close refuses further messages, and makes those that wait due.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -143,7 +143,7 @@ func (q *queue) close() {
 	q.wakeLocked()
 }
 
-// empty takes out what is left, and says how much that was.
+// empty removes all messages, and returns how many there were.
 func (q *queue) empty() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -163,7 +163,7 @@ func (q *queue) wakeLocked() {
 	q.changed = make(chan struct{})
 }
 
-// jobs is a heap, the one that is due first on top.
+// jobs is a heap with the job that is due first on top.
 type jobs []*job
 
 func (h jobs) Len() int           { return len(h) }

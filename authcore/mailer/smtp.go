@@ -17,39 +17,39 @@ import (
 	"github.com/wneessen/go-mail/smtp"
 )
 
-// Security is how a connection to the mail server is secured.
+// Security is the use of TLS with the mail server.
 type Security string
 
-// The ways.
+// The values of [Security].
 const (
-	StartTLS Security = "starttls" // and nothing before it but the greeting
+	StartTLS Security = "starttls" // required, right after the greeting
 	Implicit Security = "implicit" // TLS from the first byte
-	Clear    Security = "off"      // none: to this machine only
+	Clear    Security = "off"      // no TLS; for this machine only
 )
 
-// Password is what logs in at a mail server. It does not print.
+// Password is a password for the mail server. It does not print.
 type Password string
 
-// Format keeps a password out of every log and error.
+// Format keeps the password out of logs and errors.
 func (Password) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[password]")) }
 
 // MarshalText keeps it out of JSON.
 func (Password) MarshalText() ([]byte, error) { return []byte("[password]"), nil }
 
-// Server says where the next mail server is, and how to talk to it.
+// Server is a mail server that takes messages, and how to connect to it.
 type Server struct {
 	Host     string
 	Port     string
 	Security Security
-	User     string // nobody logs in if it is empty
+	User     string // no login if empty
 	Password Password
 
-	Hello   string         // what to call ourselves; the domain of the sender if it is empty
-	RootCAs *x509.CertPool // the system's if it is nil
-	Timeout time.Duration  // for a delivery, all in all: 10 s if it is 0
+	Hello   string         // the name in EHLO; the sender's domain if empty
+	RootCAs *x509.CertPool // the system's if nil
+	Timeout time.Duration  // for a whole delivery; 10 s if zero
 }
 
-// ParseURL reads smtp://[user:password@]host[:port] or smtps://…. No error shows any of it.
+// ParseURL parses smtp://[user:password@]host[:port] or smtps://…. No error shows any of it.
 func ParseURL(text string, security Security) (Server, error) {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -60,34 +60,34 @@ func ParseURL(text string, security Security) (Server, error) {
 	case u.Scheme == "smtps" && (security == "" || security == Implicit):
 		s.Security = Implicit
 	case u.Scheme == "smtps":
-		return Server{}, errors.New("smtps is TLS from the first byte; write smtp for another tls")
+		return Server{}, errors.New("smtps means TLS from the first byte; write smtp for another tls")
 	case u.Scheme != "smtp":
-		return Server{}, errors.New("it does not begin with smtp:// or smtps://")
+		return Server{}, errors.New("it must begin with smtp:// or smtps://")
 	case security == "":
 		s.Security = StartTLS
 	}
 	if !slices.Contains([]Security{StartTLS, Implicit, Clear}, s.Security) {
-		return Server{}, errors.New("tls is starttls, implicit or off")
+		return Server{}, errors.New("tls must be starttls, implicit or off")
 	}
 	switch {
 	case s.Host == "":
 		return Server{}, errors.New("it names no host")
 	case u.Opaque != "" || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return Server{}, errors.New("there is something behind the host")
+		return Server{}, errors.New("it must end after the host and port; percent-encode / ? # and @ in a password")
 	case s.Security == Clear && !onThisMachine(s.Host):
-		return Server{}, errors.New("tls off is for a server on this machine alone, since codes and passwords would travel in clear")
+		return Server{}, errors.New("tls off would send codes and passwords in clear; it is allowed for a server on this machine only")
 	}
 	if s.Port == "" {
 		s.Port = map[Security]string{StartTLS: "587", Implicit: "465", Clear: "25"}[s.Security]
 	}
 	if n, err := strconv.Atoi(s.Port); err != nil || n < 1 || n > 65535 {
-		return Server{}, errors.New("its port is not between 1 and 65535")
+		return Server{}, errors.New("its port must be between 1 and 65535")
 	}
 	if u.User != nil {
 		password, _ := u.User.Password()
 		s.User, s.Password = u.User.Username(), Password(password)
 		if s.User == "" || s.Password == "" {
-			return Server{}, errors.New("it has a user without a password, or a password without a user")
+			return Server{}, errors.New("it must have both a user and a password, or neither")
 		}
 	}
 	return s, nil
@@ -98,16 +98,16 @@ func onThisMachine(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// most is what a server may say in one delivery, in bytes.
+// most bounds the replies of a server in one delivery, in bytes.
 const most = 1 << 20
 
-// deliver hands one message to the server.
+// deliver sends one message to the server.
 func (s Server) deliver(ctx context.Context, m envelope) error {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(s.Timeout, 10*time.Second))
 	defer cancel()
 	err := s.converse(ctx, m)
 	if err != nil && ctx.Err() != nil {
-		// Whatever the connection said when it was closed; what a reply said before that still stands.
+		// The context closed the connection, so its error is the cause. A reply before that still counts.
 		if f, ok := errors.AsType[*failure](err); ok && f.reply == "" {
 			return &failure{doing: f.doing, err: ctx.Err()}
 		}
@@ -142,7 +142,7 @@ func (s Server) converse(ctx context.Context, m envelope) error {
 	}
 	if s.Security == StartTLS {
 		if ok, _ := c.Extension("STARTTLS"); !ok {
-			return &failure{doing: "the mail server does not offer STARTTLS"}
+			return &failure{doing: "the mail server does not offer STARTTLS; for TLS from the first byte, write smtps:// and its port"}
 		}
 		if err := c.StartTLS(config); err != nil {
 			return failed("STARTTLS", err)
@@ -156,7 +156,7 @@ func (s Server) converse(ctx context.Context, m envelope) error {
 	if err := s.transfer(c, m); err != nil {
 		return err
 	}
-	_ = c.Quit() // the message is the server's by now
+	_ = c.Quit() // the server has accepted the message
 	return nil
 }
 
@@ -177,7 +177,7 @@ func (Server) transfer(c *smtp.Client, m envelope) error {
 	return failed("the message", w.Close())
 }
 
-// login chooses the best way to log in that the server offers.
+// login chooses the strongest mechanism that the server offers.
 type login struct {
 	server Server
 	smtp.Auth
@@ -186,7 +186,7 @@ type login struct {
 // Start implements smtp.Auth.
 func (l *login) Start(info *smtp.ServerInfo) (string, []byte, error) {
 	s := l.server
-	clear := s.Security == Clear // which is to this machine
+	clear := s.Security == Clear // on this machine
 	for _, way := range []struct {
 		name string
 		auth func() smtp.Auth
@@ -204,7 +204,7 @@ func (l *login) Start(info *smtp.ServerInfo) (string, []byte, error) {
 	return "", nil, &failure{doing: "the mail server offers none of SCRAM-SHA-256, SCRAM-SHA-1, PLAIN and LOGIN", permanent: true}
 }
 
-// bounded is a connection that only so much is read from.
+// bounded is a connection that reads a limited number of bytes.
 type bounded struct {
 	net.Conn
 	left int

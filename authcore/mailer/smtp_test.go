@@ -3,6 +3,7 @@ package mailer
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/mail"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/internal/smtptest"
+	"github.com/chatgate/chatgate/internal/tcptest"
 )
 
 func TestSendsOverSMTP(t *testing.T) {
@@ -201,24 +203,13 @@ func TestSendFails(t *testing.T) {
 
 // A server that says nothing is given up when the time is over, and one that never stops as well.
 func TestSlowServer(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
 	accepted := make(chan struct{}, 4)
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			defer c.Close()
-			accepted <- struct{}{}
-		}
-	}()
+	addr := tcptest.Serve(t, func(c net.Conn) {
+		accepted <- struct{}{}
+		_, _ = io.Copy(io.Discard, c)
+	})
 	for _, security := range []Security{Clear, Implicit} {
-		o, err := ParseURL("smtp://"+ln.Addr().String(), security)
+		o, err := ParseURL("smtp://"+addr, security)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,22 +224,14 @@ func TestSlowServer(t *testing.T) {
 }
 
 func TestEndlessServer(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	go func() {
-		c, err := ln.Accept()
-		if err != nil {
-			return
+	addr := tcptest.Serve(t, func(c net.Conn) {
+		for {
+			if _, err := io.WriteString(c, strings.Repeat("220-welcome\r\n", 1000)); err != nil {
+				return
+			}
 		}
-		defer c.Close()
-		for err == nil {
-			_, err = c.Write([]byte(strings.Repeat("220-welcome\r\n", 1000)))
-		}
-	}()
-	o, err := ParseURL("smtp://"+ln.Addr().String(), Clear)
+	})
+	o, err := ParseURL("smtp://"+addr, Clear)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,15 +269,15 @@ func TestParseURL(t *testing.T) {
 		"smtp://mail.example.com:0":               {"", "port"},
 		"smtp://mail.example.com:65536":           {"", "port"},
 		"smtp://mail.example.com:hunter2":         {"", "malformed"},
-		"smtp://hunter2@mail.example.com":         {"", "without a password"},
-		"smtp://:hunter2@mail.example.com":        {"", "without a user"},
-		"smtp://mail.example.com/hunter2":         {"", "behind the host"},
-		"smtp://mail.example.com?hunter2":         {"", "behind the host"},
-		"smtp://mail.example.com?":                {"", "behind the host"},
-		"smtp://mail.example.com#hunter2":         {"", "behind the host"},
-		"smtp://mail.example.com":                 {Clear, "on this machine alone"},
-		"smtp://chat:hunter2@192.0.2.1":           {Clear, "on this machine alone"},
-		"smtp://chat:hunter2@localhost.evil.test": {Clear, "on this machine alone"},
+		"smtp://hunter2@mail.example.com":         {"", "both a user and a password"},
+		"smtp://:hunter2@mail.example.com":        {"", "both a user and a password"},
+		"smtp://mail.example.com/hunter2":         {"", "end after the host and port"},
+		"smtp://mail.example.com?hunter2":         {"", "end after the host and port"},
+		"smtp://mail.example.com?":                {"", "end after the host and port"},
+		"smtp://mail.example.com#hunter2":         {"", "end after the host and port"},
+		"smtp://mail.example.com":                 {Clear, "on this machine only"},
+		"smtp://chat:hunter2@192.0.2.1":           {Clear, "on this machine only"},
+		"smtp://chat:hunter2@localhost.evil.test": {Clear, "on this machine only"},
 		"smtps://127.0.0.1":                       {Clear, "from the first byte"},
 		"smtps://mail.example.com":                {StartTLS, "from the first byte"},
 		"smtp://127.0.0.1":                        {"maybe", "starttls, implicit or off"},

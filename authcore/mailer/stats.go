@@ -2,15 +2,15 @@ package mailer
 
 import "sync/atomic"
 
-// Stats are figures of a [Mailer], for metrics. Every message ends as one of the first three.
+// Stats are the counters of a [Mailer], for metrics. Every message ends in one of the first three.
 type Stats struct {
-	Sent    uint64 // taken by the mail server
-	Failed  uint64 // refused, or given up
-	Dropped uint64 // not taken into the queue, or lost with it
-	Queued  int    // waiting, or being sent from the queue, now
+	Sent    uint64 // accepted by the mail server
+	Failed  uint64 // refused or given up
+	Dropped uint64 // not queued, or lost from the queue
+	Queued  int    // waiting or being sent from the queue now
 }
 
-// Stats returns the figures as they are now.
+// Stats returns the current counters.
 func (m *Mailer) Stats() Stats {
 	return Stats{m.tally.sent.Load(), m.tally.failed.Load(), m.tally.dropped.Load(), m.queue.length()}
 }

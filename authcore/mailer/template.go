@@ -23,16 +23,16 @@ import (
 //go:embed templates
 var embedded embed.FS
 
-// The three templates of a kind, by the ends of their names.
+// The extensions of the three templates of a kind.
 var endings = []string{".subject", ".txt", ".html"}
 
-// Templates are what messages are made with.
+// Templates are the templates of all messages.
 type Templates struct {
 	kinds map[authcore.NoticeKind]kindTemplates
 	sum   hash.Hash
 }
 
-// Fingerprint tells these templates from others.
+// Fingerprint returns a hash of all templates, for comparison.
 func (t *Templates) Fingerprint() string { return hex.EncodeToString(t.sum.Sum(nil)) }
 
 type kindTemplates struct {
@@ -40,8 +40,8 @@ type kindTemplates struct {
 	html          *htmltemplate.Template
 }
 
-// LoadTemplates reads the templates in a directory, and takes its own for those that are not there; all of them without
-// a directory. Each is tried out, and an error says which file it is about.
+// LoadTemplates loads the templates of a directory, and the built-in ones for those that it lacks, or all of them if dir
+// is empty. It tries each with sample data. An error names the file.
 func LoadTemplates(dir string) (*Templates, error) {
 	if dir != "" {
 		if err := checkNames(dir); err != nil {
@@ -90,7 +90,7 @@ func load[T any](into *Templates, dir, name string, parse func(name, text string
 		var none T
 		return none, fmt.Errorf("template %w", err)
 	}
-	_, _ = fmt.Fprintf(into.sum, "%q", text) // which cannot fail, and tells where one ends
+	_, _ = fmt.Fprintf(into.sum, "%q", text) // cannot fail; quotes mark the end of each
 	t, err := parse(name, string(text))
 	if err != nil {
 		return t, oneLine(err)
@@ -98,7 +98,7 @@ func load[T any](into *Templates, dir, name string, parse func(name, text string
 	return t, nil
 }
 
-// checkNames finds files that look like templates and are none, since they would be passed over.
+// checkNames refuses files that look like templates but belong to no kind, which would otherwise be ignored.
 func checkNames(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -111,14 +111,14 @@ func checkNames(dir string) error {
 		}
 		kind := strings.TrimSuffix(e.Name(), ending)
 		if !slices.ContainsFunc(authcore.NoticeKinds(), func(k authcore.NoticeKind) bool { return k.String() == kind }) {
-			return fmt.Errorf("template: %s is of no message; they are called %v, with .subject, .txt or .html",
+			return fmt.Errorf("template: %s belongs to no message; rename it to one of %v with .subject, .txt or .html",
 				filepath.Join(dir, e.Name()), authcore.NoticeKinds())
 		}
 	}
 	return nil
 }
 
-// try executes the templates of a kind with everything that there may be, and with nothing.
+// try executes the templates of a kind with complete data and with none.
 func (t *Templates) try(kind authcore.NoticeKind) error {
 	full := authcore.Notice{
 		Kind: kind, Username: "alice", Code: "012345", Lifetime: 10 * time.Minute, Device: "Firefox on Linux",
@@ -160,5 +160,5 @@ func (t *Templates) execute(kind authcore.NoticeKind, d Data) (subject, text, ht
 	return subject, text, html, nil
 }
 
-// oneLine is an error of a template, whose text can have line breaks.
+// oneLine removes the line breaks from an error of a template.
 func oneLine(err error) error { return errors.New(strings.Join(strings.Fields(err.Error()), " ")) }

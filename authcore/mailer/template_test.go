@@ -54,8 +54,8 @@ func TestBadTemplates(t *testing.T) {
 		"empty subject":               {"new-device.subject", " \n", "the subject is empty"},
 		"empty text":                  {"new-device.txt", "\n", "the message is empty"},
 		"html that cannot be escaped": {"new-device.html", "<a href={{.Issuer}}{{if .Code}}\"{{end}}>", "new-device.html"},
-		"another kind":                {"reset_code.txt", "x", "is of no message"},
-		"a kind in capitals":          {"Reset-Code.html", "x", "is of no message"},
+		"another kind":                {"reset_code.txt", "x", "belongs to no message"},
+		"a kind in capitals":          {"Reset-Code.html", "x", "belongs to no message"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := write(t, map[string]string{tc.file: tc.text})

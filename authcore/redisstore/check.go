@@ -17,10 +17,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// checkTimeout bounds what happens at the start, where a cluster is asked server by server.
+// checkTimeout bounds the checks at the start, which ask every server of a cluster.
 const checkTimeout = 10 * time.Second
 
-// check asks every master whether it is fit.
+// check checks every master.
 func (s *Store) check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -28,7 +28,7 @@ func (s *Store) check(ctx context.Context) error {
 	if !ok {
 		return s.explain(s.checkServer(ctx, s.client))
 	}
-	var mu sync.Mutex // ForEachMaster calls for all at once, and its own choice of an error is any
+	var mu sync.Mutex // ForEachMaster calls concurrently, and returns any one of the errors
 	var first error
 	err := cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
 		err := s.checkServer(ctx, c)
@@ -42,7 +42,7 @@ func (s *Store) check(ctx context.Context) error {
 	return s.explain(errors.Join(err, first))
 }
 
-// checkServer checks one server. Its errors say what to do, or are the client's.
+// checkServer checks one server. Its errors say what to do, or come from the client.
 func (s *Store) checkServer(ctx context.Context, c redis.Cmdable) error {
 	if err := c.Ping(ctx).Err(); err != nil {
 		return err
@@ -52,25 +52,26 @@ func (s *Store) checkServer(ctx context.Context, c redis.Cmdable) error {
 		if !refused(err) {
 			return err
 		}
-		s.o.Log.Warn("redis does not let its state be checked: version, role, eviction, persistence", "error", err)
+		s.o.Log.Warn("redis refuses INFO, so its version, role, eviction and persistence are not checked; "+
+			"allow INFO to have them checked", "error", err)
 		return nil
 	}
 	info := parseInfo(text)
 	major, minor := version(info["redis_version"])
 	switch {
 	case major < 6 || major == 6 && minor < 2:
-		return fmt.Errorf("the server is version %q, but it takes 6.2 or later", info["redis_version"])
+		return fmt.Errorf("the server is version %q; use 6.2 or later", info["redis_version"])
 	case info["loading"] == "1":
-		return errors.New("the server is still loading its data")
+		return errors.New("the server is still loading its data; try again when it is done")
 	case info["role"] != "master":
-		return errors.New("the server is a replica, which takes no writes; name its master, or use sentinel mode")
+		return errors.New("the server is a replica, which takes no writes; name its master, or use mode sentinel")
 	case s.o.Mode != Cluster && info["cluster_enabled"] == "1":
-		return errors.New("the server is part of a cluster; use cluster mode")
+		return errors.New("the server is part of a cluster; use mode cluster")
 	}
 	return s.checkConfig(ctx, c, info)
 }
 
-// checkConfig sees whether the server may throw away or forget what it holds.
+// checkConfig refuses a server that evicts keys, and warns of one that loses them when it restarts.
 func (s *Store) checkConfig(ctx context.Context, c redis.Cmdable, info map[string]string) error {
 	maxmemory, policy, appendonly := info["maxmemory"], info["maxmemory_policy"], info["aof_enabled"] == "1"
 	config, err := c.ConfigGet(ctx, "save").Result()
@@ -80,26 +81,26 @@ func (s *Store) checkConfig(ctx context.Context, c redis.Cmdable, info map[strin
 	save, known := config["save"]
 	switch {
 	case policy == "":
-		s.o.Log.Warn("redis does not say whether it throws keys away; set maxmemory-policy noeviction")
+		s.o.Log.Warn("redis does not report its maxmemory-policy; set it to noeviction, or sessions and revocations may be evicted")
 	case policy == "noeviction":
 	case maxmemory != "0":
-		return fmt.Errorf("the server throws keys away when its memory is full, and with them sessions and revocations; "+
-			"set maxmemory-policy to noeviction (it is %s)", policy)
+		return fmt.Errorf("the server evicts keys, and with them sessions and revocations, when its memory is full "+
+			"(maxmemory-policy %s); set maxmemory-policy to noeviction", policy)
 	default:
-		s.o.Log.Warn("redis would throw keys away if maxmemory were set; set maxmemory-policy to noeviction", "policy", policy)
+		s.o.Log.Warn("redis would evict keys if maxmemory were set; set maxmemory-policy to noeviction", "policy", policy)
 	}
 	switch {
 	case appendonly || save != "":
 	case known:
-		s.o.Log.Warn("redis keeps nothing on disk: sessions are lost when it restarts; accounts are not")
+		s.o.Log.Warn("redis keeps nothing on disk: a restart loses sessions, though no accounts; set appendonly or save")
 	default:
-		s.o.Log.Warn("redis does not say whether it has save points: without any, and without appendonly, " +
-			"sessions are lost when it restarts; accounts are not")
+		s.o.Log.Warn("redis does not report its save points: with none, and without appendonly, " +
+			"a restart loses sessions, though no accounts; set appendonly or save")
 	}
 	return nil
 }
 
-// refused reports whether the server does not let a command be used, as hosted ones do, or does not have it.
+// refused reports whether the server forbids a command, as hosted ones do, or does not have it.
 func refused(err error) bool {
 	return redis.HasErrorPrefix(err, "NOPERM") || redis.HasErrorPrefix(err, "unknown command") ||
 		redis.HasErrorPrefix(err, "command is not allowed")
@@ -124,7 +125,7 @@ func version(text string) (major, minor int) {
 	return major, minor
 }
 
-// explain says what an error at the start means, in one line.
+// explain puts what an error at the start means, and what to do, before the error.
 func (s *Store) explain(err error) error {
 	if err == nil {
 		return nil
@@ -137,27 +138,27 @@ func (s *Store) explain(err error) error {
 	text := err.Error()
 	switch {
 	case strings.Contains(text, "NOAUTH"):
-		because = "the server wants a password, and the URL has none"
+		because = "the server requires a password; add it to the URL"
 	case strings.Contains(text, "WRONGPASS"):
 		because = "the server refuses the user or the password of the URL"
 	case strings.Contains(text, "NOPERM"):
-		because = "the user of the URL may not do this"
+		because = "the user of the URL lacks a permission; grant it with ACL SETUSER"
 	case strings.Contains(text, "cluster support disabled"):
-		because = "the server is no part of a cluster"
+		because = "the server is not part of a cluster; leave mode cluster out"
 	case plain:
-		because = "there is no TLS at the other end; write redis://"
+		because = "the server does not speak TLS; write redis://"
 	case authority:
-		because = "the certificate is signed by nobody known; name the CA file"
+		because = "the server's certificate is signed by an unknown authority; name its CA file with ca"
 	case host:
-		because = "the certificate is for another host"
+		because = "the server's certificate is for another host; write the host that it names in the URL"
 	case strings.Contains(text, "remote error: tls:") && strings.Contains(text, "certificate"):
-		because = "the server wants a client certificate, or another one"
+		because = "the server requires a client certificate, or refuses this one; set cert"
 	case errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE):
-		because = "the server closed the connection; if it wants TLS, write rediss://"
+		because = "the server closed the connection; if it speaks TLS, write rediss://"
 	case errors.As(err, &network) && network.Op == "dial":
-		because = "it cannot be reached"
+		because = "the server cannot be reached"
 	case errors.Is(err, context.DeadlineExceeded) || isTimeout(err):
-		because = "it does not answer in time"
+		because = "the server does not answer in time"
 		if strings.HasPrefix(s.o.URLs[0], "rediss:") { // a server without TLS waits for the end of a line
 			because += "; if it does not speak TLS, write redis://"
 		}

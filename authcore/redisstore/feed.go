@@ -16,29 +16,28 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 )
 
-// The feed is a chain. Each entry of the stream names its own link (its ID in the stream and a random token) and the
-// one before it, and a key of its own holds the newest link. So a follower that compares links knows whether it read
-// what the server has: an entry that does not continue its chain, or a newest link that no entry leads to, means that
-// something was lost, whatever the cause: an emptied, restored or trimmed stream, or a replica that was promoted before
-// it had heard everything. Then the follower begins anew at the newest link. Nothing is ever read from the past, hence
-// the stream need not keep much.
+// The feed is a chain. Each entry of the stream has a link (its ID in the stream and a random token) and names the link
+// before it; a separate key holds the newest link. A follower that compares links knows whether it missed entries: an
+// entry that does not continue its chain, or a newest link that no entry leads to, means a loss, whatever the cause: an
+// emptied, restored or trimmed stream, or a replica promoted before it had everything. The follower then starts over at
+// the newest link. Followers never read the past, so the stream is kept short.
 //
-// One chain can still hide a loss: a follower that had not read an entry when the server fell, and that meets the
-// promoted replica, which never had it. So a server's run ID is compared, too, before anything is said to be fresh.
+// The chain alone misses one loss: an entry that a follower had not read when the server failed, and that the promoted
+// replica never had. So the follower also compares the server's run ID before it reports anything as fresh.
 //
 // The keys, all in one slot of a cluster:
 //
 //	<prefix>:{feed}:events            the stream
 //	<prefix>:{feed}:head              the newest link
-//	<prefix>:{feed}:nodes             the nodes, each with when it was last heard of
+//	<prefix>:{feed}:nodes             the nodes, each with the time of its last heartbeat
 //	<prefix>:{feed}:answers:<name>    a stream of answers to a node, or to one publication of a node that does not follow
 const (
-	eventsKept  = 10_000           // entries; a follower reads them within milliseconds, or begins anew
+	eventsKept  = 10_000           // entries; a follower reads them within milliseconds, or starts over
 	eventsLast  = time.Hour        // after the newest
 	answersKept = 10_000           // entries
 	answersLast = time.Minute      // after the newest
-	nodeSilence = 5 * time.Second  // after which a node is not known any more
-	nodesLast   = 10 * time.Minute // after the last sign of any node
+	nodeSilence = 5 * time.Second  // after which a node counts as gone
+	nodesLast   = 10 * time.Minute // after the last heartbeat of any node
 	heartbeat   = 450 * time.Millisecond
 	leaveWithin = 250 * time.Millisecond
 )
@@ -47,8 +46,8 @@ func (s *Store) feedKey(name string) string { return s.o.Prefix + ":{" + feedTag
 
 func (s *Store) answersKey(name string) string { return s.feedKey("answers:" + name) }
 
-// knownNodes is Lua that leaves in known the nodes that were heard of lately, by the server's clock. A time that is yet
-// to come was told by another server, and is good for as long.
+// knownNodes is Lua that sets known to the nodes with a recent heartbeat, by the server's clock. A heartbeat in the
+// future came from another server, before a failover, and counts for as long.
 const knownNodes = `
 	local time = redis.call('TIME')
 	local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -60,7 +59,7 @@ var (
 	return known`)
 
 	// KEYS: nodes, events, head. ARGV: silence, token, node, reply, event, entries kept, events last.
-	// An attempt whose answer was lost, and which is tried again, finds its own token.
+	// A retry after a lost answer finds its own token, and adds nothing.
 	publishScript = redis.NewScript(knownNodes + `
 	local prev = redis.call('GET', KEYS[3]) or ''
 	if string.sub(prev, -#ARGV[2]) ~= ARGV[2] then
@@ -78,7 +77,7 @@ var (
 	return 1`)
 )
 
-// feed is what a Store keeps of the feed. Its zero value is ready.
+// feed is a Store's state of the feed. Its zero value is ready for use.
 type feed struct {
 	mu        sync.Mutex
 	following int                 // calls of Follow
@@ -126,7 +125,7 @@ func (s *Store) Publish(ctx context.Context, e authcore.NodeEvent) ([]authcore.N
 	w := &waiting{answers: make(map[string]answer), more: make(chan struct{}, 1)}
 	following := s.await(token, w)
 	defer s.awaitNoMore(token)
-	reply := s.node // which the follower of this node reads
+	reply := s.node // this node's follower reads the answers
 	if !following {
 		reply = token
 	}
@@ -168,7 +167,7 @@ func (s *Store) Publish(ctx context.Context, e authcore.NodeEvent) ([]authcore.N
 	return receipts, nil
 }
 
-// store puts an event into the stream, and returns who is to answer.
+// store adds an event to the stream, and returns the nodes that should answer.
 func (s *Store) store(ctx context.Context, token, reply string, event []byte) (nodes []string, err error) {
 	keys := []string{s.feedKey("nodes"), s.feedKey("events"), s.feedKey("head")}
 	err = s.call(ctx, "publish an event", func(ctx context.Context) error {
@@ -179,7 +178,7 @@ func (s *Store) store(ctx context.Context, token, reply string, event []byte) (n
 	return nodes, err
 }
 
-// await begins to take answers in, and reports whether a follower brings them.
+// await registers w for answers, and reports whether a follower of this node reads them.
 func (s *Store) await(token string, w *waiting) (following bool) {
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
@@ -196,7 +195,7 @@ func (s *Store) awaitNoMore(token string) {
 	delete(s.feed.waiting, token)
 }
 
-// answered takes an answer to whom it is for. One that comes too late is for nobody.
+// answered hands an answer to the publication that waits for it. A late answer is dropped.
 func (s *Store) answered(m redis.XMessage) {
 	token, _ := m.Values["token"].(string)
 	node, _ := m.Values["node"].(string)
@@ -217,10 +216,10 @@ func (s *Store) answered(m redis.XMessage) {
 func (s *Store) readAnswers(ctx context.Context, token string) {
 	last := "0-0"
 	for ctx.Err() == nil {
-		// A wait for the next answer is cut short only by its own end, hence it is a short one.
+		// A blocking read ends only by its own timeout, so it is short.
 		streams, err := s.readStreams(ctx, 50*time.Millisecond, s.answersKey(token), last)
 		if err != nil {
-			s.o.Log.Debug("the answers to an event cannot be read", "error", err)
+			s.o.Log.Debug("cannot read the answers to an event", "error", err)
 			return
 		}
 		for _, m := range streams[s.answersKey(token)] {
@@ -230,20 +229,20 @@ func (s *Store) readAnswers(ctx context.Context, token string) {
 	}
 }
 
-// answer tells the node that published an event what was done about it.
+// answer tells the publisher of an event how many connections this node closed.
 func (s *Store) answer(ctx context.Context, token, reply string, closed int) {
 	err := s.call(ctx, "answer an event", func(ctx context.Context) error {
 		return answerScript.Run(ctx, s.client, []string{s.answersKey(reply)}, answersKept, answersLast.Milliseconds(), token,
 			s.node, closed).Err()
 	})
 	if err != nil {
-		s.o.Log.Debug("an answer to an event was lost", "error", err)
+		s.o.Log.Debug("cannot answer an event", "error", err)
 	}
 }
 
-// readStreams reads what came after the given IDs (a key and an ID, in turn), and waits for something to come if block
-// is not zero. Nothing is no error. The client would give a blocking command ten seconds beyond block; the deadline is
-// what ends it with a server that is silent.
+// readStreams reads the entries after the given IDs (from alternates keys and IDs), and waits up to block for one. No
+// entry is no error. The client allows a blocking command ten seconds beyond block; the deadline ends it earlier when
+// the server is silent.
 func (s *Store) readStreams(ctx context.Context, block time.Duration, from ...string) (map[string][]redis.XMessage, error) {
 	ctx, cancel := context.WithTimeout(ctx, block+s.o.ConnectTimeout+s.o.CommandTimeout)
 	defer cancel()
@@ -268,7 +267,7 @@ func (s *Store) readStreams(ctx context.Context, block time.Duration, from ...st
 	return streams, err
 }
 
-// Nodes returns the nodes that follow the feed, or did a few seconds ago.
+// Nodes returns the nodes that follow the feed, or did within the last five seconds.
 func (s *Store) Nodes(ctx context.Context) ([]string, error) {
 	var nodes []string
 	err := s.call(ctx, "list the nodes", func(ctx context.Context) (err error) {
@@ -291,8 +290,8 @@ type event struct {
 	Keys     bool                 `json:"keys,omitempty"`
 }
 
-// errNotText refuses an ID that JSON would change into another one. No account and no session has such an ID.
-var errNotText = errors.New("an ID is not text")
+// errNotText refuses an ID that JSON would change. No account and no session has such an ID.
+var errNotText = errors.New("an ID is not valid UTF-8")
 
 func encodeEvent(e authcore.NodeEvent) ([]byte, error) {
 	bad := func(id authcore.SessionID) bool { return !utf8.ValidString(string(id)) }

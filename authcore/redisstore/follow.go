@@ -16,11 +16,11 @@ import (
 
 const (
 	readAtOnce = 100  // entries of a stream
-	heldAtOnce = 1000 // events that wait for the follower; more wait in the stream
+	heldAtOnce = 1000 // events in memory for the follower; more wait in the stream
 )
 
-// announce is Lua that makes the node known, by the server's clock, and leaves the server's run ID in run. Where the
-// latter is not for us to know, breaks of the chain are noticed still.
+// announce is Lua that stores the node's heartbeat, by the server's clock, and sets run to the server's run ID. Where
+// INFO is forbidden, run is empty, and only breaks of the chain are noticed.
 const announce = `
 	local time = redis.call('TIME')
 	local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -31,7 +31,7 @@ const announce = `
 	local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''`
 
 var (
-	// KEYS: nodes, events, head. ARGV: node, nodes last, a link in case that there is none.
+	// KEYS: nodes, events, head. ARGV: node, nodes last, the first link if there is none.
 	joinScript = redis.NewScript(announce + `
 	local head = redis.call('GET', KEYS[3])
 	if not head then
@@ -53,8 +53,8 @@ var (
 	return 1`)
 )
 
-// Follow implements [authcore.Feed]. The follower is called by the caller's goroutine, and what it is told is read by
-// another one. So a follower that takes its time still is a known node, and this node's publications get their answers.
+// Follow implements [authcore.Feed]. It calls the follower in the caller's goroutine and reads the feed in another, so
+// that a slow follower neither stops the node's heartbeats nor holds up the answers to its publications.
 func (s *Store) Follow(ctx context.Context, f authcore.Follower) {
 	s.feed.mu.Lock()
 	s.feed.following++
@@ -90,14 +90,14 @@ func (s *Store) Follow(ctx context.Context, f authcore.Follower) {
 		}
 	}
 	s.leave()
-	// The reader was woken. With a server that does not answer, it ends by its own deadline, or by Close.
+	// leave woke the reader. If the server does not answer, its own deadline or Close ends it.
 	select {
 	case <-read:
 	case <-time.After(100 * time.Millisecond):
 	}
 }
 
-// leave makes the node unknown, and wakes its reader.
+// leave removes the node from the known ones, and wakes its reader.
 func (s *Store) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveWithin)
 	defer cancel()
@@ -105,12 +105,12 @@ func (s *Store) leave() {
 		return leaveScript.Run(ctx, s.client, []string{s.feedKey("nodes"), s.answersKey(s.node)}, s.node).Err()
 	})
 	if err != nil {
-		s.o.Log.Debug("the node could not leave the feed", "error", err)
+		s.o.Log.Debug("cannot leave the feed", "error", err)
 	}
 }
 
-// errBroken says that the chain does not go on from where the reader is.
-var errBroken = errors.New("the feed is not the one that was followed")
+// errBroken reports that the chain does not continue from the reader's link.
+var errBroken = errors.New("entries of the feed were lost, or the server was replaced")
 
 // entry is an event of another node in the stream.
 type entry struct {
@@ -118,24 +118,24 @@ type entry struct {
 	token, reply string
 }
 
-// reader follows the chain and hands on what it finds.
+// reader follows the chain and queues its entries for the follower.
 type reader struct {
 	s *Store
 	q *queue
 
 	server          string // the run ID of the server
-	link            string // what was read last
-	events, answers string // IDs of the streams' entries that were read last
+	link            string // the last one read
+	events, answers string // the IDs of the last entries read from the two streams
 
-	// A heartbeat that was ahead of the reader: all is read up to then when this link is.
+	// The newest link at a heartbeat, if it was ahead of the reader: once it is read, the reader is fresh as of aheadAt.
 	aheadLink string
 	aheadAt   time.Time
 
-	broken bool          // which was logged
+	broken bool          // and logged
 	wait   time.Duration // until the next attempt
 }
 
-// The wait after a break, and the longest after several without a sign of life between them.
+// The wait after a break, doubled for each further one without a good heartbeat between them.
 const firstWait, longestWait = 50 * time.Millisecond, time.Second
 
 // run reads until ctx ends.
@@ -150,7 +150,7 @@ func (r *reader) run(ctx context.Context) {
 			return
 		}
 		if !r.broken {
-			r.s.o.Log.Warn("the feed broke", "error", err)
+			r.s.o.Log.Warn("the feed broke; joining it again", "error", err)
 			r.broken = true
 		}
 		select {
@@ -162,7 +162,7 @@ func (r *reader) run(ctx context.Context) {
 	}
 }
 
-// well notes that a heartbeat found everything in order.
+// well notes a good heartbeat.
 func (r *reader) well() {
 	if r.broken {
 		r.s.o.Log.Info("following the feed again")
@@ -170,7 +170,7 @@ func (r *reader) well() {
 	r.broken, r.wait = false, firstWait
 }
 
-// join begins at the end of the chain. What was before may have been missed.
+// join starts at the end of the chain, and resets the follower, which may have missed earlier entries.
 func (r *reader) join(ctx context.Context) error {
 	s, at := r.s, time.Now()
 	keys := []string{s.feedKey("nodes"), s.feedKey("events"), s.feedKey("head")}
@@ -191,7 +191,7 @@ func (r *reader) join(ctx context.Context) error {
 	return nil
 }
 
-// follow reads on until something is wrong.
+// follow reads until an error.
 func (r *reader) follow(ctx context.Context) error {
 	for next := time.Now().Add(heartbeat); ; {
 		if _, err := r.read(ctx, max(time.Until(next), time.Millisecond)); err != nil {
@@ -235,7 +235,7 @@ func (r *reader) read(ctx context.Context, block time.Duration) (entries int, er
 	return entries, nil
 }
 
-// take goes on by an entry of the stream.
+// take checks one entry of the stream and queues its event.
 func (r *reader) take(m redis.XMessage) error {
 	text := func(name string) string { v, _ := m.Values[name].(string); return v }
 	if text("prev") != r.link || text("token") == "" {
@@ -244,7 +244,7 @@ func (r *reader) take(m redis.XMessage) error {
 	if text("node") != r.s.node {
 		e, err := decodeEvent(text("event"))
 		if err != nil {
-			return fmt.Errorf("an event that cannot be read: %w", err)
+			return fmt.Errorf("read an event: %w", err)
 		}
 		r.q.apply(entry{e, text("token"), text("reply")})
 	}
@@ -256,7 +256,7 @@ func (r *reader) take(m redis.XMessage) error {
 	return nil
 }
 
-// beat says that the node is there, and compares what was read with what there is.
+// beat sends a heartbeat, and compares the reader's link with the newest.
 func (r *reader) beat(ctx context.Context) error {
 	at := time.Now()
 	head, err := r.ask(ctx)
@@ -268,13 +268,13 @@ func (r *reader) beat(ctx context.Context) error {
 		r.q.fresh(at)
 		return nil
 	}
-	if r.aheadLink == "" { // an older one is reached earlier
+	if r.aheadLink == "" { // else keep the older one, which is reached first
 		r.aheadLink, r.aheadAt = head, at
 	}
 	if r.q.full() {
 		return nil
 	}
-	// Entries came meanwhile, or were lost. A link that never comes is noticed by the next heartbeat after them.
+	// Entries came since, or were lost. If the link never comes, the next heartbeat without entries notices.
 	if n, err := r.read(ctx, 0); err != nil {
 		return err
 	} else if n == 0 && !r.q.full() {
@@ -301,7 +301,7 @@ func (r *reader) ask(ctx context.Context) (head string, err error) {
 	return got[1], nil
 }
 
-// queue holds what the follower is to be told, in order.
+// queue holds the calls to the follower, in order.
 type queue struct {
 	mu    sync.Mutex
 	items []notice
@@ -324,7 +324,7 @@ func (q *queue) add(n notice) {
 	}
 }
 
-// reset drops what was fresh before a break. Events are kept, because connections are closed by them.
+// reset drops the calls of Fresh from before a break. It keeps events, because they close connections.
 func (q *queue) reset() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -341,7 +341,7 @@ func (q *queue) apply(e entry) {
 	q.add(notice{entry: &e})
 }
 
-// fresh takes the place of one that nobody has heard yet.
+// fresh replaces a call of Fresh at the end of the queue.
 func (q *queue) fresh(at time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -365,7 +365,7 @@ func (q *queue) next() (notice, bool) {
 	return n, true
 }
 
-// full reports whether no more entries should be read for now.
+// full reports whether the reader should pause.
 func (q *queue) full() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

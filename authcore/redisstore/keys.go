@@ -7,14 +7,14 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 )
 
-// accountKey names a key of an account. The braces put all keys of one account into one slot of a cluster. An ID that is
-// no UUID, because somebody made it up, is spelt in hexadecimal with a mark that no plain one can have, so that it
-// can name no other account's key and break out of no brace.
+// accountKey names a key of an account. The braces put all keys of an account into one slot of a cluster. An ID with
+// other characters than a UUID's was forged; keyPart encodes it, so that it cannot name another account's key or close
+// the braces.
 func accountKey(prefix string, account authcore.AccountID, suffix string) string {
 	return prefix + ":{" + keyPart(string(account)) + "}:" + suffix
 }
 
-// keyPart makes one part of a key of anything.
+// keyPart makes a part of a key from any text: letters, digits and hyphens stay, anything else becomes "~" and hexadecimal.
 func keyPart(s string) string {
 	plain := func(r rune) bool {
 		return r == '-' || '0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z'
@@ -25,5 +25,5 @@ func keyPart(s string) string {
 	return "~" + hex.EncodeToString([]byte(s))
 }
 
-// feedTag is where an account would be in the keys of the feed.
+// feedTag takes the place of the account in the keys of the feed.
 const feedTag = "feed"

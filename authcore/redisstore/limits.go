@@ -11,15 +11,15 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 )
 
-// limitKey hashes what is counted: anybody chooses names, and addresses are nobody's business. Half of a SHA-256 keeps
-// a key short, and two names that share it would do no harm.
+// limitKey hashes key, because clients choose names and addresses are private. Half of a SHA-256 is short, and a
+// collision would do no harm.
 func (s *Store) limitKey(kind string, class authcore.LimitClass, key string) string {
 	sum := sha256.Sum256([]byte(key))
 	return s.o.Prefix + ":" + kind + ":" + keyPart(string(class)) + ":" + base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-// clock gives a script the time in microseconds: that of the server, which all nodes share, or of the test that turns
-// it. Redis does not see that one, so that what is kept by it stays an hour longer.
+// clock gives a script the time in microseconds, by the server's clock, which all nodes share, or by a test's. Redis
+// expires keys by its own clock, so with a test's they are kept an hour longer.
 const clock = `
 local now, longer = tonumber(ARGV[1]), 3600000
 if not now then
@@ -38,11 +38,11 @@ func (s *Store) clock() any {
 	return s.o.Now().UnixMicro()
 }
 
-// microseconds rounds up, so that no wait is told too short.
+// microseconds rounds up, so that no wait is too short.
 func microseconds(d time.Duration) int64 { return (d + time.Microsecond - 1).Microseconds() }
 
-// take is the generic cell rate algorithm: it keeps when the budget is full again. No more than a whole one can be
-// missing, whatever happened to the clock or the rate since; that is kept, too, or the wait would not get shorter.
+// take is the generic cell rate algorithm: it stores when the budget is full again. If the clock went back or the rate
+// was changed, more than a whole budget may be missing; then it stores a whole one, or the wait would not get shorter.
 var take = newScript(clock + `
 local every, burst = tonumber(ARGV[2]), tonumber(ARGV[3])
 local stored, empty = tonumber(redis.call('GET', KEYS[1]) or 0), now + burst * every
@@ -64,8 +64,8 @@ func (s *Store) Take(ctx context.Context, class authcore.LimitClass, key string,
 	return s.wait(ctx, "count against a budget", take, s.limitKey("rate", class, key), every, r.Burst)
 }
 
-// attempts reads the number of failures and the time of the last, which is never in the future: else a clock that was
-// put back would make the wait longer.
+// attempts reads the number of failures and the time of the last. It moves a time in the future to now, because a clock
+// that went back must not make the wait longer.
 const attempts = clock + `
 local free, base, most = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local day = 24 * 3600 * 1000000
@@ -103,7 +103,7 @@ func backoffArgs(b authcore.Backoff) []any {
 	return []any{b.Free, microseconds(b.Base), microseconds(b.Max)}
 }
 
-// forgive lets what is left of the day go on as it was.
+// forgive takes one failure back and keeps the expiry of the rest.
 var forgive = newScript(attempts + `
 if count > 1 then
 	redis.call('SET', KEYS[1], string.format('%d %.0f', count - 1, last), 'KEEPTTL')
@@ -127,7 +127,7 @@ func (s *Store) Clear(ctx context.Context, class authcore.LimitClass, key string
 	})
 }
 
-// wait runs a script of the limits and returns how long it says to wait.
+// wait runs a script and returns how long the caller should wait.
 func (s *Store) wait(ctx context.Context, what string, sc script, key string, args ...any) (time.Duration, error) {
 	var wait time.Duration
 	err := s.call(ctx, what, func(ctx context.Context) error {

@@ -16,12 +16,11 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// The client would write a line of its own to the standard error for each connection that fails. All that it says there
-// comes back as an error, too.
+// The client would write a line to standard error for each failed connection. It returns the same as an error.
 func init() { redis.SetLogger(&logging.VoidLogger{}) }
 
-// Open connects to Redis and checks that it is fit: reachable, new enough, a master, and not set to throw away what it
-// holds. What is only unwise is a warning in the log.
+// Open connects to Redis and checks that it is reachable, new enough, a master, and set to evict no keys. It logs
+// a warning about settings that are only unwise.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	o.Prefix = cmp.Or(o.Prefix, "chatgate")
 	o.MaxConns = cmp.Or(o.MaxConns, 32)
@@ -43,7 +42,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// tlsConfig says how to prove who is who. The host is the one that is dialled.
+// tlsConfig loads the certificates. It names no server, so the client checks the host that it dials.
 func (o Options) tlsConfig() (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if o.CAFile != "" {
@@ -55,7 +54,7 @@ func (o Options) tlsConfig() (*tls.Config, error) {
 			config.RootCAs = x509.NewCertPool()
 		}
 		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("redis: CA file %s: there is no certificate in it", o.CAFile)
+			return nil, fmt.Errorf("redis: CA file %s has no certificate; it must be PEM", o.CAFile)
 		}
 	}
 	if o.CertFile != "" {
@@ -78,8 +77,8 @@ func (o Options) client() (redis.UniversalClient, error) {
 		Network: common.network, Addr: addrs[0], Username: common.user, Password: common.password, DB: common.db,
 		Protocol: 3,
 
-		// A deadline of the caller's holds, too, and a connection whose answer was not awaited is closed. Nothing is
-		// sent on a new connection that it works without: an answer to that might be taken for another's.
+		// The caller's deadline holds as well, and a connection that still owes an answer is closed. A new connection
+		// sends nothing optional, whose answer might be taken for another command's.
 		ContextTimeoutEnabled:    true,
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
@@ -87,7 +86,7 @@ func (o Options) client() (redis.UniversalClient, error) {
 		DialTimeout: o.ConnectTimeout, PoolTimeout: o.ConnectTimeout,
 		ReadTimeout: o.CommandTimeout, WriteTimeout: o.CommandTimeout,
 
-		// One more try, for a connection that the server closed meanwhile. See once.
+		// One retry, for a connection that the server has closed in the pool. See once.
 		MaxRetries: 1, MinRetryBackoff: 5 * time.Millisecond, MaxRetryBackoff: 20 * time.Millisecond,
 		DialerRetries: 1,
 

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/chatgate/chatgate/internal/redistest"
+	"github.com/chatgate/chatgate/internal/tcptest"
 )
 
 // secret is in every URL here that can hold one, and must be in no error and no log.
@@ -30,39 +31,39 @@ func TestValidate(t *testing.T) {
 		o    Options
 		want string
 	}{
-		"no URL":             {Options{}, "there is no URL, such as redis://localhost:6379"},
+		"no URL":             {Options{}, "there is no URL; write one, such as redis://localhost:6379"},
 		"two of one":         {Options{URLs: []string{"redis://a", "redis://b"}}, "there are 2 URLs; more than one needs mode sentinel or mode cluster"},
-		"no scheme":          {one(secret + ".example.com:6379"), "URL 1 cannot be used: it does not begin with redis://, rediss:// or unix://"},
-		"another scheme":     {one("http://:" + secret + "@a"), "URL 1 cannot be used: it does not begin with redis://, rediss:// or unix://"},
+		"no scheme":          {one(secret + ".example.com:6379"), "URL 1 cannot be used: it must begin with redis://, rediss:// or unix://"},
+		"another scheme":     {one("http://:" + secret + "@a"), "URL 1 cannot be used: it must begin with redis://, rediss:// or unix://"},
 		"no host":            {one("redis://:" + secret + "@:6379"), "URL 1 cannot be used: it names no host"},
 		"bad port":           {one("redis://:" + secret + "@a:x"), "URL 1 cannot be used: it is malformed"},
 		"bare percent":       {one("redis://:" + secret + "%@a"), "URL 1 cannot be used: it is malformed"},
 		"question mark":      {one("redis://:x?" + secret + "@a"), "URL 1 cannot be used: it is malformed"},
-		"hash":               {one("redis://a#" + secret), "URL 1 cannot be used: it may not have options; a password in it needs %-encoding"},
-		"option":             {one("redis://a?x=" + secret), "URL 1 cannot be used: it may not have options; a password in it needs %-encoding"},
-		"bad option":         {one("redis://a?%zz=" + secret), "URL 1 cannot be used: it may not have options; a password in it needs %-encoding"},
-		"database":           {one("redis://a/" + secret), "URL 1 cannot be used: its path is not the number of a database"},
-		"negative database":  {one("redis://a/-1"), "URL 1 cannot be used: its path is not the number of a database"},
+		"hash":               {one("redis://a#" + secret), "URL 1 cannot be used: it takes no options; if ? or # belongs to the password, percent-encode it"},
+		"option":             {one("redis://a?x=" + secret), "URL 1 cannot be used: it takes no options; if ? or # belongs to the password, percent-encode it"},
+		"bad option":         {one("redis://a?%zz=" + secret), "URL 1 cannot be used: it takes no options; if ? or # belongs to the password, percent-encode it"},
+		"database":           {one("redis://a/" + secret), "URL 1 cannot be used: its path must be the number of a database"},
+		"negative database":  {one("redis://a/-1"), "URL 1 cannot be used: its path must be the number of a database"},
 		"user alone":         {one("redis://" + secret + "@a"), "URL 1 cannot be used: it has a user without a password; a password alone is written :password@"},
-		"socket of a host":   {one("unix://a/b"), "URL 1 cannot be used: it is not of the form unix:///path/of/the/socket"},
-		"port":               {one("redis://a:70000"), "URL 1 cannot be used: its port is not between 1 and 65535"},
+		"socket of a host":   {one("unix://a/b"), "URL 1 cannot be used: it must have the form unix:///path/of/the/socket"},
+		"port":               {one("redis://a:70000"), "URL 1 cannot be used: its port must be between 1 and 65535"},
 		"certificate, plain": {Options{CertFile: "x", KeyFile: "y", URLs: []string{"redis://a"}}, "cert only matters with a rediss URL"},
-		"socket nowhere":     {one("unix://"), "URL 1 cannot be used: it is not of the form unix:///path/of/the/socket"},
-		"second":             {Options{Mode: Cluster, URLs: []string{"redis://a", "b"}}, "URL 2 cannot be used: it does not begin with redis://, rediss:// or unix://"},
+		"socket nowhere":     {one("unix://"), "URL 1 cannot be used: it must have the form unix:///path/of/the/socket"},
+		"second":             {Options{Mode: Cluster, URLs: []string{"redis://a", "b"}}, "URL 2 cannot be used: it must begin with redis://, rediss:// or unix://"},
 		"second differs": {
 			Options{Mode: Cluster, URLs: []string{"redis://a", "redis://:" + secret + "@b"}},
-			"URL 2 cannot be used: it differs from the first in more than the host",
+			"URL 2 cannot be used: it may differ from the first in the host alone",
 		},
-		"clustered socket":    {Options{Mode: Cluster, URLs: []string{"unix:///a"}}, "URL 1 cannot be used: mode cluster has no use for a unix one"},
+		"clustered socket":    {Options{Mode: Cluster, URLs: []string{"unix:///a"}}, "URL 1 cannot be used: mode cluster takes no unix URL"},
 		"clustered database":  {Options{Mode: Cluster, URLs: []string{"redis://a/1"}}, "URL 1 cannot be used: a cluster has only database 0"},
 		"mode":                {Options{Mode: "ring", URLs: []string{"redis://a"}}, `mode is "ring"; it is single, sentinel or cluster`},
-		"nameless master":     {Options{Mode: Sentinel, URLs: []string{"redis://a"}}, "mode sentinel needs master, the name that the Sentinels know the servers by"},
+		"nameless master":     {Options{Mode: Sentinel, URLs: []string{"redis://a"}}, "mode sentinel needs master, the name that the Sentinels give to the servers"},
 		"needless master":     {Options{Master: "x", URLs: []string{"redis://a"}}, "master only matters with mode sentinel"},
 		"needless password":   {Options{SentinelPassword: secret, URLs: []string{"redis://a"}}, "the Sentinels' user and password only matter with mode sentinel"},
 		"needless CA":         {Options{CAFile: "x", URLs: []string{"redis://a"}}, "ca only matters with a rediss URL"},
 		"certificate, no key": {Options{CertFile: "x", URLs: []string{"rediss://a"}}, "a client certificate needs cert and key"},
-		"prefix":              {Options{Prefix: "{a}", URLs: []string{"redis://a"}}, `prefix is "{a}"; it is made of up to 64 letters, digits, hyphens, underscores, dots and colons`},
-		"one connection":      {Options{MaxConns: 1, URLs: []string{"redis://a"}}, "max_conns is 1; it takes two connections at least"},
+		"prefix":              {Options{Prefix: "{a}", URLs: []string{"redis://a"}}, `prefix is "{a}"; use at most 64 letters, digits, hyphens, underscores, dots and colons`},
+		"one connection":      {Options{MaxConns: 1, URLs: []string{"redis://a"}}, "max_conns is 1; it must be at least 2"},
 		"negative timeout":    {Options{CommandTimeout: -1, URLs: []string{"redis://a"}}, "command_timeout is -1ns; it must be positive"},
 
 		"host":              {one("redis://a"), ""},
@@ -165,7 +166,7 @@ func TestOpenPasswords(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, "requirepass", secret, "save", "3600 1")
 	warns(t, "right", withPassword(server.Addr, "", secret))
-	refuses(t, "none", Options{URLs: []string{"redis://" + server.Addr}}, "redis: the server wants a password, and the URL has none")
+	refuses(t, "none", Options{URLs: []string{"redis://" + server.Addr}}, "redis: the server requires a password; add it to the URL")
 	refuses(t, "wrong", withPassword(server.Addr, "", secret+"x"), "redis: the server refuses the user or the password of the URL")
 	refuses(t, "unknown user", withPassword(server.Addr, "alice", secret), "redis: the server refuses the user or the password of the URL")
 
@@ -176,16 +177,16 @@ func TestOpenPasswords(t *testing.T) {
 		return withPassword(server.Addr, name, secret)
 	}
 	warns(t, "all that is needed", user("fit", "~chatgate:*", "+@all", "-@dangerous", "+info", "+config|get"))
-	warns(t, "no CONFIG", user("noconfig", "~chatgate:*", "+@all", "-@dangerous", "+info"), "does not say whether it has save points")
-	warns(t, "no INFO", user("noinfo", "~chatgate:*", "+@all", "-@dangerous"), "does not let its state be checked")
-	refuses(t, "no PING", user("noping", "~chatgate:*", "+@all", "-ping"), "redis: the user of the URL may not do this", "ping")
+	warns(t, "no CONFIG", user("noconfig", "~chatgate:*", "+@all", "-@dangerous", "+info"), "does not report its save points")
+	warns(t, "no INFO", user("noinfo", "~chatgate:*", "+@all", "-@dangerous"), "refuses INFO, so its version")
+	refuses(t, "no PING", user("noping", "~chatgate:*", "+@all", "-ping"), "redis: the user of the URL lacks a permission", "ping")
 }
 
 func TestOpenSettings(t *testing.T) {
 	t.Parallel()
 	const (
-		nothingKept = "keeps nothing on disk: sessions are lost when it restarts"
-		wouldEvict  = "would throw keys away if maxmemory were set"
+		nothingKept = "keeps nothing on disk: a restart loses sessions"
+		wouldEvict  = "would evict keys if maxmemory were set"
 	)
 	server := redistest.Start(t)
 	o := Options{URLs: []string{server.URL()}}
@@ -202,20 +203,20 @@ func TestOpenSettings(t *testing.T) {
 	set("maxmemory-policy", "volatile-ttl")
 	warns(t, "eviction without a limit", o, wouldEvict)
 	set("maxmemory", "100mb")
-	refuses(t, "eviction", o, "redis: ", "set maxmemory-policy to noeviction (it is volatile-ttl)")
+	refuses(t, "eviction", o, "redis: ", "(maxmemory-policy volatile-ttl); set maxmemory-policy to noeviction")
 	set("maxmemory-policy", "noeviction")
 	warns(t, "a limit", o)
 	must(t, server.Client().ReplicaOf(t.Context(), "127.0.0.1", "1").Err())
 	refuses(t, "a replica", o, "redis: the server is a replica")
-	refuses(t, "no cluster", Options{URLs: o.URLs, Mode: Cluster}, "redis: the server is no part of a cluster")
+	refuses(t, "no cluster", Options{URLs: o.URLs, Mode: Cluster}, "redis: the server is not part of a cluster")
 
 	nodes := redistest.StartCluster(t, "save", "3600 1")
-	refuses(t, "a cluster", Options{URLs: []string{nodes[0].URL()}}, "redis: the server is part of a cluster; use cluster mode")
+	refuses(t, "a cluster", Options{URLs: []string{nodes[0].URL()}}, "redis: the server is part of a cluster; use mode cluster")
 	for i, n := range nodes {
 		must(t, n.Client().ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lru").Err())
 		must(t, n.Client().ConfigSet(t.Context(), "maxmemory", "100mb").Err())
 		refuses(t, fmt.Sprint("eviction on node ", i), Options{URLs: []string{nodes[0].URL()}, Mode: Cluster},
-			n.Addr, "set maxmemory-policy to noeviction (it is allkeys-lru)")
+			n.Addr, "(maxmemory-policy allkeys-lru); set maxmemory-policy to noeviction")
 		must(t, n.Client().ConfigSet(t.Context(), "maxmemory-policy", "noeviction").Err())
 	}
 	warns(t, "a cluster", Options{URLs: []string{nodes[0].URL()}, Mode: Cluster})
@@ -230,18 +231,18 @@ func TestOpenUnreachable(t *testing.T) {
 	for _, mode := range []Mode{Single, Cluster} {
 		o := withPassword(addr, "", secret)
 		o.Mode = mode
-		refuses(t, "nobody", o, "redis: it cannot be reached", addr, "connection refused")
+		refuses(t, "nobody", o, "redis: the server cannot be reached", addr, "connection refused")
 	}
 	o := withPassword(addr, "", secret)
 	o.Mode, o.Master = Sentinel, "chat"
-	refuses(t, "no sentinel", o, "redis: it cannot be reached", addr)
-	refuses(t, "no such host", withPassword("host.invalid:1", "", secret), "redis: it cannot be reached", "host.invalid")
-	refuses(t, "no socket", Options{URLs: []string{"unix:///nonexistent/redis.sock"}}, "redis: it cannot be reached", "/nonexistent/redis.sock")
+	refuses(t, "no sentinel", o, "redis: the server cannot be reached", addr)
+	refuses(t, "no such host", withPassword("host.invalid:1", "", secret), "redis: the server cannot be reached", "host.invalid")
+	refuses(t, "no socket", Options{URLs: []string{"unix:///nonexistent/redis.sock"}}, "redis: the server cannot be reached", "/nonexistent/redis.sock")
 
 	server := redistest.Start(t)
 	server.Freeze()
 	begun := time.Now()
-	refuses(t, "frozen", Options{URLs: []string{server.URL()}, CommandTimeout: 100 * time.Millisecond}, "redis: it does not answer in time")
+	refuses(t, "frozen", Options{URLs: []string{server.URL()}, CommandTimeout: 100 * time.Millisecond}, "redis: the server does not answer in time")
 	if took := time.Since(begun); took > slack {
 		t.Errorf("it took %v", took)
 	}
@@ -256,7 +257,7 @@ func TestOpenSocket(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	redistest.Start(t, "unixsocket", socket, "requirepass", secret, "save", "3600 1")
 	warns(t, "socket", Options{URLs: []string{"unix://:" + secret + "@" + socket + "?db=2"}})
-	refuses(t, "no password", Options{URLs: []string{"unix://" + socket}}, "redis: the server wants a password")
+	refuses(t, "no password", Options{URLs: []string{"unix://" + socket}}, "redis: the server requires a password")
 }
 
 func TestOpenTLS(t *testing.T) {
@@ -266,16 +267,16 @@ func TestOpenTLS(t *testing.T) {
 	warns(t, "right", secure(server.Addr))
 	unknown := secure(server.Addr)
 	unknown.CAFile = ""
-	refuses(t, "no CA", unknown, "redis: the certificate is signed by nobody known; name the CA file")
+	refuses(t, "no CA", unknown, "redis: the server's certificate is signed by an unknown authority; name its CA file")
 	_, port, err := net.SplitHostPort(server.Addr)
 	must(t, err)
-	refuses(t, "another name", secure("localhost:"+port), "redis: the certificate is for another host")
-	refuses(t, "plain to TLS", Options{URLs: []string{"redis://" + server.Addr}}, "redis: the server closed the connection; if it wants TLS, write rediss://")
+	refuses(t, "another name", secure("localhost:"+port), "redis: the server's certificate is for another host")
+	refuses(t, "plain to TLS", Options{URLs: []string{"redis://" + server.Addr}}, "redis: the server closed the connection; if it speaks TLS, write rediss://")
 	plain := redistest.Start(t)
 	refuses(t, "TLS to plain", Options{URLs: []string{"rediss://" + plain.Addr}, CommandTimeout: time.Second, ConnectTimeout: time.Second},
-		"redis: it does not answer in time; if it does not speak TLS, write redis://")
+		"redis: the server does not answer in time; if it does not speak TLS, write redis://")
 	refuses(t, "TLS to what is no Redis", Options{URLs: []string{"rediss://" + fake(t, "")}},
-		"redis: there is no TLS at the other end; write redis://")
+		"redis: the server does not speak TLS; write redis://")
 
 	file := func(text string) string {
 		name := filepath.Join(t.TempDir(), "file")
@@ -284,7 +285,7 @@ func TestOpenTLS(t *testing.T) {
 	}
 	bad := secure(server.Addr)
 	bad.CAFile = file(secret)
-	refuses(t, "no certificate", bad, "redis: CA file "+bad.CAFile+": there is no certificate in it")
+	refuses(t, "no certificate", bad, "redis: CA file "+bad.CAFile+" has no certificate; it must be PEM")
 	bad.CAFile = "/nonexistent"
 	refuses(t, "no file", bad, "redis: CA file: open /nonexistent")
 	bad = secure(server.Addr)
@@ -293,11 +294,11 @@ func TestOpenTLS(t *testing.T) {
 
 	strict := redistest.StartTLS(t, "tls-auth-clients", "yes", "save", "3600 1")
 	o := Options{URLs: []string{"rediss://" + strict.Addr}, CAFile: strict.CA}
-	refuses(t, "no client certificate", o, "redis: the server wants a client certificate, or another one")
+	refuses(t, "no client certificate", o, "redis: the server requires a client certificate, or refuses this one")
 	o.CertFile, o.KeyFile = strict.Cert, strict.Key
 	warns(t, "client certificate", o)
 	o.CertFile, o.KeyFile = server.Cert, server.Key
-	refuses(t, "another's client certificate", o, "redis: the server wants a client certificate, or another one")
+	refuses(t, "another's client certificate", o, "redis: the server requires a client certificate, or refuses this one")
 }
 
 // TestOpenVersion asks a server that is older than any at hand, and one that says little.
@@ -305,8 +306,8 @@ func TestOpenVersion(t *testing.T) {
 	t.Parallel()
 	info := "redis_version:%s\r\nrole:master\r\naof_enabled:1\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n"
 	old := Options{URLs: []string{"redis://" + fake(t, fmt.Sprintf(info, "6.0.16"))}}
-	refuses(t, "old", old, `redis: the server is version "6.0.16", but it takes 6.2 or later`)
-	refuses(t, "silent", Options{URLs: []string{"redis://" + fake(t, "")}}, `redis: the server is version "", but it takes 6.2 or later`)
+	refuses(t, "old", old, `redis: the server is version "6.0.16"; use 6.2 or later`)
+	refuses(t, "silent", Options{URLs: []string{"redis://" + fake(t, "")}}, `redis: the server is version ""; use 6.2 or later`)
 	refuses(t, "loading", Options{URLs: []string{"redis://" + fake(t, "loading:1\r\n"+fmt.Sprintf(info, "7.0.0"))}}, "still loading")
 	refuses(t, "replica", Options{URLs: []string{"redis://" + fake(t, fmt.Sprintf(strings.Replace(info, "master", "slave", 1), "7.0.0"))}}, "a replica")
 	ctx := t.Context()
@@ -319,11 +320,7 @@ func TestOpenVersion(t *testing.T) {
 
 // fake answers PING and INFO, and knows nothing else.
 func fake(t *testing.T, info string) (addr string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	t.Cleanup(func() { _ = l.Close() })
-	serve := func(conn net.Conn) {
-		defer conn.Close()
+	return tcptest.Serve(t, func(conn net.Conn) {
 		r := bufio.NewReader(conn)
 		length := func() int {
 			line, err := r.ReadString('\n')
@@ -348,6 +345,7 @@ func fake(t *testing.T, info string) (addr string) {
 					command = strings.ToLower(string(arg[:len(arg)-2]))
 				}
 			}
+			var err error
 			switch command {
 			case "ping":
 				_, err = fmt.Fprint(conn, "+PONG\r\n")
@@ -360,15 +358,5 @@ func fake(t *testing.T, info string) (addr string) {
 				return
 			}
 		}
-	}
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go serve(conn)
-		}
-	}()
-	return l.Addr().String()
+	})
 }

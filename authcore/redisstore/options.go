@@ -15,26 +15,26 @@ import (
 
 // Options say which Redis to use and how long to wait for it.
 type Options struct {
-	// URLs name the servers: redis://[user:password@]host:port[/db], rediss:// for TLS, unix:///path[?db=n]. One is
-	// enough, except that every Sentinel, and some nodes of a cluster, should be named. They differ in the host alone.
-	// They hold passwords, so no error and no log shows them.
+	// URLs name the servers: redis://[user:password@]host:port[/db], rediss:// for TLS, unix:///path[?db=n]. Name one, or
+	// every Sentinel, or some nodes of a cluster; they may differ in the host alone. They hold passwords, so no error and
+	// no log shows them.
 	URLs   []string
 	Mode   Mode
 	Master string // the name of the master that the Sentinels watch
 	Prefix string // of every key; "chatgate" if empty
 
-	// What the Sentinels themselves want to hear. The user and the password of the URLs are for the master.
+	// The login to the Sentinels themselves. The user and the password of the URLs are for the master.
 	SentinelUser     string
 	SentinelPassword string
 
-	CAFile   string // PEM; whom to trust, beside the system's own, where a URL says rediss
+	CAFile   string // PEM; authorities to trust beside the system's; for rediss URLs
 	CertFile string // PEM; a client certificate, and its key
 	KeyFile  string
 
-	MaxConns       int           // connections at most to a server; 32 if zero
-	ConnectTimeout time.Duration // to wait for a connection, a new one or a free one; 500 ms if zero
-	CommandTimeout time.Duration // to wait for the answer to a command; 500 ms if zero
-	AnswerTimeout  time.Duration // that [Store.Publish] waits for the other nodes; 1 s if zero
+	MaxConns       int           // connections to one server at most; 32 if zero
+	ConnectTimeout time.Duration // for a new or a free connection; 500 ms if zero
+	CommandTimeout time.Duration // for the answer to a command; 500 ms if zero
+	AnswerTimeout  time.Duration // for the answers of the other nodes in [Store.Publish]; 1 s if zero
 
 	Log *slog.Logger     // nil: none
 	Now func() time.Time // the clock of the limits, for tests; nil: the server's own
@@ -50,29 +50,29 @@ const (
 	Cluster  Mode = "cluster"
 )
 
-// OptionError is a mistake in one of the [Options].
+// OptionError is an error in one of the [Options].
 type OptionError struct {
-	Option string // as configurations call it: urls, mode, master, prefix, ca, cert, max_conns or a timeout
-	Err    error  // which names the option where that is not the URLs
+	Option string // its name in a Caddyfile: urls, mode, master, prefix, ca, cert, max_conns or a timeout
+	Err    error  // names the option, unless that is urls
 }
 
 func (e *OptionError) Error() string { return e.Err.Error() }
 
 func (e *OptionError) Unwrap() error { return e.Err }
 
-// Validate reports the first mistake that can be found without the network and the files, as an [OptionError].
+// Validate returns the first error in the options as an [OptionError]. It uses neither the network nor files.
 func (o Options) Validate() error {
 	_, _, err := o.parse()
 	return err
 }
 
-// CheckURL finds what is wrong with a URL, without showing any of it.
+// CheckURL checks a URL. No error shows any of it.
 func CheckURL(text string, mode Mode) error {
 	_, _, err := parseURL(text, mode)
 	return err
 }
 
-// server is what a URL says, but for the host.
+// server is the content of a URL without the host.
 type server struct {
 	network, user, password string
 	db                      int
@@ -87,7 +87,7 @@ func (o Options) parse() (addrs []string, common server, err error) {
 	for i, text := range o.URLs {
 		addr, s, err := parseURL(text, o.Mode)
 		if err == nil && i > 0 && s != common {
-			err = errors.New("it differs from the first in more than the host")
+			err = errors.New("it may differ from the first in the host alone")
 		}
 		if err != nil {
 			return nil, server{}, &OptionError{"urls", fmt.Errorf("URL %d cannot be used: %w", i+1, err)}
@@ -105,13 +105,13 @@ func (o Options) checkMode() error {
 	case o.Mode != Single && o.Mode != Sentinel && o.Mode != Cluster:
 		return &OptionError{"mode", fmt.Errorf("mode is %q; it is single, sentinel or cluster", o.Mode)}
 	case o.Mode == Sentinel && o.Master == "":
-		return &OptionError{"mode", errors.New("mode sentinel needs master, the name that the Sentinels know the servers by")}
+		return &OptionError{"mode", errors.New("mode sentinel needs master, the name that the Sentinels give to the servers")}
 	case o.Mode != Sentinel && o.Master != "":
 		return &OptionError{"master", errors.New("master only matters with mode sentinel")}
 	case o.Mode != Sentinel && (o.SentinelUser != "" || o.SentinelPassword != ""):
 		return &OptionError{"mode", errors.New("the Sentinels' user and password only matter with mode sentinel")}
 	case len(o.URLs) == 0:
-		return &OptionError{"urls", errors.New("there is no URL, such as redis://localhost:6379")}
+		return &OptionError{"urls", errors.New("there is no URL; write one, such as redis://localhost:6379")}
 	case o.Mode == Single && len(o.URLs) > 1:
 		return &OptionError{"urls", fmt.Errorf("there are %d URLs; more than one needs mode sentinel or mode cluster", len(o.URLs))}
 	}
@@ -130,14 +130,14 @@ func (o Options) checkFiles(tls bool) error {
 	return nil
 }
 
-var prefixes = regexp.MustCompile(`^[0-9A-Za-z._:-]{0,64}$`) // nothing that a cluster or an access list reads as more
+var prefixes = regexp.MustCompile(`^[0-9A-Za-z._:-]{0,64}$`) // no character with a meaning in a cluster or an access list
 
 func (o Options) checkRest() error {
 	if !prefixes.MatchString(o.Prefix) {
-		return &OptionError{"prefix", fmt.Errorf("prefix is %q; it is made of up to 64 letters, digits, hyphens, underscores, dots and colons", o.Prefix)}
+		return &OptionError{"prefix", fmt.Errorf("prefix is %q; use at most 64 letters, digits, hyphens, underscores, dots and colons", o.Prefix)}
 	}
 	if o.MaxConns < 0 || o.MaxConns == 1 {
-		return &OptionError{"max_conns", fmt.Errorf("max_conns is %d; it takes two connections at least", o.MaxConns)}
+		return &OptionError{"max_conns", fmt.Errorf("max_conns is %d; it must be at least 2", o.MaxConns)}
 	}
 	for _, timeout := range [...]struct {
 		option string
@@ -150,11 +150,11 @@ func (o Options) checkRest() error {
 	return nil
 }
 
-// parseURL reads a URL. No error repeats any of it: a mistake in one may put the password anywhere.
+// parseURL parses a URL. No error repeats any of it, because a typo may put the password anywhere.
 func parseURL(text string, mode Mode) (addr string, s server, err error) {
 	scheme, _, _ := strings.Cut(text, "://")
 	if scheme != "redis" && scheme != "rediss" && scheme != "unix" {
-		return "", server{}, errors.New("it does not begin with redis://, rediss:// or unix://")
+		return "", server{}, errors.New("it must begin with redis://, rediss:// or unix://")
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Opaque != "" {
@@ -187,14 +187,14 @@ func parseURL(text string, mode Mode) (addr string, s server, err error) {
 	return addr, s, err
 }
 
-var errURLOptions = errors.New("it may not have options; a password in it needs %-encoding")
+var errURLOptions = errors.New("it takes no options; if ? or # belongs to the password, percent-encode it")
 
 func checkSocket(u *url.URL, mode Mode) error {
 	switch {
 	case mode != Single:
-		return fmt.Errorf("mode %s has no use for a unix one", mode)
+		return fmt.Errorf("mode %s takes no unix URL", mode)
 	case u.Host != "" || u.Path == "" || u.Path == "/":
-		return errors.New("it is not of the form unix:///path/of/the/socket")
+		return errors.New("it must have the form unix:///path/of/the/socket")
 	}
 	return nil
 }
@@ -205,7 +205,7 @@ func checkHost(u *url.URL) error {
 	}
 	if p := u.Port(); p != "" {
 		if n, err := strconv.Atoi(p); err != nil || n < 1 || n > 65535 {
-			return errors.New("its port is not between 1 and 65535")
+			return errors.New("its port must be between 1 and 65535")
 		}
 	}
 	return nil
@@ -218,7 +218,7 @@ func parseDatabase(text string, mode Mode) (int, error) {
 	n, err := strconv.Atoi(text)
 	switch {
 	case err != nil || n < 0:
-		return 0, errors.New("its path is not the number of a database")
+		return 0, errors.New("its path must be the number of a database")
 	case n > 0 && mode == Cluster:
 		return 0, errors.New("a cluster has only database 0")
 	}

@@ -11,17 +11,17 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 )
 
-// What a node says of an account is a key of its own, so that it lapses by itself half an hour later:
+// Each node has a key for each account with connections to it, which expires by itself:
 //
-//	<prefix>:{<account>}:live:<node>    how many connections each session has there
+//	<prefix>:{<account>}:live:<node>    the number of connections of each session there
 //
-// Only nodes that the feed knows are asked for, hence those of a node that ended do not count.
+// Only the keys of nodes that the feed knows count, so those of a node that has ended do not.
 const presenceLasts = 30 * time.Minute
 
-// sentAtOnce is how many commands a pipeline has at most, so that one never takes long.
+// sentAtOnce is the maximum of commands in a pipeline, so that none takes long.
 const sentAtOnce = 500
 
-// presence is what one node says of one account. It names the account, so that a value under a wrong key is noticed.
+// presence is the connections of one account to one node. It names the account, so that readers notice a wrong key.
 type presence struct {
 	Account  authcore.AccountID         `json:"account"`
 	Sessions map[authcore.SessionID]int `json:"sessions"`
@@ -81,7 +81,7 @@ func (s *Store) Presence(ctx context.Context, account authcore.AccountID) (map[a
 		return nil, err
 	}
 	if !slices.Contains(nodes, s.node) {
-		nodes = append(nodes, s.node) // which is there, whether or not it follows the feed
+		nodes = append(nodes, s.node) // it counts even while it does not follow the feed
 	}
 	keys := make([]string, len(nodes))
 	for i, node := range nodes {
@@ -99,14 +99,14 @@ func (s *Store) Presence(ctx context.Context, account authcore.AccountID) (map[a
 	for i, v := range values {
 		raw, ok := v.(string)
 		if !ok {
-			continue // it says nothing of this account
+			continue // no connections there
 		}
 		var p presence
 		if err := json.Unmarshal([]byte(raw), &p); err != nil {
 			return nil, fmt.Errorf("read presence: %w", err)
 		}
 		if p.Account != account {
-			return nil, fmt.Errorf("the presence under %q is of another account", keys[i])
+			return nil, fmt.Errorf("read presence: %q names another account", keys[i])
 		}
 		for id, n := range p.Sessions {
 			total[id] += n

@@ -18,9 +18,9 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 )
 
-// A session is a text: when it was last seen, its absolute end and its idle limit, in milliseconds, each followed by a
-// space, then the rest as JSON. The scripts change the first number or the generation, and leave everything else as it is,
-// also what a newer version may have added to the JSON. No key that is added at any depth may be "gen", too.
+// A session is stored as text: when it was last seen, its absolute end and its idle limit, in milliseconds, each followed
+// by a space, then the rest as JSON. The scripts change the first number or the generation and leave everything else,
+// including what a newer version adds to the JSON. No other key of the JSON, at any depth, may be called "gen".
 type storedSession struct {
 	Account    authcore.AccountID `json:"account"`
 	ID         authcore.SessionID `json:"id"`
@@ -32,12 +32,12 @@ type storedSession struct {
 	UserAgent  string             `json:"agent,omitempty"`
 }
 
-// keepFor is how long a session is kept after its end, in the scripts too.
+// keepFor is how long a session is kept after its end. The scripts have it as hour.
 const keepFor = time.Hour
 
 func encodeSession(n authcore.Session) (string, error) {
 	if !utf8.ValidString(string(n.Account)) || !utf8.ValidString(string(n.ID)) {
-		return "", errors.New("an ID is not text") // and would be another one when it is read
+		return "", errNotText
 	}
 	stored := storedSession{
 		Account: n.Account, ID: n.ID, CreatedAt: n.CreatedAt.UnixMilli(), Generation: n.Generation, Epoch: n.Epoch,
@@ -71,7 +71,7 @@ func decodeSession(text string, account authcore.AccountID, id authcore.SessionI
 		return authcore.Session{}, errors.New("a stored session is damaged")
 	}
 	if stored.Account != account || stored.ID != id {
-		return authcore.Session{}, errors.New("a stored session is not the one that was asked for")
+		return authcore.Session{}, errors.New("a stored session names another account or ID than its key")
 	}
 	n := authcore.Session{
 		ID: stored.ID, Account: stored.Account, CreatedAt: fromMillis(stored.CreatedAt), LastSeenAt: fromMillis(numbers[0]),
@@ -81,7 +81,7 @@ func decodeSession(text string, account authcore.AccountID, id authcore.SessionI
 	if stored.Addr != "" {
 		var err error
 		if n.Addr, err = netip.ParseAddr(stored.Addr); err != nil {
-			return authcore.Session{}, errors.New("a stored session has an address that is none")
+			return authcore.Session{}, errors.New("a stored session has a malformed address")
 		}
 	}
 	return n, nil
@@ -93,8 +93,8 @@ func (s *Store) sessionsKey(account authcore.AccountID) string {
 	return accountKey(s.o.Prefix, account, "sessions")
 }
 
-// lifetime is the part that two scripts share. It returns how long from now, the caller's clock, a session is to be
-// kept, and makes the key live at least as long. Relative times, so that the clocks of nodes and server need not agree.
+// lifetime is shared by two scripts. left returns how long to keep a session, from now by the caller's clock; prolong
+// makes the key live at least as long. Times are relative, so the clocks of nodes and server need not agree.
 const lifetime = `
 local hour = 3600000
 local function parse(text)
@@ -115,7 +115,7 @@ local function prolong(key, ttl)
 end
 `
 
-// create also forgets sessions that ended long ago: some, as many as keeps their number down for good.
+// create also looks at a few random sessions and deletes those that ended long ago, which bounds their number.
 var create = newScript(lifetime + `
 local id, text, now = ARGV[1], ARGV[2], tonumber(ARGV[3])
 if redis.call('HSETNX', KEYS[1], id, text) == 0 then
@@ -141,7 +141,7 @@ func (s *Store) CreateSession(ctx context.Context, n authcore.Session) error {
 		}
 		created, err := s.run(ctx, create, s.sessionsKey(n.Account), string(n.ID), text, time.Now().UnixMilli()).Bool()
 		if err == nil && !created {
-			err = errors.New("a session of this ID exists")
+			err = errors.New("there is a session with this ID already")
 		}
 		return err
 	})
@@ -208,8 +208,8 @@ return 1`)
 // touchesAtOnce is how many touches are sent before their answers are read.
 const touchesAtOnce = 500
 
-// TouchSessions implements [authcore.SessionStore]. When it fails, some may have been touched; touching them again does
-// no harm.
+// TouchSessions implements [authcore.SessionStore]. If it fails, some sessions may have been touched; calling it again
+// is safe.
 func (s *Store) TouchSessions(ctx context.Context, touches []authcore.Touch) error {
 	for batch := range slices.Chunk(touches, touchesAtOnce) {
 		err := s.call(ctx, "touch sessions", func(ctx context.Context) error { return s.touch(ctx, batch) })
@@ -248,8 +248,7 @@ func (s *Store) touch(ctx context.Context, batch []authcore.Touch) error {
 	return err
 }
 
-// rotate changes the generation where it stands in the JSON. Nothing else there looks like it: within a text its quotes
-// would be escaped.
+// rotate replaces the generation inside the JSON. Nothing else there matches: quotes inside a string are escaped.
 var rotate = newScript(`
 local text, asked = redis.call('HGET', KEYS[1], ARGV[1]), tonumber(ARGV[2])
 if not text then
@@ -295,7 +294,7 @@ func (s *Store) EndSession(ctx context.Context, account authcore.AccountID, id a
 	return ended, err
 }
 
-// endAll has no step that needs memory, so that it works where there is none left.
+// endAll only deletes, so it works while Redis is out of memory.
 var endAll = newScript(`
 local except, epoch, ended = ARGV[1], tonumber(ARGV[2]), {}
 local all = redis.call('HGETALL', KEYS[1])
@@ -327,5 +326,5 @@ func (s *Store) EndSessions(ctx context.Context, account authcore.AccountID, epo
 	return ended, err
 }
 
-// DeleteExpired implements [authcore.SessionStore]. Redis forgets by itself.
+// DeleteExpired implements [authcore.SessionStore]. It does nothing, since the keys expire.
 func (s *Store) DeleteExpired(ctx context.Context, _ time.Time) (int, error) { return 0, ctx.Err() }

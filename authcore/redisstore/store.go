@@ -10,7 +10,7 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 )
 
-// Store is a node's place in a Redis. It is safe for concurrent use.
+// Store is one node's access to a Redis. It is safe for concurrent use.
 type Store struct {
 	o      Options
 	client redis.UniversalClient
@@ -18,16 +18,15 @@ type Store struct {
 	feed   feed
 }
 
-// Ping reports whether Redis answers now.
+// Ping returns an error unless Redis answers.
 func (s *Store) Ping(ctx context.Context) error {
 	return s.call(ctx, "ping redis", func(ctx context.Context) error { return s.client.Ping(ctx).Err() })
 }
 
-// Close gives every connection back. No method may be called after it.
+// Close closes every connection. No method may be called after it.
 func (s *Store) Close() error { return s.client.Close() }
 
-// call runs f, which asks Redis for something small, within the time that an answer may take in all, whatever the client
-// tries on the way.
+// call runs f, which sends Redis small commands, and bounds all tries of the client by ConnectTimeout + CommandTimeout.
 func (s *Store) call(ctx context.Context, what string, f func(context.Context) error) error {
 	err := ctx.Err() // the client might not look
 	if err == nil {
@@ -38,18 +37,17 @@ func (s *Store) call(ctx context.Context, what string, f func(context.Context) e
 	if _, ok := errors.AsType[*authcore.Error](err); err == nil || ok {
 		return err
 	}
-	// A deadline of the caller's shows as a timeout of the network, or as nothing but a closed connection.
+	// The caller's deadline may appear as a network timeout, or only as a closed connection.
 	if gone := ctx.Err(); gone != nil && !errors.Is(err, gone) {
 		return fmt.Errorf("%s: %w (%w)", what, gone, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// once is a command that is not sent again when its answer is lost: it may have been carried out, and would then say
-// something else.
+// once is a command that is not sent again when its answer is lost: it may have run, and its second answer would differ.
 type once struct{ redis.Cmder }
 
-// NoRetry is what the client asks before it sends a command again.
+// NoRetry tells the client not to send the command again.
 func (once) NoRetry() bool { return true }
 
 // script is a Lua script with one key.
@@ -62,7 +60,7 @@ func (s *Store) run(ctx context.Context, sc script, key string, args ...any) *re
 	cmd := sc.command(ctx, "evalsha", sc.hash, key, args)
 	_ = s.client.Process(ctx, once{cmd}) // cmd has the error
 	if redis.HasErrorPrefix(cmd.Err(), noScript) {
-		cmd = sc.command(ctx, "eval", sc.source, key, args) // which also keeps it for the next time
+		cmd = sc.command(ctx, "eval", sc.source, key, args) // loads the script as well
 		_ = s.client.Process(ctx, once{cmd})
 	}
 	return cmd
@@ -74,5 +72,5 @@ func (script) command(ctx context.Context, name, script, key string, args []any)
 	return cmd
 }
 
-// noScript begins the answer of a server that does not have a script, or has it no longer.
+// noScript begins the answer of a server that does not have the script, or no longer has it.
 const noScript = "NOSCRIPT"

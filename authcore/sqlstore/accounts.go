@@ -19,7 +19,7 @@ const (
 func (s *Store) CreateAccount(ctx context.Context, a authcore.Account, invite []byte) (authcore.Account, error) {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
-	a.EmailHash = append([]byte(nil), a.EmailHash...) // an empty one is none
+	a.EmailHash = append([]byte(nil), a.EmailHash...) // empty becomes nil
 	a.CreatedAt = fromMillis(a.CreatedAt.UnixMilli())
 	skeleton := a.Username.Skeleton()
 	err := s.tx(ctx, "create account", func(tx *sql.Tx) error {
@@ -46,7 +46,7 @@ func (s *Store) CreateAccount(ctx context.Context, a authcore.Account, invite []
 	return a, nil
 }
 
-// whoseAccount says which of its unique columns kept a from being stored.
+// whoseAccount returns the error for the unique column of a that conflicted.
 func whoseAccount(ctx context.Context, tx *sql.Tx, a authcore.Account, skeleton string) error {
 	var name, email bool
 	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM accounts WHERE username = $1 OR skeleton = $2),
@@ -60,7 +60,7 @@ func whoseAccount(ctx context.Context, tx *sql.Tx, a authcore.Account, skeleton 
 	case email:
 		return authcore.Errorf(authcore.KindEmailTaken, "this e-mail address belongs to another account")
 	default:
-		return errors.New("there is an account with this ID")
+		return errors.New("there is an account with this ID already")
 	}
 }
 
@@ -85,7 +85,7 @@ func (s *Store) AccountByEmailHash(ctx context.Context, hash []byte) (authcore.A
 	return scanAccount(ctx, s.read.QueryRowContext(ctx, selectAccount+` WHERE email_hash = $1`, hash))
 }
 
-// scanAccount reads the columns of an account, and what comes after them into more.
+// scanAccount reads the columns of an account, and further ones into more.
 func scanAccount(ctx context.Context, r row, more ...any) (a authcore.Account, err error) {
 	var created int64
 	err = r.Scan(append([]any{

@@ -45,7 +45,7 @@ func (s *Store) TryCode(ctx context.Context, p authcore.CodePurpose, request aut
 	return c, nil
 }
 
-// ResetPassword implements [authcore.CodeStore]. A code that is used is deleted, which one of two callers does.
+// ResetPassword implements [authcore.CodeStore]. Using a code deletes it, so only one of two callers can.
 func (s *Store) ResetPassword(ctx context.Context, request authcore.RequestID, code []byte, hash authcore.PasswordHash,
 	now time.Time,
 ) (authcore.Account, error) {

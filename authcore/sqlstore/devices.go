@@ -19,7 +19,7 @@ func (s *Store) NoteDevice(ctx context.Context, account authcore.AccountID, devi
 			return err
 		}
 		if !known {
-			// Of several that are new at once, each would see no other: so they come one after the other.
+			// Lock the account, so that of several devices that are new at once each sees those before it.
 			if _, err := tx.ExecContext(ctx, `UPDATE accounts SET epoch = epoch WHERE id = $1`, string(account)); err != nil {
 				return err
 			}
@@ -33,8 +33,8 @@ func (s *Store) NoteDevice(ctx context.Context, account authcore.AccountID, devi
 	return known, others, nil
 }
 
-// noteDevice reports whether there was such a device, and sees to it that there is. It updates first: what it has updated
-// no DeleteDevices takes any more that began before.
+// noteDevice stores a device and reports whether it was known. It updates first, because a concurrent DeleteDevices spares
+// an updated row.
 func noteDevice(ctx context.Context, tx *sql.Tx, account string, device []byte, now int64) (known bool, err error) {
 	for range 2 {
 		n, err := affected(tx.ExecContext(ctx, `UPDATE devices SET seen_at = CASE WHEN seen_at < $3 THEN $3 ELSE seen_at END
@@ -47,7 +47,7 @@ func noteDevice(ctx context.Context, tx *sql.Tx, account string, device []byte, 
 		if err != nil || n == 1 {
 			return false, err
 		}
-		// Somebody else did so just now.
+		// Another caller inserted it just now.
 	}
 	return true, nil
 }

@@ -76,7 +76,7 @@ func (s *Store) RevokeInvite(ctx context.Context, id authcore.InviteID, now time
 	})
 }
 
-// redeem uses an invite once, in the transaction that makes the account which it is for.
+// redeem takes one use of an invite, in the transaction that creates the account.
 func redeem(ctx context.Context, tx *sql.Tx, hash []byte, a authcore.Account) error {
 	n, err := affected(tx.ExecContext(ctx, `UPDATE invites SET used = used + 1
 		WHERE hash = $1 AND used < uses AND revoked_at IS NULL AND expires_at > $2 AND (email_hash IS NULL OR email_hash = $3)`,

@@ -28,11 +28,11 @@ func (s *Store) Keys(ctx context.Context, p authcore.KeyPurpose) ([]authcore.Key
 	return all, fail(ctx, "read keys", err)
 }
 
-// errLost undoes a transaction that another one was faster than.
-var errLost = errors.New("the newest key is another one")
+// errLost rolls back a transaction that lost a race.
+var errLost = errors.New("another node has added a key")
 
 // AddKey implements [authcore.KeyStore]. The newest key of a purpose is the one that is not retired, and a unique index
-// allows one such key: retiring it and taking its place are what two callers race for.
+// allows one such key. Two callers race to retire it and to add the next.
 func (s *Store) AddKey(ctx context.Context, k authcore.Key, newest string, retireUntil time.Time) (bool, error) {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()

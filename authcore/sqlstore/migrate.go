@@ -9,13 +9,13 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// dialect is what has to be known of a database beyond the queries.
+// dialect is the part of a database that migrations need.
 type dialect struct {
 	name       goose.Dialect
 	migrations fs.FS
 }
 
-// migrationTable is where goose notes what was applied. The migrations put a unique index on its version_id.
+// migrationTable is where goose records migrations. The first migration puts a unique index on its version_id.
 const migrationTable = "chatgate_migrations"
 
 // migrate brings the tables up to date.
@@ -28,13 +28,13 @@ func (d dialect) migrate(ctx context.Context, db *sql.DB) error {
 	current, newest, err := p.GetVersions(ctx)
 	for err == nil {
 		if current > newest {
-			return fmt.Errorf("its schema has version %d, made by a newer chatgate; this one knows versions up to %d", current, newest)
+			return fmt.Errorf("its schema has version %d, from a newer chatgate; this one supports versions up to %d, so upgrade it or restore a backup", current, newest)
 		}
 		_, upErr := p.Up(ctx)
 		if upErr == nil {
 			return nil
 		}
-		// It may have failed because another process was applying the same migration; then there is progress.
+		// It may have failed because another process applied the same migration; then the version has grown.
 		before := current
 		if current, newest, err = p.GetVersions(ctx); err == nil && current == before {
 			err = upErr

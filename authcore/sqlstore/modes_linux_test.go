@@ -60,7 +60,7 @@ func TestSQLiteDirectories(t *testing.T) {
 		{"readable", 0o755, 0o755, "", false},
 		{"of a group", 0o755, 0o775, "chmod g-w", true},
 		{"of all", 0o755, 0o777, "chmod o-w", false},
-		{"of all, sticky", 0o755, 0o777 | os.ModeSticky, ": name a path in a directory of its own", false},
+		{"of all, sticky", 0o755, 0o777 | os.ModeSticky, "; name a path in a directory of its own", false},
 		{"below one of all", 0o777, 0o700, "chmod o-w", true},
 		{"below a sticky one of all", 0o777 | os.ModeSticky, 0o700, "", false},
 	} {

@@ -15,15 +15,15 @@ type Store struct {
 	write *sql.DB
 	read  *sql.DB
 
-	// Every login and every first look at a session run these.
+	// Run by every login and every first look-up of a session.
 	accountByUsername lookup
 	session           lookup
 	sessionAccount    lookup
-	statements        []*sql.Stmt // that they use
+	statements        []*sql.Stmt // used by them
 
-	limit    time.Duration    // of one call, where the database does not keep to one by itself; may be 0
-	lostRace func(error) bool // says whether a transaction that failed so may do better when tried again; may be nil
-	release  func()           // gives back what is left after closing; may be nil
+	limit    time.Duration    // of one call; 0 if the database needs none
+	lostRace func(error) bool // reports whether a failed transaction is worth another try; may be nil
+	release  func()           // frees further resources after closing; may be nil
 	warnings []string
 }
 
@@ -37,7 +37,7 @@ const (
 	EXISTS (SELECT 1 FROM revoked_sessions WHERE account = $1 AND id = $2) FROM accounts WHERE id = $1`
 )
 
-// prepare makes the lookups, where a statement has to be prepared to be fast. The tables exist.
+// prepare makes the lookups for a database that needs prepared statements to be fast. The tables must exist.
 func (s *Store) prepare(ctx context.Context) error {
 	for query, l := range s.lookups() {
 		stmt, err := s.read.PrepareContext(ctx, query) //nolint:sqlclosecheck // Close does
@@ -50,7 +50,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	return nil
 }
 
-// prepared makes the lookups, where the driver keeps by itself what it prepared on each connection.
+// prepared makes the lookups for a driver that caches prepared statements itself.
 func (s *Store) prepared() {
 	for query, l := range s.lookups() {
 		*l = func(ctx context.Context, args ...any) *sql.Row { return s.read.QueryRowContext(ctx, query, args...) }
@@ -63,7 +63,7 @@ func (s *Store) lookups() map[string]*lookup {
 	}
 }
 
-// Ping reports whether the database can be read now.
+// Ping returns an error unless the database can be read.
 func (s *Store) Ping(ctx context.Context) error {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
@@ -71,13 +71,13 @@ func (s *Store) Ping(ctx context.Context) error {
 	return fail(ctx, "ping", s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM accounts)`).Scan(&any))
 }
 
-// Close waits for what is running and closes the database.
+// Close waits for running queries and closes the database.
 func (s *Store) Close() error {
 	var errs []error
 	for _, stmt := range s.statements {
 		errs = append(errs, stmt.Close())
 	}
-	// The writer last: the last to leave tidies up the write-ahead log, and readers cannot.
+	// The writer last: the last connection merges the write-ahead log, which readers cannot.
 	errs = append(errs, s.read.Close(), s.write.Close())
 	if s.release != nil {
 		s.release()
@@ -96,8 +96,8 @@ func (s *Store) bound(ctx context.Context) (context.Context, context.CancelFunc)
 	return context.WithTimeout(ctx, s.limit)
 }
 
-// tx runs f in one transaction, which is committed if f returns nil. The error is as fail makes it. Where the database
-// undid the transaction in favour of another, f runs again.
+// tx runs f in one transaction, and commits it if f returns nil. Errors pass through fail. If the database rolled the
+// transaction back for another, f runs again.
 func (s *Store) tx(ctx context.Context, what string, f func(*sql.Tx) error) error {
 	for try := 1; ; try++ {
 		err := s.tryTx(ctx, f)
@@ -115,13 +115,13 @@ func (s *Store) tryTx(ctx context.Context, f func(*sql.Tx) error) error {
 		return err
 	}
 	if err := f(tx); err != nil {
-		_ = tx.Rollback() // the first error is the one to tell
+		_ = tx.Rollback() // the first error is the cause
 		return err
 	}
 	return tx.Commit()
 }
 
-// fail says in which operation the driver failed. An [authcore.Error] passes as it is.
+// fail adds the operation to an error of the driver. An [authcore.Error] passes unchanged.
 func fail(ctx context.Context, what string, err error) error {
 	if err == nil {
 		return nil
@@ -143,10 +143,10 @@ func affected(r sql.Result, err error) (int64, error) {
 	return r.RowsAffected()
 }
 
-// row is what one row is read from.
+// row is a row to scan.
 type row interface{ Scan(dest ...any) error }
 
-// collect reads rows to their end and closes them.
+// collect scans all rows and closes them.
 func collect[T any](rows *sql.Rows, scan func(row) (T, error)) ([]T, error) {
 	defer rows.Close()
 	var all []T

@@ -20,8 +20,8 @@ func (s *Store) PhoneValidated(ctx context.Context, phone []byte) (bool, error) 
 
 const selectPhone = `SELECT EXISTS (SELECT 1 FROM phones WHERE phone = $1)`
 
-// PutPhoneCode implements [authcore.PhoneStore]. The account comes first, as in ValidatePhone: of the two, one waits for
-// the other there.
+// PutPhoneCode implements [authcore.PhoneStore]. It locks the account first, as ValidatePhone does, so that one of the two
+// waits for the other there.
 func (s *Store) PutPhoneCode(ctx context.Context, c authcore.PhoneCode) error {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
@@ -89,8 +89,8 @@ func (s *Store) TryPhoneCodes(ctx context.Context, phone []byte, now time.Time) 
 	return all, nil
 }
 
-// ValidatePhone implements [authcore.PhoneStore]. Of several accounts with one number, the one that is first to record
-// the number wins; the others wait for it there, and hold nothing that it needs.
+// ValidatePhone implements [authcore.PhoneStore]. Of several accounts with one number, the first to insert the number
+// wins; the others wait for it there, and hold no lock that it needs.
 func (s *Store) ValidatePhone(ctx context.Context, c authcore.PhoneCode, now time.Time) error {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
@@ -111,7 +111,7 @@ func (s *Store) ValidatePhone(ctx context.Context, c authcore.PhoneCode, now tim
 	})
 }
 
-// one is sql.ErrNoRows for a statement that changed none.
+// one returns sql.ErrNoRows if a statement changed no row.
 func one(r sql.Result, err error) error {
 	n, err := affected(r, err)
 	if err == nil && n == 0 {
@@ -136,15 +136,15 @@ func (s *Store) ConfirmEmail(ctx context.Context, request authcore.RequestID, co
 	})
 }
 
-// What SetPendingEmail may change.
+// The accounts that SetPendingEmail may change.
 const emailIsPending = `(phone_pending OR email_pending) AND (email_pending OR email_hash IS NULL)`
 
-// SetPendingEmail implements [authcore.PhoneStore]. Of two accounts that are given one address at once, the second to come
-// breaks a unique index where the database does not let one wait for the other before; it is tried again then.
+// SetPendingEmail implements [authcore.PhoneStore]. If two accounts get one address at once, the second may violate the
+// unique index, unless the database serialises the two; then it is tried again.
 func (s *Store) SetPendingEmail(ctx context.Context, account authcore.AccountID, emailHash []byte) error {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
-	emailHash = append([]byte(nil), emailHash...) // an empty one is none
+	emailHash = append([]byte(nil), emailHash...) // empty becomes nil
 	return s.tx(ctx, "set pending e-mail", func(tx *sql.Tx) error {
 		err := one(tx.ExecContext(ctx, `UPDATE accounts SET email_hash = $2, email_pending = $3
 			WHERE id = $1 AND `+emailIsPending+`

@@ -24,26 +24,26 @@ import (
 var postgresMigrations embed.FS
 
 const (
-	postgresLock      = 0x63686174_67617465 // "chatgate": the advisory lock of those who bring a database up to date
-	postgresMigrating = 10 * time.Minute    // how long that may take, with waiting for others who do
-	postgresForgotten = 10 * time.Second    // after which the server ends a transaction that nobody goes on with
-	postgresReadOnly  = 5 * time.Second     // after which a connection that cannot write is exchanged for a new one
+	postgresLock      = 0x63686174_67617465 // "chatgate": the advisory lock of migrations
+	postgresMigrating = 10 * time.Minute    // maximum of a migration, including the wait for those of other processes
+	postgresForgotten = 10 * time.Second    // after which the server ends an idle transaction
+	postgresReadOnly  = 5 * time.Second     // after which a connection that cannot write is replaced
 
-	postgresSlack       = 250 * time.Millisecond // for an error of the server's or the driver's to come before ours
-	postgresCommitSlack = 50 * time.Millisecond  // that a commit may take longer than the caller wants to wait
+	postgresSlack       = 250 * time.Millisecond // lets an error of the server or the driver come before ours
+	postgresCommitSlack = 50 * time.Millisecond  // how much longer than the caller's deadline a commit may take
 )
 
-// PostgresOptions says which database to use and how long to wait for it.
+// PostgresOptions are the database to use and how long to wait for it.
 type PostgresOptions struct {
-	// DSN is a URL (postgres://user:password@host:port/database?sslmode=verify-full) or keywords and values, as libpq
-	// takes them. It holds a password, so no error and no log shows it.
+	// DSN is a URL (postgres://user:password@host:port/database?sslmode=verify-full) or keywords and values, as for libpq.
+	// It holds a password, so no error and no log shows it.
 	DSN string
 
 	MaxConns int // connections at most; 16 if zero
 
 	// No call takes longer than these two together.
-	ConnectTimeout   time.Duration // to wait for a connection, a new one or a free one; 750 ms if zero
-	StatementTimeout time.Duration // to wait for the answer to a statement; 750 ms if zero
+	ConnectTimeout   time.Duration // for a new or a free connection; 750 ms if zero
+	StatementTimeout time.Duration // for the answer to a statement; 750 ms if zero
 }
 
 // OpenPostgres connects to a PostgreSQL server and brings the tables of the database up to date. Any number of stores,
@@ -72,10 +72,10 @@ func openPostgres(ctx context.Context, o PostgresOptions) (_ *Store, err error) 
 	}
 	defer func() {
 		if err != nil {
-			_ = s.Close() // the reason why opening failed is the one to tell
+			_ = s.Close() // err is the cause
 		}
 	}()
-	// The pool does not wait long for a server that is not there; what migrates has to be patient.
+	// A migration needs a longer timeout than the pool has.
 	if err := db.PingContext(ctx); err != nil {
 		return nil, err
 	}
@@ -93,20 +93,20 @@ func (o PostgresOptions) withDefaults() PostgresOptions {
 	return o
 }
 
-// config checks the options and turns them into the driver's.
+// config checks the options and converts them for the driver.
 func (o PostgresOptions) config() (*pgxpool.Config, error) {
 	if o.MaxConns < 0 || o.MaxConns > math.MaxInt32 || o.ConnectTimeout < 0 || o.StatementTimeout < 0 {
 		return nil, errors.New("a limit is out of range")
 	}
 	if o.DSN == "" {
-		return nil, errors.New("there is no connection string")
+		return nil, errors.New("there is no connection string; write one, such as postgres://user@host/database")
 	}
 	if torn(o.DSN) {
-		return nil, errors.New("the connection string is malformed: in a URL, / ? # and @ in a user name, a password or a parameter have to be percent-encoded")
+		return nil, errors.New("the connection string is malformed; in a URL, percent-encode / ? # and @ in a user name, a password or a parameter")
 	}
 	config, err := pgxpool.ParseConfig(o.DSN)
 	if err != nil {
-		// The error quotes what it did not understand, and that may be the password.
+		// The error quotes what it did not understand, which may be the password.
 		return nil, errors.New("the connection string is malformed, or a file that it names cannot be read")
 	}
 	config.MaxConns = int32(o.MaxConns)
@@ -120,11 +120,11 @@ func (o PostgresOptions) config() (*pgxpool.Config, error) {
 	}
 	c.ConnectTimeout = o.ConnectTimeout / time.Duration(len(hosts)) // so that all of them get their turn
 	boundDialing(c, o.ConnectTimeout)
-	// What the driver says of a connection that took too long tells more than that the time is over, and what the server
-	// says of a statement keeps the connection; so they come first.
+	// The driver's error about a slow connection says more than a deadline does, and the server's about a slow statement
+	// keeps the connection, so both get to come first.
 	c.Tracer = limiter{acquire: o.ConnectTimeout + postgresSlack, statement: o.StatementTimeout + postgresSlack}
 	c.RuntimeParams["statement_timeout"] = inMillis(o.StatementTimeout)
-	// The server takes a second to notice a deadlock, which is too long; whoever gives up waiting undoes it, too.
+	// The server takes a second to notice a deadlock, which is too long; the lock timeout resolves it as well.
 	c.RuntimeParams["lock_timeout"] = inMillis(o.StatementTimeout / 3)
 	c.RuntimeParams["idle_in_transaction_session_timeout"] = inMillis(postgresForgotten)
 	c.RuntimeParams["default_transaction_isolation"] = "read committed"
@@ -134,11 +134,11 @@ func (o PostgresOptions) config() (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// inMillis gives a limit as the server takes it. Zero would mean none.
+// inMillis formats a limit for the server. Zero would mean none.
 func inMillis(d time.Duration) string { return strconv.FormatInt(max(d.Milliseconds(), 1), 10) }
 
-// torn reports whether a URL ends its host name before its last @. Then what seems to be host, port and database is the
-// rest of a password, and would be shown as such.
+// torn reports whether the host of a URL ends before its last @. Then its apparent host, port or database is the rest of a
+// password, and errors would show it.
 func torn(dsn string) bool {
 	for _, scheme := range []string{"postgres://", "postgresql://"} {
 		if rest, ok := strings.CutPrefix(dsn, scheme); ok {
@@ -149,8 +149,8 @@ func torn(dsn string) bool {
 	return false
 }
 
-// migratePostgres brings the tables up to date while it holds a lock that others wait for who want the same. The lock
-// belongs to a transaction rather than to a session, because a pooler may share out sessions.
+// migratePostgres brings the tables up to date while it holds a lock, for which other processes wait. A transaction holds
+// the lock rather than a session, because poolers share sessions.
 func migratePostgres(ctx context.Context, config *pgx.ConnConfig) error {
 	ctx, cancel := context.WithTimeout(ctx, postgresMigrating)
 	defer cancel()
@@ -185,8 +185,8 @@ func migratePostgres(ctx context.Context, config *pgx.ConnConfig) error {
 	case foreign && !ours:
 		return errors.New("it has tables of another program; use another database or schema")
 	case !ours:
-		// Whoever may not make tables is told now, rather than after goose has tried for some seconds. This one goes
-		// with the transaction.
+		// Without the right to create tables this fails now, rather than after goose has tried for some seconds. The
+		// table goes with the transaction.
 		if _, err := tx.ExecContext(ctx, `CREATE TABLE chatgate_probe ()`); err != nil {
 			return err
 		}
@@ -198,7 +198,7 @@ func migratePostgres(ctx context.Context, config *pgx.ConnConfig) error {
 	return dialect{goose.DialectPostgres, migrations}.migrate(ctx, db)
 }
 
-// postgresCode returns the SQLSTATE of an error of the server's, or "".
+// postgresCode returns the SQLSTATE of an error of the server, or "".
 func postgresCode(err error) string {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return e.Code
@@ -206,9 +206,9 @@ func postgresCode(err error) string {
 	return ""
 }
 
-// postgresLostRace reports whether the server undid a transaction for the sake of another: a deadlock, which statements
-// over several sessions can come to, a lock that did not come free, or a conflict. Two accounts that are given one address
-// at once come to one as well: the second finds it taken when it tries again.
+// postgresLostRace reports whether the server rolled a transaction back for another: after a deadlock, which statements
+// on several sessions can cause, a lock that was not released in time, or a conflict. If two accounts get one address at
+// once, that is a conflict as well; the second finds the address taken when it is tried again.
 func postgresLostRace(err error) bool {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.ConstraintName == "accounts_email_hash_key" {
 		return true
@@ -217,33 +217,33 @@ func postgresLostRace(err error) bool {
 	return code == "40P01" || code == "55P03" || code == "40001"
 }
 
-// explainPostgres puts what an operator can do something about before the server's own words.
+// explainPostgres puts what an error means, and what to do, before the server's own words.
 func explainPostgres(err error) error {
 	var hint string
 	switch postgresCode(err) {
 	case "28P01", "28000":
-		hint = "the server does not let this user in, or not with this password"
+		hint = "the server refuses the user or the password"
 	case "3D000":
-		hint = "there is no such database"
+		hint = "there is no such database; create it"
 	case "3F000":
-		hint = "there is no schema to make tables in"
+		hint = "there is no schema for the tables; create it, or set search_path"
 	case "42501":
-		hint = "the user lacks a right"
+		hint = "the user lacks a privilege; grant it CREATE on the schema"
 	case "53300":
-		hint = "the server has no connection left"
+		hint = "the server has no connection left; raise its max_connections, or lower max_conns"
 	case "25006":
-		hint = "the server is read-only"
+		hint = "the server is read-only; name the primary"
 	case "55P03":
-		hint = "somebody else has locked its tables, as a backup does"
+		hint = "another client, such as a backup, has locked the tables; try again when it is done"
 	case "":
 		_, connecting := errors.AsType[*pgconn.ConnectError](err)
 		switch {
 		case untrusted(err):
-			hint = "the server's certificate is not to be trusted"
+			hint = "the server's certificate is not trusted; check the host, and sslrootcert"
 		case pgconn.Timeout(err), errors.Is(err, context.DeadlineExceeded):
 			hint = "the server does not answer in time"
 		case connecting:
-			hint = "no connection could be made"
+			hint = "the server cannot be reached"
 		default:
 			return err
 		}
@@ -253,7 +253,7 @@ func explainPostgres(err error) error {
 	return fmt.Errorf("%s: %w", hint, err)
 }
 
-// untrusted reports whether a connection failed for the server's certificate.
+// untrusted reports whether a connection failed because of the server's certificate.
 func untrusted(err error) bool {
 	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
 	_, name := errors.AsType[x509.HostnameError](err)
@@ -261,7 +261,7 @@ func untrusted(err error) bool {
 	return authority || name || invalid
 }
 
-// oneLine is an error whose text has no line breaks: the driver gives each host that it tried a line of its own.
+// oneLine removes the line breaks from an error: the driver writes one line for each host that it tried.
 type oneLine struct{ err error }
 
 func (e oneLine) Error() string { return strings.Join(strings.Fields(e.err.Error()), " ") }

@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// limiter bounds every wait for a PostgreSQL server: the server's own limits are worth nothing while it stands still.
-// What the driver calls a tracer is asked for the context of every step.
+// limiter bounds every wait for a PostgreSQL server, since the server's own limits do not work while it hangs. It is
+// a tracer, which the driver asks for the context of every step.
 type limiter struct{ acquire, statement time.Duration }
 
 type limitKey struct{}
@@ -35,8 +35,8 @@ func (l limiter) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, _ pgxpool
 	unlimit(ctx)
 }
 
-// TraceQueryStart also keeps a commit from being cut off by a caller who has gone: once it is sent, what became of it is
-// worth waiting for, but not for much longer than the caller had time.
+// TraceQueryStart also keeps a caller who leaves from cutting off a commit: once sent, its outcome is worth waiting for,
+// but not much longer than the caller's deadline.
 func (l limiter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
 	d := l.statement
 	if data.SQL == "commit" {
@@ -60,8 +60,8 @@ func (l limiter) TracePrepareEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TracePr
 	unlimit(ctx)
 }
 
-// boundDialing limits what the driver allows 15 seconds for: asking a server that does not answer to stop, and taking
-// leave of it. Until then such a connection has its place in the pool, where a new one is wanted.
+// boundDialing limits two steps for which the driver allows 15 seconds: to cancel a query on a server that does not
+// answer, and to close the connection. Until then such a connection takes the place of a new one in the pool.
 func boundDialing(config *pgx.ConnConfig, d time.Duration) {
 	dial := config.DialFunc
 	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -73,7 +73,7 @@ func boundDialing(config *pgx.ConnConfig, d time.Duration) {
 		}
 		return boundedConn{c, d}, c.SetDeadline(time.Now().Add(d))
 	}
-	// Not called for the connections that only carry the request to stop.
+	// Not called for the connections that only carry a cancel request.
 	after := config.AfterNetConnect
 	config.AfterNetConnect = func(ctx context.Context, config *pgconn.Config, c net.Conn) (net.Conn, error) {
 		if err := c.SetDeadline(time.Time{}); err != nil || after == nil {
@@ -83,7 +83,7 @@ func boundDialing(config *pgx.ConnConfig, d time.Duration) {
 	}
 }
 
-// boundedConn has no deadline farther away than limit, unless it has none.
+// boundedConn shortens every deadline to limit. It may also have none.
 type boundedConn struct {
 	net.Conn
 	limit time.Duration
@@ -96,9 +96,9 @@ func (c boundedConn) SetDeadline(t time.Time) error {
 	return c.Conn.SetDeadline(t)
 }
 
-// exchangeReadOnly throws connections away that cannot write, some time after they were made. Whether one can is decided
-// when it is made: by the settings of the server, the database and the user then, and by which server it leads to. Once
-// that changes, as after a full disk or a switch of servers, the old ones would go on failing for as long as they last.
+// exchangeReadOnly closes connections that cannot write, some time after they were made. Whether one can write is decided
+// when it is made, by the settings of the server, the database and the user, and by the server that it leads to. After
+// that changes, as with a full disk or a failover, the old ones would go on failing for as long as they last.
 func exchangeReadOnly(config *pgxpool.Config) {
 	const born = "chatgate.born"
 	config.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
@@ -107,7 +107,7 @@ func exchangeReadOnly(config *pgxpool.Config) {
 	}
 	config.PrepareConn = func(_ context.Context, c *pgx.Conn) (bool, error) {
 		p := c.PgConn()
-		// Servers before version 14 do not tell.
+		// Servers before version 14 do not report it.
 		if p.ParameterStatus("default_transaction_read_only") != "on" && p.ParameterStatus("in_hot_standby") != "on" {
 			return true, nil
 		}

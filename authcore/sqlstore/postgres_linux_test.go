@@ -301,7 +301,7 @@ func postgresUpgradeRead(t *testing.T, old *sql.DB, dsn string) {
 	if s, err := sqlstore.OpenPostgres(ctx, sqlstore.PostgresOptions{DSN: dsn}); err == nil {
 		must(t, s.Close())
 		t.Fatal("it was upgraded under a reader")
-	} else if !strings.Contains(err.Error(), "somebody else has locked its tables") {
+	} else if !strings.Contains(err.Error(), "another client, such as a backup, has locked the tables") {
 		t.Error(err)
 	}
 	must(t, tx.Rollback())
@@ -321,23 +321,23 @@ func postgresRefuses(t *testing.T, server *pgtest.Server) {
 	guest := strings.Replace(server.NewDatabase(t), url.UserPassword(server.User, server.Password).String(), "guest:guest-secret", 1)
 	password := server.Password
 	for _, c := range []struct{ name, dsn, want string }{
-		{"newer", newer, "its schema has version 9999, made by a newer chatgate; this one knows versions up to "},
+		{"newer", newer, "its schema has version 9999, from a newer chatgate; this one supports versions up to "},
 		{"another program's", foreign, "it has tables of another program"},
 		{"another program's invites", invited, "it has tables of another program"},
 		{"encoding", server.DSN("latin"), "its encoding is LATIN1; it has to be UTF8"},
-		{"no right", guest, "the user lacks a right: "},
-		{"no database", server.DSN("nowhere"), "there is no such database: "},
-		{"no schema", server.NewDatabase(t) + "&search_path=nowhere", "there is no schema to make tables in: "},
-		{"wrong password", strings.Replace(newer, password, "wrong-"+password, 1), "the server does not let this user in"},
+		{"no right", guest, "the user lacks a privilege; grant it CREATE on the schema: "},
+		{"no database", server.DSN("nowhere"), "there is no such database; create it: "},
+		{"no schema", server.NewDatabase(t) + "&search_path=nowhere", "there is no schema for the tables; create it, or set search_path: "},
+		{"wrong password", strings.Replace(newer, password, "wrong-"+password, 1), "the server refuses the user or the password"},
 		{"nothing", "", "there is no connection string"},
 		{"no URL", "postgres://u:" + password + "%zz@127.0.0.1/x", "the connection string is malformed"},
 		{"no port", "postgres://u:" + password + "@127.0.0.1:port/x", "the connection string is malformed"},
-		{"slash in the password", "postgres://u:1/" + password + "@127.0.0.1/x", "the connection string is malformed: in a URL, "},
+		{"slash in the password", "postgres://u:1/" + password + "@127.0.0.1/x", "the connection string is malformed; in a URL, "},
 		{"no keyword", "host=127.0.0.1 password=" + password + " " + password, "the connection string is malformed"},
 		{"no mode", "host=127.0.0.1 password=" + password + " sslmode=" + password, "the connection string is malformed"},
 		{"pool option", "host=127.0.0.1 password=" + password + " pool_max_conns=x", "the connection string is malformed"},
 		{"no file", newer + "&sslrootcert=/nowhere", "the connection string is malformed, or a file that it names cannot be read"},
-		{"unreachable", "postgres://u:" + password + "@127.0.0.1:1/x", "no connection could be made: "},
+		{"unreachable", "postgres://u:" + password + "@127.0.0.1:1/x", "the server cannot be reached: "},
 	} {
 		t.Run(c.name, func(t *testing.T) { refusedPostgres(t, server, c.dsn, c.want) })
 	}

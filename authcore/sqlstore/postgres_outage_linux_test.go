@@ -182,7 +182,7 @@ func TestPostgresOutage(t *testing.T) {
 		}
 		o.fails(t)
 		wantCode(t, o.s.Ping(t.Context()), "53300")
-		refusedPostgres(t, server, o.dsn, "the server has no connection left: ")
+		refusedPostgres(t, server, o.dsn, "the server has no connection left; raise its max_connections, or lower max_conns: ")
 		for _, c := range held {
 			must(t, c.Close(context.Background()))
 		}
@@ -390,7 +390,7 @@ func TestPostgresTLS(t *testing.T) {
 			must(t, s.CreateSession(t.Context(), newSession("alice")))
 		})
 	}
-	untrusted := "the server's certificate is not to be trusted: "
+	untrusted := "the server's certificate is not trusted; check the host, and sslrootcert: "
 	t.Run("another authority", func(t *testing.T) {
 		other := certtest.NewAuthority(t, t.TempDir()).File
 		refusedPostgres(t, server, with(dsn, "verify-full", other), untrusted)
@@ -404,7 +404,7 @@ func TestPostgresTLS(t *testing.T) {
 	})
 	t.Run("no TLS", func(t *testing.T) {
 		plain := pgtest.Start(t)
-		refusedPostgres(t, plain, with(plain.NewDatabase(t), "require", ""), "no connection could be made: ")
+		refusedPostgres(t, plain, with(plain.NewDatabase(t), "require", ""), "the server cannot be reached: ")
 	})
 	t.Run("frozen", func(t *testing.T) {
 		o := newOutage(t, server, with(server.NewDatabase(t), "verify-full", server.CA))

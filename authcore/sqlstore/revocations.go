@@ -22,8 +22,7 @@ func (s *Store) RevokeSession(ctx context.Context, account authcore.AccountID, i
 	})
 }
 
-// A revocation of the kept session that is under way at the same moment need not be seen here: what RevokeSession
-// recorded is over, kept or not.
+// A concurrent revocation of the kept session need not be visible here: a revoked session is over, kept or not.
 const revokeSessions = `UPDATE accounts SET epoch = epoch + 1, kept = CASE
 	WHEN (epoch = $3 OR kept = $2) AND NOT EXISTS (SELECT 1 FROM revoked_sessions WHERE account = $1 AND id = $2)
 	THEN $2 ELSE '' END

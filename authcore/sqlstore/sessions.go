@@ -26,7 +26,7 @@ func (s *Store) CreateSession(ctx context.Context, n authcore.Session) error {
 	if n.Addr.IsValid() {
 		addr = n.Addr.String()
 	}
-	agent := strings.ToValidUTF8(n.UserAgent, "\ufffd") // a client may send anything, and not every database takes it
+	agent := strings.ToValidUTF8(n.UserAgent, "\ufffd") // clients may send anything, but not every database takes it
 	return s.tx(ctx, "create session", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `
 			INSERT INTO sessions (account, id, created_at, last_seen_at, expires_at, idle_limit, generation, epoch, dialect,
@@ -72,7 +72,7 @@ func scanSession(r row) (authcore.Session, error) {
 	}
 	if addr != "" {
 		if s.Addr, err = netip.ParseAddr(addr); err != nil {
-			return authcore.Session{}, fmt.Errorf("session %s has an address that is none", s.ID)
+			return authcore.Session{}, fmt.Errorf("session %s has a malformed address", s.ID)
 		}
 	}
 	s.CreatedAt, s.LastSeenAt, s.ExpiresAt = fromMillis(created), fromMillis(seen), fromMillis(expires)
@@ -87,7 +87,7 @@ func (s *Store) TouchSessions(ctx context.Context, touches []authcore.Touch) err
 	}
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
-	// In one order everywhere, so that two nodes with the same sessions wait for each other instead of deadlocking.
+	// In the same order everywhere, so that two nodes with the same sessions wait for each other and do not deadlock.
 	touches = slices.SortedFunc(slices.Values(touches), func(a, b authcore.Touch) int {
 		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Session, b.Session))
 	})

@@ -28,9 +28,9 @@ const (
 	sqliteBusy    = 5 * time.Second // how long to wait for a lock that another process holds
 )
 
-// OpenSQLite opens the database in the file path, making the file (mode 0600) and its directory (0700) if there are
-// none, and brings its tables up to date. Files that are there already are made private. Any number of stores, also of
-// several processes, may have it open.
+// OpenSQLite opens the database in the file path and brings its tables up to date. It creates the file (mode 0600) and its
+// directory (0700) if they are missing, and makes existing files private. Any number of stores, also of several processes,
+// may have it open.
 func OpenSQLite(ctx context.Context, path string) (*Store, error) {
 	s, err := openSQLite(ctx, path)
 	if err != nil {
@@ -41,7 +41,7 @@ func OpenSQLite(ctx context.Context, path string) (*Store, error) {
 
 func openSQLite(ctx context.Context, path string) (_ *Store, err error) {
 	if path == "" || path == ":memory:" {
-		return nil, errors.New("it has to be a file")
+		return nil, errors.New("it must be the path of a file")
 	}
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func openSQLite(ctx context.Context, path string) (_ *Store, err error) {
 	if err := (dialect{goose.DialectSQLite3, migrations}).migrate(ctx, s.write); err != nil {
 		return nil, err
 	}
-	// SQLite falls back to reading a file that it may not write, and says so at the first write only. This is one.
+	// SQLite opens a file that it may not write for reading, and fails at the first write. This is one.
 	if _, err := s.write.ExecContext(ctx, `DELETE FROM sessions WHERE account = ''`); err != nil {
 		return nil, err
 	}
@@ -85,17 +85,17 @@ func openSQLite(ctx context.Context, path string) (_ *Store, err error) {
 	return s, s.prepare(ctx)
 }
 
-// closeAll closes what a failed opening left open.
+// closeAll closes the handles after opening failed.
 func (s *Store) closeAll() {
 	for _, db := range []*sql.DB{s.read, s.write} {
 		if db != nil {
-			_ = db.Close() // the reason why opening failed is the one to tell
+			_ = db.Close() // the failed opening is the cause
 		}
 	}
 }
 
 func openHandle(path string, params url.Values, conns int) (*sql.DB, error) {
-	params.Set("mode", "rw") // never create: createFile sees to the mode
+	params.Set("mode", "rw") // never create: createFile sets the mode
 	params.Set("_busy_timeout", fmt.Sprint(sqliteBusy.Milliseconds()))
 	params.Set("_foreign_keys", "1")
 	params.Set("_dqs", "0")
@@ -116,18 +116,18 @@ func openHandle(path string, params url.Values, conns int) (*sql.DB, error) {
 
 var creating sync.Mutex
 
-// createFile makes an empty file, which SQLite takes for an empty database, unless there is something.
+// createFile creates an empty file, which is an empty database for SQLite, unless there is one.
 //
-// What exists is not opened, not even to look at it: closing any descriptor of a file drops the locks that this
-// process holds on it, and with them those of a store that has it open. For the same reason nobody else may find the
-// new file before it is closed.
+// It never opens an existing file: closing any descriptor of a file drops all locks that this process has on it,
+// including those of a store that has it open. For the same reason no other store may find the new file before it is
+// closed.
 func createFile(path string) error {
 	creating.Lock()
 	defer creating.Unlock()
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	if runtime.GOOS != "windows" { // or what is refused would leave a file behind
+	if runtime.GOOS != "windows" { // else a refused path would leave a file behind
 		if _, err := guardDirectory(filepath.Dir(path)); err != nil {
 			return err
 		}
@@ -149,19 +149,19 @@ func createFile(path string) error {
 	return nil
 }
 
-// checkOwner refuses a database that has tables, but never had ours.
+// checkOwner refuses a database with tables that are not chatgate's.
 func checkOwner(ctx context.Context, db *sql.DB) error {
 	var foreign bool
 	err := db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM sqlite_master)
 		AND NOT EXISTS (SELECT 1 FROM sqlite_master WHERE name = $1)`, migrationTable).Scan(&foreign)
 	if err == nil && foreign {
-		err = errors.New("it is a database of another program")
+		err = errors.New("it is the database of another program; use another file")
 	}
 	return err
 }
 
-// enableWAL sets the journal mode, which the file keeps. When several processes do so at once, SQLite tells some of them
-// that the file is locked, without the wait that it otherwise allows; so we wait.
+// enableWAL sets the journal mode, which the file keeps. If several processes do so at once, SQLite tells some at once that
+// the file is locked, without its usual wait, so this loop waits.
 func enableWAL(ctx context.Context, db *sql.DB) error {
 	ctx, cancel := context.WithTimeout(ctx, sqliteBusy)
 	defer cancel()
@@ -172,7 +172,7 @@ func enableWAL(ctx context.Context, db *sql.DB) error {
 		case err == nil && mode == "wal":
 			return nil
 		case err == nil:
-			return fmt.Errorf("its file system cannot share memory between processes (journal mode %q instead of WAL)", mode)
+			return fmt.Errorf("its file system cannot share memory between processes (journal mode %q instead of WAL); use a local one", mode)
 		case sqliteCode(err) != sqlite3.SQLITE_BUSY:
 			return err
 		}
@@ -184,7 +184,7 @@ func enableWAL(ctx context.Context, db *sql.DB) error {
 	}
 }
 
-// sqliteCode returns the primary result code of an error of SQLite's, or 0.
+// sqliteCode returns the primary result code of an error of SQLite, or 0.
 func sqliteCode(err error) int {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		return e.Code() & 0xff
@@ -192,22 +192,22 @@ func sqliteCode(err error) int {
 	return 0
 }
 
-// explain puts what an operator can do something about before SQLite's own words.
+// explain puts what an error means, and what to do, before SQLite's own words.
 func explain(err error) error {
 	var hint string
 	switch sqliteCode(err) {
 	case sqlite3.SQLITE_NOTADB:
-		hint = "it is no SQLite database"
+		hint = "it is not an SQLite database; use another file"
 	case sqlite3.SQLITE_CORRUPT:
 		hint = "it is damaged; restore a backup"
 	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
-		hint = "the file or its directory cannot be opened for reading and writing"
+		hint = "the file or its directory cannot be opened for reading and writing; check their owner and mode"
 	case sqlite3.SQLITE_READONLY:
-		hint = "the file or its directory cannot be written"
+		hint = "the file or its directory cannot be written; check their owner and mode"
 	case sqlite3.SQLITE_BUSY:
-		hint = "another process keeps it locked"
+		hint = "another process keeps it locked; stop that process"
 	case sqlite3.SQLITE_FULL:
-		hint = "the disk is full"
+		hint = "the disk is full; make room"
 	default:
 		return err
 	}

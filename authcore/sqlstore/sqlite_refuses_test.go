@@ -23,8 +23,8 @@ func TestSQLiteRefuses(t *testing.T) {
 		{"directory", func(t *testing.T, path string) { must(t, os.Mkdir(path, 0o700)) }, "it is not a regular file"},
 		{"text", func(t *testing.T, path string) {
 			must(t, os.WriteFile(path, []byte(strings.Repeat("no database\n", 1000)), 0o600))
-		}, "it is no SQLite database"},
-		{"short text", func(t *testing.T, path string) { must(t, os.WriteFile(path, []byte("no database\n"), 0o600)) }, "it is no SQLite database"},
+		}, "it is not an SQLite database"},
+		{"short text", func(t *testing.T, path string) { must(t, os.WriteFile(path, []byte("no database\n"), 0o600)) }, "it is not an SQLite database"},
 		{"cut off", func(t *testing.T, path string) {
 			s, err := sqlstore.OpenSQLite(t.Context(), path)
 			must(t, err)
@@ -33,13 +33,13 @@ func TestSQLiteRefuses(t *testing.T) {
 		}, "it is damaged"},
 		{"another program's", func(t *testing.T, path string) {
 			execRaw(t, path, `CREATE TABLE bookmarks (url TEXT)`, `INSERT INTO bookmarks VALUES ('x')`)
-		}, "it is a database of another program"},
+		}, "it is the database of another program"},
 		{"newer", func(t *testing.T, path string) {
 			s, err := sqlstore.OpenSQLite(t.Context(), path)
 			must(t, err)
 			must(t, s.Close())
 			execRaw(t, path, `INSERT INTO chatgate_migrations (version_id, is_applied) VALUES (9999, 1)`)
-		}, "its schema has version 9999, made by a newer chatgate; this one knows versions up to "},
+		}, "its schema has version 9999, from a newer chatgate; this one supports versions up to "},
 		{"file in the way", func(t *testing.T, path string) {
 			must(t, os.WriteFile(filepath.Dir(path), nil, 0o600))
 		}, "not a directory"},
@@ -60,7 +60,7 @@ func TestSQLiteRefuses(t *testing.T) {
 		})
 	}
 	for _, path := range []string{"", ":memory:"} {
-		refused(t, path, "it has to be a file")
+		refused(t, path, "it must be the path of a file")
 	}
 }
 

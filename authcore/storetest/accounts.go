@@ -62,7 +62,7 @@ func wantAccount(t *testing.T, s authcore.AccountStore, a authcore.Account) {
 	}
 }
 
-// wantSame compares accounts, and the hash apart, because it does not print.
+// wantSame compares accounts, and their password hashes separately, since those do not print.
 func wantSame(t *testing.T, what string, got, a authcore.Account) {
 	t.Helper()
 	want(t, what, got, a)
@@ -166,7 +166,7 @@ func accountUniqueness(t *testing.T, s authcore.AccountStore) {
 	}
 }
 
-// raceToCreate lets every account be created at once and returns the one that was; all others must get kind.
+// raceToCreate creates all accounts at once and returns the one that was created; all others must get kind.
 func raceToCreate(t *testing.T, s authcore.AccountStore, accounts []authcore.Account, kind authcore.Kind) {
 	t.Helper()
 	errs := make([]error, len(accounts))
@@ -218,8 +218,8 @@ func accountEmailRace(t *testing.T, s authcore.AccountStore) {
 	}
 }
 
-// accountCrossedRace lets callers meet others over the name and over the address at once. Whoever loses must have lost to
-// somebody who is there.
+// accountCrossedRace lets callers compete for names and addresses at once. A loser's name or address must belong to a
+// winner.
 func accountCrossedRace(t *testing.T, s authcore.AccountStore) {
 	for r := range rounds {
 		hashes := [][]byte{newHash(), newHash()}
@@ -477,7 +477,8 @@ func accountCanceled(t *testing.T, s authcore.AccountStore) {
 	create(t, s, b)
 }
 
-// accountCanceledHalfway cuts calls off at any moment: each did everything or nothing, and the store goes on working.
+// accountCanceledHalfway cancels calls at random moments. Each must have done everything or nothing, and the store must
+// go on working.
 func accountCanceledHalfway(t *testing.T, s authcore.AccountStore) {
 	start := time.Now()
 	create(t, s, newAccount("first"))

@@ -145,7 +145,7 @@ func codeReplacing(t *testing.T, s codes) {
 	wantTry(t, s, "another account's", bobs)
 }
 
-// codeReplacingRace puts many codes in one place: one of them is there afterwards, whole.
+// codeReplacingRace stores many codes for one account and purpose; one of them must be left, complete.
 func codeReplacingRace(t *testing.T, s codes) {
 	a := create(t, s.accounts, newAccount("alice"))
 	for range fewRounds {
@@ -359,7 +359,7 @@ func codeResetRace(t *testing.T, s codes) {
 	}
 }
 
-// codeResetReplacing sends a new code while the old one is used and tried: either comes first, and the new one lives.
+// codeResetReplacing stores a new code while the old one is used and tried. Either may come first; the new one stays.
 func codeResetReplacing(t *testing.T, s codes) {
 	a := create(t, s.accounts, newAccount("alice"))
 	for range 2 * fewRounds {
@@ -393,7 +393,8 @@ func codeResetReplacing(t *testing.T, s codes) {
 	}
 }
 
-// codeResetClosing closes an account while its password is reset: it is closed, and the code was used if it was reset.
+// codeResetClosing disables an account while its password is reset. It is disabled, and the code is used if and only if
+// the password was reset.
 func codeResetClosing(t *testing.T, s codes) {
 	a := create(t, s.accounts, newAccount("alice"))
 	for range 2 * fewRounds {
@@ -547,7 +548,7 @@ func codeCanceled(t *testing.T, s codes) {
 	wantReset(t, s, "afterwards", c, a, "new")
 }
 
-// codeCanceledHalfway cuts resets off at any moment: whoever tries again finds that it was done, or does it.
+// codeCanceledHalfway cancels resets at random moments. A second try finds that it was done, or does it.
 func codeCanceledHalfway(t *testing.T, s codes) {
 	a := create(t, s.accounts, newAccount("alice"))
 	begun := time.Now()

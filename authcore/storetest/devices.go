@@ -72,7 +72,7 @@ func deviceRace(t *testing.T, s devices) {
 	}
 }
 
-// deviceFirstRace lets an account be used from many devices at once that are all new: one of them is the first of all.
+// deviceFirstRace notes many new devices of an account at once; exactly one of them is its first.
 func deviceFirstRace(t *testing.T, s devices) {
 	for r := range fewRounds {
 		a := create(t, s.accounts, newAccount(fmt.Sprintf("user%d", r)))
@@ -120,7 +120,7 @@ func deviceDeleting(t *testing.T, s devices) {
 	}
 }
 
-// deviceDeletingRace catches a deletion that takes what is noted anew at the same moment.
+// deviceDeletingRace catches a deletion of a device that is noted again at the same moment.
 func deviceDeletingRace(t *testing.T, s devices) {
 	a := create(t, s.accounts, newAccount("alice"))
 	at := now()

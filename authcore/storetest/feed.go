@@ -14,8 +14,8 @@ import (
 // Feeds are three nodes of one deployment.
 type Feeds [3]authcore.Feed
 
-// RunFeed tests the feeds that open returns. Every call of open gives nodes of a deployment of their own. They wait for
-// answers for long, but not for ever: a test waits for that.
+// RunFeed tests the feeds that open returns. Each call of open returns the nodes of a new deployment. Their timeout for
+// answers should be long, but one test waits for it.
 func RunFeed(t *testing.T, open func(t *testing.T) Feeds) {
 	t.Helper()
 	each(t, feedTests, open)
@@ -38,23 +38,23 @@ var feedTests = []group[Feeds]{
 	{"cancellation", feedCanceled},
 }
 
-// Patience is how long a test waits for what must happen.
+// Patience is how long a test waits for a condition.
 const Patience = 30 * time.Second
 
-// Recorder is a follower that notes what it is told.
+// Recorder is a follower that records its calls.
 type Recorder struct {
-	Closed int                      // what Apply returns
-	Hook   func(authcore.NodeEvent) // what Apply does, if not nil
+	Closed int                      // the result of Apply
+	Hook   func(authcore.NodeEvent) // called by Apply, if not nil
 
 	mu     sync.Mutex
 	log    []string
 	events []authcore.NodeEvent
 	resets int
 	fresh  time.Time
-	change chan struct{} // closed and made anew by each call
+	change chan struct{} // closed and replaced by each call
 }
 
-// NewRecorder returns a follower that says it closed so many connections by an event.
+// NewRecorder returns a follower that claims to close so many connections for each event.
 func NewRecorder(closed int) *Recorder {
 	return &Recorder{Closed: closed, change: make(chan struct{})}
 }
@@ -95,35 +95,35 @@ func (r *Recorder) Fresh(at time.Time) {
 	})
 }
 
-// Events returns what was applied.
+// Events returns the events that were applied.
 func (r *Recorder) Events() []authcore.NodeEvent {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.events)
 }
 
-// Log returns the calls of Reset and Apply, in order, and what was wrong about them.
+// Log returns the calls of Reset and Apply, in order, and errors in their order.
 func (r *Recorder) Log() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.log)
 }
 
-// Resets counts.
+// Resets returns the number of calls of Reset.
 func (r *Recorder) Resets() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.resets
 }
 
-// LastFresh returns what the last call of Fresh said.
+// LastFresh returns the time of the last call of Fresh.
 func (r *Recorder) LastFresh() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.fresh
 }
 
-// Await waits until ok, which is asked after every call.
+// Await waits until ok returns true; it calls ok after every call of the follower.
 func (r *Recorder) Await(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.After(Patience)
@@ -142,7 +142,7 @@ func (r *Recorder) Await(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// AwaitFresh waits until everything that was stored by now is applied.
+// AwaitFresh waits until every event that is stored by now is applied.
 func (r *Recorder) AwaitFresh(t testing.TB) {
 	t.Helper()
 	at := time.Now()
@@ -155,7 +155,7 @@ func (r *Recorder) AwaitEvents(t testing.TB, n int) {
 	r.Await(t, fmt.Sprintf("event %d", n), func() bool { return len(r.Events()) >= n })
 }
 
-// Follow lets r follow f until stop is called, or the test is over, and waits until it does.
+// Follow lets r follow f until stop is called or the test ends, and returns when r follows.
 func Follow(t testing.TB, f authcore.Feed, r *Recorder) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -177,7 +177,7 @@ func Follow(t testing.TB, f authcore.Feed, r *Recorder) (stop func()) {
 	return stop
 }
 
-// followAll lets all of them follow; the first closes 10 connections by an event, the others 11 and 12.
+// followAll lets all nodes follow; they close 10, 11 and 12 connections for each event.
 func followAll(t *testing.T, feeds Feeds) (rs [3]*Recorder) {
 	t.Helper()
 	for i, f := range feeds {
@@ -276,7 +276,7 @@ func feedReceipts(t *testing.T, feeds Feeds) {
 	}
 	rs := followAll(t, feeds)
 	wantClosed(t, publish(t, feeds[0], "a"), 11, 12)
-	// An answer is given after the deed.
+	// A node answers after it has applied the event.
 	want(t, "applied", [2]int{len(rs[1].Events()), len(rs[2].Events())}, [2]int{1, 1})
 	wantClosed(t, publish(t, feeds[1], "b"), 10, 12)
 	wantClosed(t, publish(t, feeds[2], "c"), 10, 11)
@@ -308,7 +308,7 @@ func feedOnlyPublishes(t *testing.T, feeds Feeds) {
 	})
 }
 
-// stuck returns a recorder whose Apply waits until the test says so, or is over.
+// stuck returns a recorder whose Apply waits until the test lets it go on, or ends.
 func stuck(t *testing.T) (r *Recorder, release func()) {
 	t.Helper()
 	r = NewRecorder(3)
@@ -335,7 +335,7 @@ func feedSilence(t *testing.T, feeds Feeds) {
 	}
 	release()
 	r.AwaitEvents(t, 1)
-	// An answer that came too late is not taken for one to another event.
+	// A late answer does not count for another event.
 	r.AwaitFresh(t)
 	wantClosed(t, publish(t, feeds[0], "b"), 1, 3)
 }
@@ -374,8 +374,8 @@ func feedAgain(t *testing.T, feeds Feeds) {
 	want(t, "heard", r.Log(), []string{"reset", "apply a", "reset", "apply b"})
 }
 
-// feedSlow has a follower that is busy while others publish. It still is a known node, and its own publications get
-// their answers.
+// feedSlow has a follower that is busy while others publish. It is still a known node, and its own publications get
+// answers.
 func feedSlow(t *testing.T, feeds Feeds) {
 	r, release := stuck(t)
 	Follow(t, feeds[1], r)

@@ -61,7 +61,7 @@ func wantInvite(t *testing.T, s invites, what string, i authcore.Invite) {
 	want(t, what, got, i)
 }
 
-// redeem makes an account with an invite, and returns the invite after that.
+// redeem creates an account with an invite, and returns the invite as it is then.
 func redeem(t *testing.T, s invites, what string, i authcore.Invite, a authcore.Account) authcore.Invite {
 	t.Helper()
 	got, err := s.accounts.CreateAccount(t.Context(), a, i.Hash)
@@ -76,7 +76,7 @@ func redeem(t *testing.T, s invites, what string, i authcore.Invite, a authcore.
 	return i
 }
 
-// wantNoAccountBy checks that an invite makes no account, and is as it was.
+// wantNoAccountBy checks that an invite creates no account, and stays unchanged.
 func wantNoAccountBy(t *testing.T, s invites, what string, i authcore.Invite, a authcore.Account, kind authcore.Kind) {
 	t.Helper()
 	got, err := s.accounts.CreateAccount(t.Context(), a, i.Hash)
@@ -237,7 +237,7 @@ func inviteUsesRace(t *testing.T, s invites) {
 	}
 }
 
-// inviteNameRace lets all of the invited want one name, or one address. Who did not get it has used nothing.
+// inviteNameRace redeems invites for one name, or one address, at once. The losers' invites must be unused.
 func inviteNameRace(t *testing.T, s invites) {
 	for r := range fewRounds {
 		i := invite(t, s, newInvite([]int{1, 2, racers}[r%3]))
@@ -294,7 +294,7 @@ func inviteNotBurned(t *testing.T, s invites) {
 	redeem(t, s, "after all of that", i, newAccount("alice"))
 }
 
-// inviteToldFirst: without an invite that is good, nobody learns which names and addresses are taken.
+// inviteToldFirst checks that a bad invite does not tell which names and addresses are taken.
 func inviteToldFirst(t *testing.T, s invites) {
 	first := create(t, s.accounts, newAccount("alice"))
 	revoked, expired, bound, used := newInvite(1), newInvite(1), newInvite(1), newInvite(1)
@@ -393,7 +393,7 @@ func inviteRevoking(t *testing.T, s invites) {
 	redeem(t, s, "another", other, newAccount("bob"))
 }
 
-// inviteRevokingRace has many end one invite: the time of one of them stays.
+// inviteRevokingRace revokes one invite many times at once; the time of one caller stays.
 func inviteRevokingRace(t *testing.T, s invites) {
 	for range fewRounds {
 		i := invite(t, s, newInvite(1))
@@ -413,7 +413,7 @@ func inviteRevokingRace(t *testing.T, s invites) {
 	}
 }
 
-// inviteRevokingUsed: what was used before is counted, and nothing is used after.
+// inviteRevokingUsed revokes an invite while it is used. Earlier uses count, and there are no later ones.
 func inviteRevokingUsed(t *testing.T, s invites) {
 	for r := range fewRounds {
 		i := invite(t, s, newInvite(racers))
@@ -510,8 +510,8 @@ func inviteCanceled(t *testing.T, s invites) {
 	redeem(t, s, "afterwards", i, a)
 }
 
-// inviteCanceledHalfway cuts registrations off at any moment: the invite is used exactly if the account is there, and
-// whoever tries again finds that it was done, or does it.
+// inviteCanceledHalfway cancels registrations at random moments. The invite is used if and only if the account exists,
+// and a second try finds that it was done, or does it.
 func inviteCanceledHalfway(t *testing.T, s invites) {
 	begun := time.Now()
 	redeem(t, s, "at first", invite(t, s, newInvite(1)), newAccount("first"))

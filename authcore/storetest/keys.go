@@ -65,8 +65,8 @@ func keyRotation(t *testing.T, s authcore.KeyStore) {
 	wantKeys(t, s, authcore.KeyEmailHash, hash)
 }
 
-// keyOrder: the newest key is the one that signs, also when two are made in one millisecond or by a node whose clock
-// is behind. If it were a retired one, no further rotation would find the end of the chain.
+// keyOrder checks that the newest key is the one that signs, even if two were made in one millisecond, or by a node whose
+// clock is behind. If a retired key came first, no rotation would work any more.
 func keyOrder(t *testing.T, s authcore.KeyStore) {
 	at := now()
 	newest := ""

@@ -12,7 +12,7 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 )
 
-// clock is a clock that the tests turn.
+// clock is a clock that tests set.
 type clock struct {
 	mu sync.Mutex
 	at time.Time
@@ -30,13 +30,13 @@ func (c *clock) advance(d time.Duration) {
 	c.at = c.at.Add(d)
 }
 
-// limits is a store of limits with its clock, and what the tests ask of it.
+// limits is a store of limits with its clock, and helpers of the tests.
 type limits struct {
 	authcore.LimitStore
 	clock *clock
 }
 
-// tick is how exactly a store needs to know the time.
+// tick is the precision that the tests ask of a store's clock.
 const tick = time.Millisecond
 
 var limitTests = []group[limits]{
@@ -53,9 +53,9 @@ var limitTests = []group[limits]{
 	{"flood", limitFlood},
 }
 
-// RunLimits tests the stores that open returns. Every call of open gives one that holds nothing and reads the clock by
-// now. The groups named without are left out: "flood" is for a store that is bounded by number; one that is bounded by
-// time has a test of its own.
+// RunLimits tests the stores that open returns. Each call of open returns an empty store with now as its clock. without
+// names groups to leave out: "flood" is for a store that bounds the number of keys; leave it out for one whose keys
+// expire.
 func RunLimits(t *testing.T, open func(t *testing.T, now func() time.Time) authcore.LimitStore, without ...string) {
 	t.Helper()
 	groups := slices.DeleteFunc(slices.Clone(limitTests), func(g group[limits]) bool { return slices.Contains(without, g.name) })
@@ -134,7 +134,7 @@ func limitTake(t *testing.T, l limits) {
 	}
 }
 
-// passes counts how many of n callers at once get through.
+// passes returns how many of n concurrent callers get through.
 func passes(t *testing.T, n int, try func() (time.Duration, error)) int {
 	t.Helper()
 	var passed atomic.Int32
@@ -159,8 +159,8 @@ func limitTakeRace(t *testing.T, l limits) {
 	}
 }
 
-// limitTakeBudget lets time go by in random steps: in no stretch of it may more get through than a full bucket and
-// what ran into it, and whoever comes often enough gets all of that.
+// limitTakeBudget lets time pass in random steps. No stretch of it may let more through than a full bucket and its
+// refill, and a caller who tries often enough gets all of that.
 func limitTakeBudget(t *testing.T, l limits) {
 	random := rand.New(rand.NewPCG(1, 2))
 	start := l.clock.now()
@@ -260,7 +260,7 @@ func limitForgive(t *testing.T, l limits) {
 	l.free(t, "all forgiven", class, key, backoff.Free)
 }
 
-// limitForgiveRace lets every attempt be taken back: afterwards it is as if there had been none.
+// limitForgiveRace takes every attempt back; then it is as if there had been none.
 func limitForgiveRace(t *testing.T, l limits) {
 	const class = authcore.LimitAccount
 	for r := range rounds {
@@ -296,7 +296,7 @@ func limitClear(t *testing.T, l limits) {
 	}
 }
 
-// limitApart: whatever keys contain, one never counts for another, nor attempts for a budget.
+// limitApart checks that no key counts for another, whatever they contain, and no attempt for a budget.
 func limitApart(t *testing.T, l limits) {
 	classes := []authcore.LimitClass{authcore.LimitAccount, authcore.LimitName, authcore.LimitLogin, authcore.LimitSignup, authcore.LimitText, authcore.LimitTarget}
 	keys := append([]string{"", "account", "account:", ":account", "name:account", "account}{name"}, hostile...)
@@ -319,8 +319,8 @@ func limitApart(t *testing.T, l limits) {
 	}
 }
 
-// limitFlood invents names and addresses until every bounded store has pushed out its oldest ones. The counters of
-// accounts, which nobody can invent, stay.
+// limitFlood invents names and addresses until every bounded store has dropped its oldest ones. The counters of accounts,
+// which nobody can invent, stay.
 func limitFlood(t *testing.T, l limits) {
 	accounts := make([]string, 10)
 	for i := range accounts {

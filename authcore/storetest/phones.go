@@ -46,7 +46,7 @@ var phoneTests = []group[phones]{
 	{"cancellation/halfway", phoneCanceledHalfway},
 }
 
-// newPending returns an account as it is before anything was validated.
+// newPending returns an account with nothing validated.
 func newPending(name string) authcore.Account {
 	a := newAccount(name)
 	a.Email, a.PhonePending, a.EmailPending = "", true, true
@@ -288,7 +288,7 @@ func (s phones) race(t *testing.T, code func(i int) authcore.PhoneCode) int {
 	return int(wins.Load())
 }
 
-// phoneNumberRace has many accounts wait for one number: one gets it, and no other is freed with it.
+// phoneNumberRace validates one number for many accounts at once; only one of them may be validated.
 func phoneNumberRace(t *testing.T, s phones) {
 	for r := range fewRounds {
 		phone := newHash()
@@ -313,8 +313,8 @@ func phoneNumberRace(t *testing.T, s phones) {
 	}
 }
 
-// phoneStoringRace stores another code while one is used: either comes first, and the account is free only by the code
-// that it had.
+// phoneStoringRace stores another code while one is used. Either may come first, and only the current code validates the
+// account.
 func phoneStoringRace(t *testing.T, s phones) {
 	for r := range 2 * fewRounds {
 		a := create(t, s.accounts, newPending(fmt.Sprintf("user%d", r)))
@@ -341,7 +341,7 @@ func phoneStoringRace(t *testing.T, s phones) {
 	}
 }
 
-// phoneDeletingRace deletes old accounts while one of them is validated: it is there and validated, or neither.
+// phoneDeletingRace deletes old accounts while one of them is validated. It is either validated or gone.
 func phoneDeletingRace(t *testing.T, s phones) {
 	for r := range 2 * fewRounds {
 		a := newPending(fmt.Sprintf("user%d", r))
@@ -643,7 +643,7 @@ func phoneCanceled(t *testing.T, s phones) {
 	must(t, s.ValidatePhone(t.Context(), c, now()))
 }
 
-// phoneCanceledHalfway cuts validations off at any moment: the number, the account and the code go together.
+// phoneCanceledHalfway cancels validations at random moments. The number, the account and the code change together.
 func phoneCanceledHalfway(t *testing.T, s phones) {
 	start := time.Now()
 	first := create(t, s.accounts, newPending("first"))

@@ -14,7 +14,7 @@ type Nodes struct {
 	EndB func()
 }
 
-// RunPresence tests the nodes that open returns. Every call of open gives a deployment where nobody is connected.
+// RunPresence tests the nodes that open returns. Each call of open returns a new deployment without connections.
 func RunPresence(t *testing.T, open func(t *testing.T) Nodes) {
 	t.Helper()
 	each(t, presenceTests, open)
@@ -36,7 +36,7 @@ type (
 	accounts = map[authcore.AccountID]counts
 )
 
-// wantPresent checks what both nodes know of an account.
+// wantPresent checks the presence of an account on both nodes.
 func wantPresent(t *testing.T, n Nodes, account authcore.AccountID, present counts) {
 	t.Helper()
 	for _, s := range []authcore.PresenceStore{n.A, n.B} {

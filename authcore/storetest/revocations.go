@@ -43,7 +43,7 @@ func revoke(t *testing.T, s revocations, n authcore.Session) {
 	must(t, s.RevokeSession(t.Context(), n.Account, n.ID, now().Add(time.Hour)))
 }
 
-// wantRevoked checks what is said of a session, and that its account comes with it as it is.
+// wantRevoked checks whether a session is revoked, and the account that comes with the answer.
 func wantRevoked(t *testing.T, s revocations, what string, n authcore.Session, revoked bool) {
 	t.Helper()
 	a, got, err := s.SessionAccount(t.Context(), n.Account, n.ID)
@@ -52,7 +52,7 @@ func wantRevoked(t *testing.T, s revocations, what string, n authcore.Session, r
 	wantAccount(t, s.accounts, a)
 }
 
-// begun is a session that an account has begun in that epoch.
+// begun returns a session of an account from an epoch.
 func begun(a authcore.Account, epoch int64) authcore.Session {
 	n := newSession(a.ID)
 	n.Epoch = epoch
@@ -94,8 +94,8 @@ func revocationLookups(t *testing.T, s revocations) {
 	look("after a new password", alice, n.ID, true)
 }
 
-// revocationMoment catches an answer that was put together from two looks: one session is revoked before the epoch
-// begins, another after it.
+// revocationMoment catches an answer that comes from two reads: one session is revoked before the epoch begins, another
+// after it.
 func revocationMoment(t *testing.T, s revocations) {
 	a := create(t, s.accounts, newAccount("alice"))
 	const epochs = 2 * rounds
@@ -248,8 +248,7 @@ func revocationKept(t *testing.T, s revocations) {
 	step("of the epoch after that", begun(a, a.Epoch), true)
 }
 
-// revocationKeptRace lets two devices end all others at the same moment: the one that comes second was ended by the
-// first.
+// revocationKeptRace lets two devices end all others at the same moment; the first ends the second.
 func revocationKeptRace(t *testing.T, s revocations) {
 	a := create(t, s.accounts, newAccount("alice"))
 	for range rounds {
@@ -288,7 +287,7 @@ func revocationKeptRace(t *testing.T, s revocations) {
 	}
 }
 
-// revocationKeptTwice lets one device end all others several times at the same moment: it lives.
+// revocationKeptTwice lets one device end all others several times at the same moment; it lives on.
 func revocationKeptTwice(t *testing.T, s revocations) {
 	a := create(t, s.accounts, newAccount("alice"))
 	for range rounds {
@@ -303,7 +302,7 @@ func revocationKeptTwice(t *testing.T, s revocations) {
 	}
 }
 
-// revocationKeptRevoking ends a session while it ends all others: it is over, whoever came first.
+// revocationKeptRevoking revokes a session while it ends all others; it is over, whichever came first.
 func revocationKeptRevoking(t *testing.T, s revocations) {
 	a := create(t, s.accounts, newAccount("alice"))
 	for range rounds {
@@ -407,7 +406,7 @@ func revocationDeleting(t *testing.T, s revocations) {
 	wantAccount(t, s.accounts, bob)
 }
 
-// revocationDeletingRace catches a deletion that takes what is recorded anew at the same moment.
+// revocationDeletingRace catches a deletion of a record that is renewed at the same moment.
 func revocationDeletingRace(t *testing.T, s revocations) {
 	a := create(t, s.accounts, newAccount("alice"))
 	at := now().Add(time.Hour)

@@ -23,7 +23,7 @@ func wantNoRotation(t *testing.T, s authcore.SessionStore, what string, account 
 	want(t, what+": what comes with the error", got, authcore.Session{})
 }
 
-// rotation walks one session through every relation that a generation can have to its own, beside others that stay.
+// rotation rotates one session with every kind of older, current and newer generation, beside others that must not change.
 func rotation(t *testing.T, s authcore.SessionStore) {
 	alice, bob := newAccountID(), newAccountID()
 	n := newSession(alice)
@@ -88,7 +88,7 @@ func rotation(t *testing.T, s authcore.SessionStore) {
 	wantSession(t, s, beside)
 }
 
-// rotationRace has callers come with the current generation, and with others that must not matter.
+// rotationRace rotates at once with the current generation, and with others that must change nothing.
 func rotationRace(t *testing.T, s authcore.SessionStore) {
 	n := newSession(newAccountID())
 	n.Generation = 3
@@ -114,8 +114,8 @@ func rotationRace(t *testing.T, s authcore.SessionStore) {
 	}
 }
 
-// rotationChain lets callers rotate on with what they were given. Every generation is reached by one step, so that no
-// caller is ever given one that it did not ask for, or that nobody made.
+// rotationChain lets callers rotate again with the generation that they got. Each generation is reached by one step, so
+// that no caller gets one that nobody made.
 func rotationChain(t *testing.T, s authcore.SessionStore) {
 	n := start(t, s, newSession(newAccountID()))
 	var newest atomic.Int64
@@ -184,7 +184,7 @@ func rotationEnding(t *testing.T, s authcore.SessionStore) {
 	}
 }
 
-// rotationHostile has texts that a store could mistake for the generation beside it.
+// rotationHostile has texts in a session that a store could mistake for its generation.
 func rotationHostile(t *testing.T, s authcore.SessionStore) {
 	texts := append([]string{
 		`"gen":7`, `gen":7`, `\"gen\":7`, `\","gen":7,"`, `{"gen":7}`, `"gen":7}`, `x\`, `x\\`, `x"`, `x\"`, `"gen"`, `gen`, `:7`, `"gen": 7`,

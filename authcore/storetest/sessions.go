@@ -231,7 +231,7 @@ func sessionEndRace(t *testing.T, s authcore.SessionStore) {
 	}
 }
 
-// tally counts who was ended how often.
+// tally counts how often each session was ended.
 type tally struct {
 	mu    sync.Mutex
 	ended map[authcore.SessionID]int
@@ -281,8 +281,8 @@ func sessionEndAllRace(t *testing.T, s authcore.SessionStore) {
 	}
 }
 
-// sessionEndAllCreating ends all sessions of an account while others log in. What was there before the call is ended;
-// what comes during it may be; nothing is lost, and nothing both ended and there.
+// sessionEndAllCreating ends all sessions of an account while others are created. Sessions from before the call are ended,
+// those created during it may be; none is lost, and none is both ended and stored.
 func sessionEndAllCreating(t *testing.T, s authcore.SessionStore) {
 	for range rounds {
 		account := newAccountID()
@@ -536,8 +536,8 @@ func sessionExpiryRace(t *testing.T, s authcore.SessionStore) {
 	}
 }
 
-// sessionSelfExpiry: whatever such a store does when it is told to forget, it may not do so within the hour, and what it
-// has forgotten it says.
+// sessionSelfExpiry checks a store whose sessions expire by themselves: not within an hour of their end. DeleteExpired
+// counts those that it deletes.
 func sessionSelfExpiry(t *testing.T, s authcore.SessionStore) {
 	account := newAccountID()
 	base := now()

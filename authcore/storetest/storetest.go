@@ -1,9 +1,9 @@
-// Package storetest defines what a store is: the contracts of package authcore as tests that every backend passes, under
+// Package storetest is the test suite for stores: it holds a backend to the contracts of package authcore, under
 // concurrency and the race detector. A backend's own test opens it and calls [Run], [RunLimits], [RunFeed] or
 // [RunPresence].
 //
-// The suite owns no clock and no database. It sees a store through its interface alone, so a check may rely on nothing
-// but the contract, and a mistake in a backend shows as a broken promise rather than as a query that looks different.
+// The suite has no database, and no clock but for limits. It sees a store only through its interface, so it tests the
+// contract and not how a backend keeps it.
 package storetest
 
 import (
@@ -21,29 +21,28 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 )
 
-// Stores is a backend under test. The fields may be one object; a nil one is not tested.
+// Stores is a backend under test. Several fields may be one object; a nil field is not tested.
 type Stores struct {
 	Accounts    authcore.AccountStore
 	Sessions    authcore.SessionStore
-	Revocations authcore.RevocationStore // of the Accounts
-	Codes       authcore.CodeStore       // of the Accounts, too, as the next three
+	Revocations authcore.RevocationStore // in the database of Accounts
+	Codes       authcore.CodeStore       // there, too, like the next three
 	Invites     authcore.InviteStore
 	Phones      authcore.PhoneStore
 	Devices     authcore.DeviceStore
 	Keys        authcore.KeyStore
 
-	SelfExpiring bool // the sessions are forgotten without DeleteExpired
+	SelfExpiring bool // sessions expire without DeleteExpired
 }
 
 const (
-	racers = 16 // callers at once
-	rounds = 30 // races of a kind
+	racers = 16 // concurrent callers
+	rounds = 30 // repetitions of a race
 
-	fewRounds = 10 // of those whose every round makes accounts or codes anew
+	fewRounds = 10 // for races whose every round makes accounts or codes
 )
 
-// Run tests the stores that open returns. Every call of open gives stores that hold nothing; what they need to be
-// closed, open leaves to t.Cleanup.
+// Run tests the stores that open returns. Each call of open returns empty stores, and closes them with t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) Stores) {
 	t.Helper()
 	probe := open(t)
@@ -129,7 +128,7 @@ func parallel(n int, f func(i int)) {
 	done.Wait()
 }
 
-// hostile is text that some database, key scheme or template might take for something else.
+// hostile is text with a meaning in some database, key scheme or template.
 var hostile = []string{
 	"'", `"`, "`", "%", "_", "*", "?", ":", "a:b", "{}", "{a}b", "[a-z]", `\`, `\'`, "--", "/*", ";", "$1", "?1", ":1", "@p",
 	"'; DROP TABLE accounts; --", "a' OR '1'='1", "{{.}}", "${x}", "%s%n%d", "<b>&amp;", "null", "0", "-1", "true",
@@ -137,7 +136,7 @@ var hostile = []string{
 	"\ufeffbom", "\u200b", "\x01\x1b[31m\x7f", "\ufffd", "\U0010ffff", strings.Repeat("long ", 2000), strings.Repeat("\U0001f600", 2500),
 }
 
-// binary is what a text column or a careless driver does not survive.
+// binary is data that a text column or a careless driver would change.
 var binary = [][]byte{
 	{0}, {0, 0, 0, 0}, {0xff}, []byte("a\x00b"), []byte("'"), {0x80, 0x81, 0xfe}, []byte(`\x00`), bytes.Repeat([]byte{0xa5, 0}, 512),
 }
@@ -150,14 +149,14 @@ func newID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// newHash returns a fresh keyed hash of nothing.
+// newHash returns random bytes in the place of a keyed hash.
 func newHash() []byte {
 	b := make([]byte, 32)
 	rand.Read(b)
 	return b
 }
 
-// now is a time as callers give it to stores.
+// now returns the time in the form that callers give to stores.
 func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 
 func canceled() context.Context {
@@ -188,8 +187,8 @@ func clip(v any) string {
 	return s
 }
 
-// wantKind checks that err is an authcore.Error of that kind. An error that merely wraps nothing known is
-// KindInternal for authcore.KindOf, so that is not asked.
+// wantKind checks that err is an authcore.Error of that kind. authcore.KindOf would take any other error for
+// KindInternal.
 func wantKind(t *testing.T, what string, err error, kind authcore.Kind) {
 	t.Helper()
 	if e, ok := errors.AsType[*authcore.Error](err); !ok || e.Kind != kind {
@@ -197,7 +196,7 @@ func wantKind(t *testing.T, what string, err error, kind authcore.Kind) {
 	}
 }
 
-// wantPlain checks that err is an error without a kind: a failure rather than an answer.
+// wantPlain checks that err is an error without a kind.
 func wantPlain(t *testing.T, what string, err error) {
 	t.Helper()
 	if err == nil {
@@ -207,7 +206,7 @@ func wantPlain(t *testing.T, what string, err error) {
 	}
 }
 
-// wantCanceled checks that err tells of the context, not of the store.
+// wantCanceled checks that err is the context's.
 func wantCanceled(t *testing.T, what string, err error) {
 	t.Helper()
 	if !errors.Is(err, context.Canceled) {
@@ -216,7 +215,7 @@ func wantCanceled(t *testing.T, what string, err error) {
 	wantPlain(t, what+" with a canceled context", err)
 }
 
-// wantUTC checks that a store gave a time in UTC and whole milliseconds.
+// wantUTC checks that a store returned a time in UTC and whole milliseconds.
 func wantUTC(t *testing.T, what string, at time.Time) {
 	t.Helper()
 	if at.Location() != time.UTC || at.Nanosecond()%int(time.Millisecond) != 0 {
@@ -224,7 +223,7 @@ func wantUTC(t *testing.T, what string, at time.Time) {
 	}
 }
 
-// times are given in ways that a store has to bring into one form.
+// times are in forms that a store has to normalise.
 var times = []time.Time{
 	time.Date(2026, 2, 28, 23, 59, 59, 999_000_000, time.UTC),
 	time.Date(2026, 3, 29, 2, 30, 0, 1_000_000, time.FixedZone("east", 2*3600)),

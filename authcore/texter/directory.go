@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// directory keeps messages as files, for trying out and for tests: one .txt a message, in the order of their names. Its
-// first line is the number, after "To: "; the text comes after an empty one.
+// directory writes each message to a .txt file, for development and tests: "To: " and the number, an empty line, the
+// text. File names sort by time.
 type directory string
 
-// deliver implements transport. A file is there with all that is in it, or not at all.
+// deliver implements transport. A file appears when it is complete.
 func (d directory) deliver(_ context.Context, to, text string) error {
 	if err := os.MkdirAll(string(d), 0o700); err != nil {
-		return fmt.Errorf("making the directory of messages: %w", plain(err))
+		return fmt.Errorf("creating the directory for messages: %w", plain(err))
 	}
 	name := time.Now().UTC().Format("20060102T150405.000000000") + "-" + rand.Text()[:8]
 	temporary := filepath.Join(string(d), "."+name+".tmp")
@@ -35,7 +35,7 @@ func (d directory) deliver(_ context.Context, to, text string) error {
 
 func (directory) close() {}
 
-// plain is an error of the file system without its path.
+// plain removes the path from an error of the file system.
 func plain(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err

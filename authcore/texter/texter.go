@@ -8,13 +8,13 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 )
 
-// Options say where messages go. One of Webhook and Dir is set.
+// Options configure a [Texter]. Set either Webhook or Dir.
 type Options struct {
 	Webhook *Webhook
-	Dir     string // where messages are written to instead, one file each
+	Dir     string // a directory for messages, one file each
 }
 
-// transport is one way for messages to leave.
+// transport delivers messages.
 type transport interface {
 	deliver(ctx context.Context, to, text string) error
 	close()
@@ -30,7 +30,7 @@ type Texter struct {
 func New(o Options) (*Texter, error) {
 	switch {
 	case (o.Webhook == nil) == (o.Dir == ""):
-		return nil, errors.New("texter: either a webhook or a directory is needed")
+		return nil, errors.New("texter: set either a webhook or a directory")
 	case o.Dir != "":
 		return &Texter{via: directory(o.Dir)}, nil
 	}
@@ -52,13 +52,13 @@ func (t *Texter) Send(ctx context.Context, to authcore.Phone, text string) error
 	return nil
 }
 
-// Stats are figures of a [Texter], for metrics.
+// Stats are the counters of a [Texter], for metrics.
 type Stats struct{ Sent, Failed uint64 }
 
-// Stats returns them as they are now.
+// Stats returns the current counters.
 func (t *Texter) Stats() Stats { return Stats{t.sent.Load(), t.failed.Load()} }
 
-// Close lets go of connections that are not in use.
+// Close closes idle connections.
 func (t *Texter) Close() { t.via.close() }
 
 var _ authcore.Texter = (*Texter)(nil)

@@ -1,6 +1,7 @@
 package texter
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -18,7 +19,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// Webhook is a provider's HTTP interface.
+// Webhook describes a request to a provider's HTTP interface.
 type Webhook struct {
 	Method      string // "POST" (the default), "PUT" or "PATCH"
 	URL         string // https; http only on the same machine
@@ -26,10 +27,10 @@ type Webhook struct {
 	ContentType string        // "application/json" (the default), another +json, or "application/x-www-form-urlencoded"
 	Body        string        // a template with {{.Number}} or {{.Digits}}, {{.Text}}, and {{index .Values 0}} and so on
 	Values      []string      // secrets, for the template
-	Timeout     time.Duration // of one request: 4s
-	Retries     int           // after one that was refused for now
+	Timeout     time.Duration // of one request; 4 s if zero
+	Retries     int           // after a temporary refusal
 
-	delay time.Duration // before the first retry, doubling: 1s
+	delay time.Duration // before the first retry; 1 s if zero; doubled for each further one
 }
 
 // The bounds of a webhook.
@@ -37,41 +38,41 @@ const (
 	DefaultTimeout = 4 * time.Second
 	MaxRetries     = 5
 
-	maxAnswer = 64 << 10 // of an answer's body that is read, so that its connection can be used again
+	maxAnswer = 64 << 10 // bytes of an answer that are read, so that its connection can be used again
 )
 
-// ownHeaders are those that are not the operator's to set.
+// ownHeaders are the headers that operators cannot set.
 var ownHeaders = []string{
 	"Host", "Content-Type", "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Trailer", "Te", "Expect", "Keep-Alive",
 }
 
-// CheckHeader finds what is wrong with a header's name.
+// CheckHeader checks the name of a header.
 func CheckHeader(name string) error {
 	switch canonical := http.CanonicalHeaderKey(name); {
 	case !httpguts.ValidHeaderFieldName(name):
-		return errors.New("this is no name of a header")
+		return errors.New("a header's name is not valid; use letters, digits and hyphens")
 	case canonical == "Content-Type":
-		return errors.New("the header Content-Type is what content_type says")
+		return errors.New("the header Content-Type cannot be set; use content_type")
 	case slices.Contains(ownHeaders, canonical):
-		return fmt.Errorf("the header %s is not for configuration", canonical)
+		return fmt.Errorf("the header %s cannot be set; remove it", canonical)
 	default:
 		return nil
 	}
 }
 
-// CheckURL finds what is wrong with a URL, without showing it.
+// CheckURL checks a URL. No error shows any of it.
 func CheckURL(text string) error {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Opaque != "" || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
-		return errors.New("it is no URL such as https://sms.example.com/send")
+		return errors.New("it must be a URL such as https://sms.example.com/send")
 	case u.Fragment != "":
-		return errors.New("there is a # in it, and what comes after that is not sent")
+		return errors.New("it has a #, and what follows would not be sent; write %23")
 	case u.Scheme == "http" && !isLocal(u.Hostname()):
-		return errors.New("http sends codes in clear, which is for the same machine alone; use https")
+		return errors.New("http would send codes in clear; use https, unless the host is this machine")
 	case u.Port() != "":
 		if n, err := strconv.Atoi(u.Port()); err != nil || n < 1 || n > 65535 {
-			return errors.New("its port is none")
+			return errors.New("its port must be between 1 and 65535")
 		}
 	}
 	return nil
@@ -82,7 +83,7 @@ func isLocal(host string) bool {
 	return err == nil && a.IsLoopback() || host == "localhost"
 }
 
-// CheckMethod finds out whether a request may have a method; an empty one is the default.
+// CheckMethod checks a request's method. Empty means the default.
 func CheckMethod(method string) error {
 	if !slices.Contains([]string{"", http.MethodPost, http.MethodPut, http.MethodPatch}, method) {
 		return fmt.Errorf("method is %q; it is POST, PUT or PATCH", method)
@@ -90,7 +91,7 @@ func CheckMethod(method string) error {
 	return nil
 }
 
-// CheckRetries finds out whether a request may be made again so often.
+// CheckRetries checks the number of retries.
 func CheckRetries(n int) error {
 	if n < 0 || n > MaxRetries {
 		return fmt.Errorf("retries is %d; it must be between 0 and %d", n, MaxRetries)
@@ -98,13 +99,13 @@ func CheckRetries(n int) error {
 	return nil
 }
 
-// CheckBody finds what is wrong with a template of a body.
+// CheckBody checks the template of a body, which may use as many values.
 func CheckBody(contentType, text string, values int) error {
-	_, err := parseBody(orElse(contentType, defaultType), text, make([]string, values))
+	_, err := parseBody(cmp.Or(contentType, defaultType), text, make([]string, values))
 	return err
 }
 
-// webhook is a [Webhook] that was checked.
+// webhook is a checked [Webhook] with its client.
 type webhook struct {
 	Webhook
 	body   *body
@@ -113,10 +114,10 @@ type webhook struct {
 
 func (o *Webhook) open() (*webhook, error) {
 	w := &webhook{Webhook: *o}
-	w.Method = orElse(w.Method, http.MethodPost)
-	w.ContentType = orElse(w.ContentType, defaultType)
-	w.Timeout = orElse(w.Timeout, DefaultTimeout)
-	w.delay = orElse(w.delay, time.Second)
+	w.Method = cmp.Or(w.Method, http.MethodPost)
+	w.ContentType = cmp.Or(w.ContentType, defaultType)
+	w.Timeout = cmp.Or(w.Timeout, DefaultTimeout)
+	w.delay = cmp.Or(w.delay, time.Second)
 	w.Header = o.Header.Clone()
 	if err := CheckMethod(w.Method); err != nil {
 		return nil, err
@@ -136,7 +137,7 @@ func (o *Webhook) open() (*webhook, error) {
 		}
 		for _, v := range values {
 			if !httpguts.ValidHeaderFieldValue(v) {
-				return nil, fmt.Errorf("the header %s has a value that no header can have, such as one with a line break", name)
+				return nil, fmt.Errorf("the header %s has a value with a line break or another control character; remove it", name)
 			}
 		}
 	}
@@ -156,12 +157,12 @@ func (o *Webhook) open() (*webhook, error) {
 
 func (w *webhook) close() { w.client.CloseIdleConnections() }
 
-// refusal is why a request was of no use.
+// refusal is the reason why a request failed.
 type refusal struct {
 	text  string
-	err   error         // of the network; never of what the provider wrote
-	again bool          // trying again may help
-	after time.Duration // not before, as the provider says; 0 if it does not
+	err   error         // from the network; never from what the provider wrote
+	again bool          // a retry may help
+	after time.Duration // the provider's Retry-After; 0 if it sent none
 }
 
 func (r *refusal) Error() string {
@@ -177,7 +178,7 @@ func (r *refusal) Unwrap() error { return r.err }
 func (w *webhook) deliver(ctx context.Context, to, text string) error {
 	made, err := w.body.make(to, text)
 	if err != nil {
-		return errors.New("making a request of the template failed")
+		return errors.New("cannot make the body from its template")
 	}
 	delay := w.delay
 	for try := 0; ; try++ {
@@ -192,7 +193,7 @@ func (w *webhook) deliver(ctx context.Context, to, text string) error {
 	}
 }
 
-// pause waits, unless ctx ends before that, which it reports at once.
+// pause waits for d and returns true. It returns false, at once, if ctx would end before that.
 func pause(ctx context.Context, d time.Duration) bool {
 	if end, ok := ctx.Deadline(); ok && time.Until(end) <= d || ctx.Err() != nil {
 		return false
@@ -207,13 +208,13 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// request asks the provider once. Nil is success.
+// request sends one request. Nil is success.
 func (w *webhook) request(ctx context.Context, body string) *refusal {
 	ctx, cancel := context.WithTimeout(ctx, w.Timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, w.Method, w.URL, strings.NewReader(body))
 	if err != nil {
-		return &refusal{text: "the request cannot be made"}
+		return &refusal{text: "cannot make the request"}
 	}
 	for name, values := range w.Header {
 		req.Header[http.CanonicalHeaderKey(name)] = values
@@ -238,13 +239,13 @@ func (w *webhook) request(ctx context.Context, body string) *refusal {
 		}
 		return r
 	case res.StatusCode/100 == 3:
-		return &refusal{text: fmt.Sprintf("the provider answered %d, and redirects are not followed", res.StatusCode)}
+		return &refusal{text: fmt.Sprintf("the provider answered %d, but redirects are not followed; write the URL that it redirects to", res.StatusCode)}
 	default:
 		return &refusal{text: fmt.Sprintf("the provider answered %d", res.StatusCode)}
 	}
 }
 
-// failed makes a refusal of an error of the client's, whose text may have the URL, or something that the provider wrote.
+// failed turns an error of the client, whose text may quote the URL or the provider, into a refusal.
 func failed(err error) *refusal {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
@@ -259,8 +260,8 @@ func failed(err error) *refusal {
 	case isNet:
 		return &refusal{text: "the connection to the provider broke", err: network.Err}
 	case verify:
-		return &refusal{text: "the provider's certificate is not trusted"}
+		return &refusal{text: "the provider's certificate is not trusted; check the URL's host and the system's certificates"}
 	default:
-		return &refusal{text: "the provider did not answer in HTTP"}
+		return &refusal{text: "the provider's answer is not HTTP; check the URL's scheme and port"}
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/chatgate/chatgate/internal/tcptest"
 )
 
 const (
@@ -297,35 +299,20 @@ func TestWebhookTimeout(t *testing.T) {
 // raw is a server that answers every connection with some bytes, after it has read something, and closes it.
 func raw(t *testing.T, answer string) (url string, connections *atomic.Int32) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	connections = new(atomic.Int32)
-	var all sync.WaitGroup
-	t.Cleanup(func() { ln.Close(); all.Wait() })
-	all.Go(func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			connections.Add(1)
-			all.Go(func() {
-				defer c.Close()
-				_ = c.SetDeadline(time.Now().Add(20 * time.Second))
-				_, _ = c.Read(make([]byte, 4096))
-				_, _ = io.WriteString(c, answer)
-			})
-		}
+	addr := tcptest.Serve(t, func(c net.Conn) {
+		connections.Add(1)
+		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		_, _ = c.Read(make([]byte, 4096))
+		_, _ = io.WriteString(c, answer)
 	})
-	return "http://" + ln.Addr().String(), connections
+	return "http://" + addr, connections
 }
 
 func TestWebhookNonsense(t *testing.T) {
 	for name, c := range map[string]struct{ answer, says string }{
-		"no HTTP":            {"SSH-2.0-quoted +447400123456\r\n", "did not answer in HTTP"},
-		"a status of itself": {"HTTP/1.1 2xx quoted\r\n\r\n", "did not answer in HTTP"},
+		"no HTTP":            {"SSH-2.0-quoted +447400123456\r\n", "answer is not HTTP"},
+		"a status of itself": {"HTTP/1.1 2xx quoted\r\n\r\n", "answer is not HTTP"},
 		"nothing":            {"", "the provider"},
 		"endless headers":    {"HTTP/1.1 200 OK\r\n" + strings.Repeat("X: quoted\r\n", 20_000) + "\r\n", "the provider"},
 	} {

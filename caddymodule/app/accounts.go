@@ -12,17 +12,17 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 )
 
-// AccountsModule is a module in the namespace chatgate.accounts: it keeps accounts, signing keys and whatever else must
+// AccountsModule is a module in the namespace chatgate.accounts. It keeps accounts, signing keys and all else that must
 // never be lost.
 type AccountsModule interface {
 	caddy.Module
 
-	// Identity says which database is meant. It is asked for after Provision.
+	// Identity names the database. It is called after Provision.
 	Identity() Identity
 
-	// Open connects to the database and brings it up to date. It is called once for as long as any configuration or live
-	// connection needs the database: by the first to start, and, if that has ended meanwhile, also after its Cleanup. Open
-	// keeps to time limits of its own; an error says what is wrong, without secrets.
+	// Open connects to the database and brings it up to date. It is called once, when the first configuration that needs
+	// the database starts, maybe after that one's Cleanup. The stores stay open while any configuration or live connection
+	// needs them. Open has time limits of its own; errors contain no secrets.
 	Open(ctx context.Context) (AccountStores, error)
 }
 
@@ -30,12 +30,13 @@ type AccountsModule interface {
 type SessionsHost interface {
 	AccountsModule
 
-	// Shared reports whether other nodes may use the same database. They would not hear of a logout on this one while
-	// sessions are embedded, so the operator has to ask for that, and is warned. It is asked before Provision, too.
+	// Shared reports whether other nodes can use the same database. While sessions are embedded they would not learn of
+	// a logout on this one, so operators have to choose that explicitly, and get a warning. It is called before Provision,
+	// too.
 	Shared() bool
 }
 
-// AccountStores is an open database of accounts. Package storetest defines what each store has to do.
+// AccountStores is an open database of accounts. Package storetest tests each store.
 type AccountStores struct {
 	Accounts    authcore.AccountStore
 	Revocations authcore.RevocationStore
@@ -44,21 +45,21 @@ type AccountStores struct {
 	Phones      authcore.PhoneStore // nil: Accounts, if it is one; else nobody can register with a phone number
 	Devices     authcore.DeviceStore
 	Keys        authcore.KeyStore
-	Sessions    authcore.SessionStore // of a [SessionsHost]
+	Sessions    authcore.SessionStore // required from a [SessionsHost]
 
 	Warnings []string     // for the log
 	Close    func() error // called once, when nothing uses the stores any more
 }
 
-// Identity says which store a module means, so that a reload knows whether it is the same as before: one that is the same
-// stays open. Nothing in it is a secret in clear; see [Fingerprint].
+// Identity names the store of a module, so that a reload keeps a store open that has not changed. It contains no secret
+// in clear; see [Fingerprint].
 type Identity struct {
-	// Name is what logs and errors call the store, such as PostgreSQL.
+	// Name is the store's name in logs and errors, such as PostgreSQL.
 	Name string
-	// Place is different for different databases, also for those of other modules, and the same for one database however it
-	// is reached: two states over one database would not hear of each other's logouts.
+	// Place differs between databases, also from those of other modules, but is the same for one database however it is
+	// reached: two states over one database would not learn of each other's logouts.
 	Place string
-	// Config is different whenever Place or anything about the way there is: passwords, limits, certificates.
+	// Config differs whenever Place or any setting of the connection differs: passwords, limits, certificates.
 	Config string
 }
 

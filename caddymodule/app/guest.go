@@ -13,12 +13,12 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/syntax"
 )
 
-// A guest is an option whose value is a Caddy module, so that a binary can be built with more of them. In a Caddyfile, the first
-// argument names the module, and its UnmarshalCaddyfile reads the rest of the line and the block; in JSON, the inline key
+// A guest is an option whose value is a Caddy module, so that a binary can be built with further ones. In a Caddyfile, the first
+// argument names the module, and its UnmarshalCaddyfile reads the rest of the line and the block. In JSON, an inline key
 // names it beside the module's own fields, each of which has omitempty.
 //
 // A module resolves placeholders in Provision and opens nothing there, since caddy validate provisions as well. Caddy saves and
-// shows its configuration, so a module demands placeholders for secrets, as ours do with package syntax, and shows none in errors.
+// shows its configuration, so a module requires placeholders for secrets, as ours do with package syntax, and errors show none.
 type guest struct {
 	option    string
 	namespace string

@@ -269,7 +269,7 @@ func TestGuestsThatDoNotFit(t *testing.T) {
 		"embedded where none can be":   {"accounts other /x\nsessions embedded", "accounts other keeps no sessions; say where they are, such as: sessions redis <url>, at Caddyfile:2"},
 		"not the app's kind":           {"mail none", "mail none: its module is a *app_test.noGuest, which is no app.MailModule, at Caddyfile:2"},
 		"what the module's own says":   {"sessions other", "wrong argument count or unexpected line ending after 'other', at Caddyfile:2"},
-		"one that is not there":        {"sms pigeon", `sms "pigeon" is unknown; it is file, off, other or webhook, at Caddyfile:2`},
+		"one that is not there":        {"sms pigeon", `sms "pigeon" is unknown; it is command, file, off, other or webhook, at Caddyfile:2`},
 		"a password instead of a name": {"mail smtp://chat:hunter2@mail.example.com", "mail needs a transport: file, none, off, other or smtp, at Caddyfile:2"},
 	} {
 		t.Run(name, func(t *testing.T) {

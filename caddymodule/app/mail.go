@@ -14,18 +14,17 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 )
 
-// MailModule is a module in the namespace chatgate.mail: it sends e-mail.
+// MailModule is a module in the namespace chatgate.mail. It sends e-mail.
 type MailModule interface {
 	caddy.Module
 
-	// Fingerprint says which mailer is meant, without a secret in clear (see [Fingerprint]). It is different whenever the
-	// issuer or anything about the way out is, and different from those of other modules: a reload that has the same one
-	// goes on with the same mailer. An empty one means that mail is off. It is asked for after Provision.
+	// Fingerprint identifies the mailer, without a secret in clear (see [Fingerprint]). It differs whenever the issuer or
+	// any setting differs, and from those of other modules; a reload with the same one keeps the mailer. Empty means that
+	// mail is off. It is called after Provision.
 	Fingerprint(issuer string) string
 
-	// Open makes the mailer, which has the issuer as the link in messages if that is an https URL. It connects to nothing
-	// before there is a message. It is called once for as long as any configuration needs the mailer, also after Cleanup of
-	// the one that it belongs to.
+	// Open makes the mailer. If the issuer is an https URL, it is the link in messages. Open connects to nothing before the
+	// first message. It is called once while any configuration needs the mailer, maybe after this one's Cleanup.
 	Open(issuer string) (Mailer, error)
 }
 
@@ -33,25 +32,25 @@ type MailModule interface {
 type Mailer interface {
 	authcore.Mailer
 
-	// Stats returns the figures as they are now.
+	// Stats returns the current counters.
 	Stats() MailStats
 
-	// Close takes nothing more, and goes on until the queue is empty or ctx ends. An error says how much was lost.
+	// Close stops taking messages, and returns when the queue is empty or ctx ends. Its error tells how many were lost.
 	Close(ctx context.Context) error
 }
 
-// MailStats are figures of a [Mailer], for metrics. All but Queued only grow.
+// MailStats are the counters of a [Mailer], for metrics. All but Queued only grow.
 type MailStats struct {
-	Sent    uint64 // taken by the mail server
-	Failed  uint64 // refused there, or given up before
+	Sent    uint64 // accepted by the mail server
+	Failed  uint64 // refused or given up
 	Dropped uint64 // from the queue
-	Queued  int    // that wait or are being sent
+	Queued  int    // waiting or being sent now
 }
 
-// FileSender is a [MailModule] or an [SMSModule] that writes messages to a directory and sends them to nobody. There is a
-// warning, and the check of directories looks at it.
+// FileSender is a [MailModule] or an [SMSModule] that writes messages to a directory instead of sending them. The app warns
+// of it, and checks the directory's mode.
 type FileSender interface {
-	// Directory is asked for after Provision.
+	// Directory is called after Provision.
 	Directory() string
 }
 
@@ -61,14 +60,14 @@ func (a *App) unmarshalMail(d *caddyfile.Dispenser) (err error) {
 	return err
 }
 
-// mailing is how e-mail leaves. Without a key it does not.
+// mailing is the configuration of mail. Without a key mail is off.
 type mailing struct {
-	key    string // says which mailer is meant, and holds no secret
+	key    string // the module's Fingerprint
 	issuer string
 	module MailModule
 }
 
-// loadSenders provisions the modules that say how messages leave.
+// loadSenders provisions the modules of mail and text messages.
 func (a *App) loadSenders(ctx caddy.Context) error {
 	if isSet(a.MailRaw) {
 		m, err := loadGuest[MailModule](ctx, a, mailGuest, "MailRaw", a.MailRaw)
@@ -87,7 +86,7 @@ func (a *App) loadSenders(ctx caddy.Context) error {
 	return nil
 }
 
-// warnOfMail says what an operator may not have thought of.
+// warnOfMail warns of settings that are unfit for production.
 func (a *App) warnOfMail() {
 	if a.mail.key == "" {
 		return
@@ -99,11 +98,10 @@ func (a *App) warnOfMail() {
 	}
 }
 
-// mails holds every mailer in use, by what it was configured with: so a reload that changes nothing about mail loses
-// nothing of its queue.
+// mails holds every mailer in use, by its key, so that a reload that changes nothing about mail keeps the queue.
 var mails = caddy.NewUsagePool()
 
-// mailExit is how long a mailer may go on with its queue when the process is going away.
+// mailExit is how long a mailer may work on its queue when the process exits.
 const mailExit = 5 * time.Second
 
 // mailHolder is a place in the pool. It is empty until open.
@@ -114,7 +112,7 @@ type mailHolder struct {
 	mailer Mailer
 }
 
-// takeMail returns nil where there is no mail.
+// takeMail returns nil if mail is off.
 func takeMail(m mailing) (*mailHolder, error) {
 	if m.key == "" {
 		return nil, nil
@@ -126,7 +124,7 @@ func takeMail(m mailing) (*mailHolder, error) {
 	return h.(*mailHolder), nil
 }
 
-// open returns the mailer, or nil where there is none. The first to ask begins its work.
+// open returns the mailer, or nil if mail is off. The first caller starts it.
 func (h *mailHolder) open() (authcore.Mailer, error) {
 	if h == nil {
 		return nil, nil
@@ -152,8 +150,7 @@ func (h *mailHolder) release() error {
 	return err
 }
 
-// Destruct implements caddy.Destructor: the last reference is gone. On a reload nobody waits for what is still in the
-// queue.
+// Destruct implements caddy.Destructor, for the last reference. A reload does not wait for the queue.
 func (h *mailHolder) Destruct() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -10,30 +10,30 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 )
 
-// SessionsModule is a module in the namespace chatgate.sessions: it keeps sessions and limits.
+// SessionsModule is a module in the namespace chatgate.sessions. It keeps sessions and limits.
 type SessionsModule interface {
 	caddy.Module
 
-	// Embedded reports whether sessions are in the accounts' database, which has to be a [SessionsHost]. It is asked before
-	// Provision, too.
+	// Embedded reports whether sessions are in the accounts' database, which has to be a [SessionsHost] then. It is called
+	// before Provision, too.
 	Embedded() bool
 
-	// Identity says which store is meant; where sessions are embedded, it has a name alone. It is asked for after Provision.
+	// Identity names the store; if sessions are embedded, it only has a Name. It is called after Provision.
 	Identity() Identity
 
-	// Open connects to the store. As for [AccountsModule], it is called once for as long as the store is needed; ctx ends
-	// after 30 s at the latest. The accounts' database is open.
+	// Open connects to the store. As for [AccountsModule], it is called once, and the stores stay open while they are
+	// needed. ctx ends after 30 s at the latest. The accounts' database is open already.
 	Open(ctx context.Context, accounts AccountStores) (SessionStores, error)
 }
 
-// SessionStores is an open store of sessions. Package storetest defines what each part has to do.
+// SessionStores is an open store of sessions. Package storetest tests each part.
 type SessionStores struct {
 	Sessions authcore.SessionStore
 	Limits   authcore.LimitStore
 	Feed     authcore.Feed          // nil: no other node uses the store
-	Presence authcore.PresenceStore // nil likewise
+	Presence authcore.PresenceStore // likewise
 
-	Close func() error // called once, when nothing uses the stores any more; nil: there is nothing to close
+	Close func() error // called once, when nothing uses the stores any more; may be nil
 }
 
 // unmarshalSessions reads sessions <store> …, with the parser of chatgate.sessions.<store>.
@@ -42,7 +42,7 @@ func (a *App) unmarshalSessions(d *caddyfile.Dispenser) (err error) {
 	return err
 }
 
-// checkStores finds what does not go together. The option is the one to change. A module that is nil is the default.
+// checkStores refuses stores that do not go together, and names the option to change. A nil module is the default.
 func (a *App) checkStores() (option string, err error) {
 	embedded := a.sessions == nil || a.sessions.Embedded()
 	host, hosts := a.accounts.(SessionsHost)
@@ -66,10 +66,10 @@ func (a *App) checkStores() (option string, err error) {
 
 func moduleName(m caddy.Module) string { return m.CaddyModule().ID.Name() }
 
-// stores is where a state keeps things.
+// stores are the stores of a state.
 type stores struct {
-	key   string // says which state is meant, and holds no secret
-	place string // says where sessions are, and holds no secret
+	key   string // of the state; contains no secret
+	place string // of the sessions; contains no secret
 
 	accounts AccountsModule
 	sessions SessionsModule
@@ -78,16 +78,16 @@ type stores struct {
 func newStores(accounts AccountsModule, sessions SessionsModule) stores {
 	db := accounts.Identity()
 	if sessions.Embedded() {
-		// Two states over one database would not hear of each other's logouts: what tells one from another is the database
-		// alone, not how it is reached.
+		// Two states over one database would not learn of each other's logouts, so the database alone is the key, not how
+		// it is reached.
 		return stores{db.Place, db.Place, accounts, sessions}
 	}
-	// Two states over one feed hear of each other's logouts, so whatever differs makes another one.
+	// Two states over one feed learn of each other's logouts, so any difference makes another one.
 	s := sessions.Identity()
 	return stores{Fingerprint(db.Config, s.Config), s.Place, accounts, sessions}
 }
 
-// loadStores provisions the modules that say where things are kept.
+// loadStores provisions the modules of the stores.
 func (a *App) loadStores(ctx caddy.Context) (err error) {
 	if !isSet(a.AccountsRaw) {
 		a.AccountsRaw = accountsGuest.object("sqlite", struct{}{})
@@ -114,7 +114,7 @@ func (a *App) loadStores(ctx caddy.Context) (err error) {
 	return nil
 }
 
-// warnOfStores says what an operator may not have thought of. The stores are open.
+// warnOfStores warns of risky settings. The stores are open.
 func (a *App) warnOfStores() {
 	host, ok := a.accounts.(SessionsHost)
 	if !ok || !host.Shared() || !a.stores.sessions.Embedded() {
@@ -123,6 +123,6 @@ func (a *App) warnOfStores() {
 	is, was := a.accounts.Identity(), a.holder.stores.accounts.Identity()
 	a.logger.Warn("sessions are embedded in the " + is.Name + " database: only one node may use it")
 	if is.Config != was.Config {
-		a.logger.Warn("the " + is.Name + " database stays open as it was: what changed in its options takes effect at a restart")
+		a.logger.Warn("the " + is.Name + " database stays open with its old options; restart chatgate to use the new ones")
 	}
 }

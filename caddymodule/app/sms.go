@@ -10,12 +10,12 @@ import (
 	"github.com/chatgate/chatgate/authcore"
 )
 
-// SMSModule is a module in the namespace chatgate.sms: it sends text messages.
+// SMSModule is a module in the namespace chatgate.sms. It sends text messages.
 type SMSModule interface {
 	caddy.Module
 
-	// Open makes the texter; nil means that text messages are off. It connects to nothing before there is a message. It is
-	// called after Provision, once for a configuration, and again if that is needed after its Cleanup.
+	// Open makes the texter; nil means that text messages are off. It connects to nothing before the first message. It is
+	// called after Provision, once for a configuration, and again if that is still needed after its Cleanup.
 	Open() (Texter, error)
 }
 
@@ -23,16 +23,16 @@ type SMSModule interface {
 type Texter interface {
 	authcore.Texter
 
-	// Stats returns the figures as they are now.
+	// Stats returns the current counters.
 	Stats() TextStats
 
-	// Close lets go of what is not in use. Messages may still be under way.
+	// Close frees idle resources. Calls of Send may still be running.
 	Close()
 }
 
-// TextStats are figures of a [Texter], for metrics. They only grow.
+// TextStats are the counters of a [Texter], for metrics. They only grow.
 type TextStats struct {
-	Sent   uint64 // handed over to whoever delivers them
+	Sent   uint64 // accepted by the provider
 	Failed uint64
 }
 
@@ -42,7 +42,7 @@ func (a *App) unmarshalSMS(d *caddyfile.Dispenser) (err error) {
 	return err
 }
 
-// texting returns what text messages leave by, or nil if they are off.
+// texting returns the texter, or nil if text messages are off.
 func (a *App) texting() (authcore.Texter, error) {
 	if a.texter == nil && a.sms != nil {
 		t, err := a.sms.Open()
@@ -61,7 +61,7 @@ func (a *App) texting() (authcore.Texter, error) {
 	return a.texter, nil
 }
 
-// closeTexts is for when nobody uses the service any more.
+// closeTexts closes the texter when nothing uses the service any more.
 func (a *App) closeTexts() {
 	if a.texter != nil {
 		a.texter.Close()
@@ -70,7 +70,7 @@ func (a *App) closeTexts() {
 	}
 }
 
-// warnOfTexts says what an operator may not have thought of. The service is open.
+// warnOfTexts warns of risky settings. The service is open.
 func (a *App) warnOfTexts() {
 	if a.texter == nil {
 		return
@@ -78,6 +78,6 @@ func (a *App) warnOfTexts() {
 	if to, ok := a.sms.(FileSender); ok {
 		a.logger.Warn("text messages are written to files, and sent to nobody", zap.String("directory", to.Directory()))
 	} else if len(a.PhoneCountries) == 0 {
-		a.logger.Warn("text messages are sent to every country, and some are dear; phone_countries says to which")
+		a.logger.Warn("text messages are sent to every country, and some are expensive; set phone_countries")
 	}
 }

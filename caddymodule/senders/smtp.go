@@ -94,7 +94,7 @@ func (s *SMTP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // check finds what is wrong whatever values placeholders have.
 func (s *SMTP) check() error {
 	if s.URL == "" {
-		return errors.New("there is no URL, such as smtp://mail.example.com")
+		return errors.New("there is no URL; write one, such as smtp://mail.example.com")
 	}
 	a, err := syntax.ParseAddress(s.URL)
 	if err == nil && len(a.Names) == 0 {
@@ -106,7 +106,7 @@ func (s *SMTP) check() error {
 	case err != nil:
 		return fmt.Errorf("the URL cannot be used: %w", err)
 	case s.From == "":
-		return errors.New("from is needed, the address that messages are from")
+		return errors.New("from is missing; set it to the sender's address")
 	case s.TLS == "off" && s.CA != "":
 		return option.Wrong("ca", "ca only matters with TLS")
 	}

@@ -30,7 +30,7 @@ var (
 // check finds what is wrong whatever values placeholders have.
 func (w *Webhook) check() error {
 	if w.URL == "" {
-		return errors.New("there is no URL, such as https://sms.example.com/send")
+		return errors.New("there is no URL; write one, such as https://sms.example.com/send")
 	}
 	a, err := parseWebhook(w.URL)
 	if err == nil && len(a.Names) == 0 {

@@ -34,7 +34,7 @@ type Redis struct {
 	URLs []string `json:"urls,omitempty"`
 	// "single" (the default), "sentinel" or "cluster".
 	Mode string `json:"mode,omitempty"`
-	// The name that the Sentinels know the servers by.
+	// The name that the Sentinels give to the servers.
 	Master string `json:"master,omitempty"`
 	// What every key begins with. Default: "chatgate".
 	Prefix string `json:"prefix,omitempty"`

@@ -3,16 +3,11 @@ package relay
 import (
 	"bufio"
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -21,6 +16,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/chatgate/chatgate/internal/certtest"
 )
 
 // patience is for what should happen at once, on a machine that has other things to do.
@@ -55,18 +52,7 @@ var kinds = []string{"tcp", "tls", "unix", "wrapped"}
 // wrapped hides what a connection is, as the wrappers of other modules do.
 type wrapped struct{ Conn }
 
-var testCert = sync.OnceValue(func() tls.Certificate {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		panic(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-})
+var testCert = sync.OnceValue(func() tls.Certificate { return certtest.SelfSigned("localhost") })
 
 // cheap is the key exchange of tests, which make thousands of connections.
 var cheap = []tls.CurveID{tls.CurveP256}

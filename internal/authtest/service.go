@@ -1,4 +1,4 @@
-// Package authtest runs the accounts for tests of what stands before them.
+// Package authtest runs a service of accounts for tests of its clients.
 package authtest
 
 import (
@@ -12,7 +12,7 @@ import (
 	"github.com/chatgate/chatgate/authcore/sqlstore"
 )
 
-// Service runs over a database of its own, with cheap hashes and rates that no test meets.
+// Service makes a service over a new database, with cheap hashes and rates that no test reaches.
 func Service(t testing.TB, change ...func(*authcore.Policy)) *authcore.Service {
 	t.Helper()
 	store, err := sqlstore.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "chatgate.db"))

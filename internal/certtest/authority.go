@@ -39,14 +39,14 @@ func NewAuthority(t testing.TB, dir string) *Authority {
 	return a
 }
 
-// Pair is a certificate with its key, in PEM files and as Go's TLS takes it.
+// Pair is a certificate with its key, in PEM files and for package tls.
 type Pair struct {
 	CertFile, KeyFile string
 	TLS               tls.Certificate
 }
 
-// Issue makes a certificate for a server, or a client, that is known by these IP addresses and host names. The names of its
-// files begin with name.
+// Issue makes a certificate for a server or a client with these IP addresses and host names. The names of its files begin
+// with name.
 func (a *Authority) Issue(t testing.TB, name string, hosts ...string) Pair {
 	t.Helper()
 	template := newTemplate(t, "chatgate test "+name)
@@ -70,6 +70,21 @@ func (a *Authority) Issue(t testing.TB, name string, hosts ...string) Pair {
 	writePEM(t, p.CertFile, "CERTIFICATE", cert.Raw)
 	writePEM(t, p.KeyFile, "PRIVATE KEY", private)
 	return p
+}
+
+// SelfSigned makes a certificate for a server with these host names that no authority has signed. It panics on failure,
+// so that a package can make one for all of its tests.
+func SelfSigned(hosts ...string) tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: hosts, NotAfter: time.Now().Add(24 * time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
 func newTemplate(t testing.TB, name string) *x509.Certificate {

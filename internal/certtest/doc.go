@@ -1,2 +1,3 @@
-// Package certtest makes certificates for tests: an authority of the test's own, and what it vouches for.
+// Package certtest makes certificates for tests: an authority for a test with the certificates that it signs, and
+// self-signed ones.
 package certtest

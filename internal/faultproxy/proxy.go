@@ -47,7 +47,7 @@ type fault struct {
 	least, most time.Duration // of the delay of what is read in one go
 }
 
-// Stats are what a proxy has counted since it began.
+// Stats are the counters of a proxy since its start.
 type Stats struct {
 	Conns    int64 // that were accepted, and passed on or held
 	Refused  int64 // that came while it was cut, or when the server could not be reached
@@ -99,7 +99,7 @@ func (p *Proxy) Close() {
 	p.wg.Wait()
 }
 
-// Stats returns what was counted so far.
+// Stats returns the current counters.
 func (p *Proxy) Stats() Stats {
 	return Stats{p.accepted.Load(), p.refused.Load(), p.bytes[ToServer].Load(), p.bytes[ToClient].Load()}
 }

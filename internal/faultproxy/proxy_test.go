@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/chatgate/chatgate/internal/faultproxy"
+	"github.com/chatgate/chatgate/internal/tcptest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -24,41 +25,23 @@ const patience = 20 * time.Second
 // echoServer answers every line with itself, and its client's end of the stream with "bye" and its own.
 func echoServer(t *testing.T) (addr string, heard func() int) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var mu sync.Mutex
 	lines := 0
-	var wg sync.WaitGroup
-	wg.Go(func() {
+	addr = tcptest.Serve(t, func(c net.Conn) {
+		br := bufio.NewReader(c)
 		for {
-			c, err := ln.Accept()
+			line, err := br.ReadString('\n')
 			if err != nil {
+				io.WriteString(c, "bye")
 				return
 			}
-			wg.Go(func() {
-				defer c.Close()
-				br := bufio.NewReader(c)
-				for {
-					line, err := br.ReadString('\n')
-					if err != nil {
-						io.WriteString(c, "bye")
-						return
-					}
-					mu.Lock()
-					lines++
-					mu.Unlock()
-					io.WriteString(c, line)
-				}
-			})
+			mu.Lock()
+			lines++
+			mu.Unlock()
+			io.WriteString(c, line)
 		}
 	})
-	t.Cleanup(func() {
-		ln.Close()
-		wg.Wait()
-	})
-	return ln.Addr().String(), func() int {
+	return addr, func() int {
 		mu.Lock()
 		defer mu.Unlock()
 		return lines

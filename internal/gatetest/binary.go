@@ -13,13 +13,14 @@ import (
 	"testing"
 )
 
-// binaryVar names the gateway that tests run. Whoever sets it has just built that binary; nothing here looks at its age.
+// binaryVar names the gateway that tests run. Whoever sets it builds that binary anew after a change; its age is not
+// checked.
 const binaryVar = "CHATGATE_TEST_GATEWAY"
 
 // Main runs a package's tests and ends the process.
 func Main(m *testing.M) { os.Exit(Suite{m}.Run()) }
 
-// Suite is what a package with a TestMain of its own runs instead of its testing.M.
+// Suite runs the tests of a package that has its own TestMain.
 type Suite struct{ M *testing.M }
 
 // Run runs the tests and removes the gateway that was built for them.

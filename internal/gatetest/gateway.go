@@ -186,9 +186,9 @@ func (g *Gateway) ExitCode() int {
 	return g.cmd.ProcessState.ExitCode()
 }
 
-// Reload loads another Caddyfile through the admin API and returns what that said against it. It waits until the
-// listeners of the configuration before are closed: Caddy closes them after its answer, and hangs up on whoever
-// has connected to one and was not read yet.
+// Reload loads another Caddyfile through the admin API and returns its error. It waits until the listeners of the
+// previous configuration are closed: Caddy closes them after its answer, and resets connections there that it has not
+// read yet.
 func (g *Gateway) Reload(caddyfile string) error {
 	err := g.reload(caddyfile)
 	if errors.Is(err, syscall.ECONNRESET) { // by the admin API of the configuration before, which was just ending
@@ -225,7 +225,7 @@ func (g *Gateway) reload(caddyfile string) error {
 	return nil
 }
 
-// Usage is what the process holds.
+// Usage is the resources that the process holds.
 type Usage struct {
 	RSS        int64 // bytes
 	FDs        int

@@ -113,7 +113,7 @@ func (u *Upstream) LastHead(t testing.TB, n int) string {
 	return h[len(h)-1]
 }
 
-// Data returns what was recorded of what came after handshakes.
+// Data returns the bytes that were recorded after handshakes.
 func (u *Upstream) Data() []byte {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -152,8 +152,8 @@ func Accept(head string, more ...string) string {
 	return s + "\r\n"
 }
 
-// EchoWebSocket answers handshakes and echoes messages, and answers anything else with 200 and "ok". It records what
-// comes after the handshake, unmasked headers and all.
+// EchoWebSocket answers handshakes and echoes messages, and answers anything else with 200 and "ok". It records the
+// payloads of frames without their masks, and the body of any other request.
 func EchoWebSocket(u *Upstream, c net.Conn, br *bufio.Reader, head string) {
 	if up := HeaderValues(head, "Upgrade"); len(up) != 1 || !strings.EqualFold(up[0], "websocket") {
 		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nok")

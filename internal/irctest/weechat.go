@@ -17,7 +17,7 @@ import (
 // Buffer is where WeeChat shows what concerns the server itself.
 const Buffer = "irc.server.gate"
 
-// WeeChat is one without a terminal, with one server that it calls gate.
+// WeeChat is a WeeChat without a terminal, with one server that it calls gate.
 type WeeChat struct {
 	t       testing.TB
 	process process

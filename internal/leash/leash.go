@@ -20,7 +20,7 @@ import (
 // and on its guard, which is nothing to end for.
 const guard = `trap "" HUP; end=$1; shift; "$@" & pid=$!; echo $pid >pid; cat >/dev/null; kill -$end $pid; kill -CONT $pid 2>/dev/null; wait $pid`
 
-// Command is what to run.
+// Command is a command to run.
 type Command struct {
 	Dir  string              // where it works, and where the file pid tells its process id
 	Log  string              // the file that what it writes is added to
@@ -30,7 +30,7 @@ type Command struct {
 	Args []string
 }
 
-// Program is one that runs.
+// Program is a running program.
 type Program struct {
 	cmd   *exec.Cmd
 	input io.Closer // of the guard

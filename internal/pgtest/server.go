@@ -123,7 +123,7 @@ func version(bin string) int {
 	return n
 }
 
-// credential is whom to be instead of root, whom PostgreSQL refuses; nil to stay who we are.
+// credential returns the user to run as instead of root, whom PostgreSQL refuses; nil for the current user.
 func credential() *syscall.Credential {
 	if os.Geteuid() != 0 {
 		return nil
@@ -140,7 +140,7 @@ func credential() *syscall.Credential {
 	return id
 }
 
-// environ is what the server's programs know of the environment: nothing that would change what they do.
+// environ is the environment of the server's programs, without variables that change their behaviour.
 var environ = []string{"LC_ALL=C.UTF-8", "TZ=UTC"}
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }

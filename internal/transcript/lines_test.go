@@ -4,30 +4,17 @@ import (
 	"bufio"
 	"crypto/tls"
 	"net"
-	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/chatgate/chatgate/internal/certtest"
+	"github.com/chatgate/chatgate/internal/tcptest"
 )
 
 // talker answers "hello" with "ok 1", anything else with "what", and the end with "bye" and its own.
 func talker(t *testing.T) (addr string) {
-	site := httptest.NewTLSServer(nil) // for its certificate
-	t.Cleanup(site.Close)
-	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: site.TLS.Certificates})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go talk(c)
-		}
-	}()
-	return ln.Addr().String()
+	config := &tls.Config{Certificates: []tls.Certificate{certtest.SelfSigned("localhost")}}
+	return tcptest.Serve(t, func(c net.Conn) { talk(tls.Server(c, config)) })
 }
 
 func talk(c net.Conn) {

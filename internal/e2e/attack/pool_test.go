@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/chatgate/chatgate/internal/gatetest"
+	"github.com/chatgate/chatgate/internal/tcptest"
 )
 
 // pool is a gateway with passive health checks and retries in front of two upstreams, so that whatever is taken for a
@@ -100,7 +101,7 @@ func newPool(t *testing.T, maxFails int) *pool {
 	go func() { _ = p.h2c.Serve(ln) }()
 	t.Cleanup(func() { p.h2c.Close() })
 	hang := make(chan struct{})
-	p.silent = &gatetest.Upstream{Addr: acceptOnly(t, hang)}
+	p.silent = &gatetest.Upstream{Addr: tcptest.Serve(t, func(net.Conn) { <-hang })}
 	t.Cleanup(func() { close(hang) })
 	file := strings.NewReplacer("FIRST", p.first.Addr, "SECOND", p.second.Addr, "SILENT", p.silent.Addr, "H2C", p.h2c.Addr, "MAXFAILS", fmt.Sprint(maxFails)).Replace(poolCaddyfile)
 	p.Gateway = gatetest.Start(t, file, gatetest.Options{Env: []string{"GODEBUG=http2xconnect=1"}})
@@ -108,28 +109,6 @@ func newPool(t *testing.T, maxFails int) *pool {
 	p.token = p.Login("alice", password)
 	gatetest.AwaitCertificate(t, p.HTTPS)
 	return p
-}
-
-// acceptOnly listens, and keeps every connection without a word until hang is closed.
-func acceptOnly(t *testing.T, hang chan struct{}) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				<-hang
-				c.Close()
-			}()
-		}
-	}()
-	return ln.Addr().String()
 }
 
 // answerPool is an upstream that does as the path says.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/pires/go-proxyproto"
+
+	"github.com/chatgate/chatgate/internal/tcptest"
 )
 
 // chat stands for a legacy chat: it says back whatever it is told, and "bye" to who has nothing more to say. Over the
@@ -38,36 +40,10 @@ func newChat(t testing.TB) *chat {
 
 func (c *chat) listen(t testing.TB, proxied bool) (addr string) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	var visits []*visit
-	t.Cleanup(func() {
-		ln.Close()
-		mu.Lock()
-		for _, v := range visits {
-			v.Close()
-		}
-		mu.Unlock()
-		all.Wait()
+	return tcptest.Serve(t, func(conn net.Conn) {
+		v := &visit{Conn: conn, over: make(chan struct{})}
+		v.serve(c.visits, proxied)
 	})
-	all.Go(func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			v := &visit{Conn: conn, over: make(chan struct{})}
-			mu.Lock()
-			visits = append(visits, v)
-			mu.Unlock()
-			all.Go(func() { v.serve(c.visits, proxied) })
-		}
-	})
-	return ln.Addr().String()
 }
 
 func (v *visit) serve(visits chan<- *visit, proxied bool) {

@@ -82,7 +82,7 @@ func TestCFG04LogsHaveNoSecrets(t *testing.T) {
 	h.Stop()
 
 	log := h.Log()
-	for _, sign := range []string{`"level":"debug"`, "account registered", "phone number validated", "login failed", "sessions ended", "a text message could not be sent", `"logger":"chatgate.line"`} {
+	for _, sign := range []string{`"level":"debug"`, "account registered", "phone number validated", "login failed", "sessions ended", "cannot send a text message", `"logger":"chatgate.line"`} {
 		if !strings.Contains(log, sign) {
 			t.Errorf("the log has no %s; this proves nothing", sign)
 		}

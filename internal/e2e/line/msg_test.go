@@ -42,7 +42,7 @@ func TestMSG03Budget(t *testing.T) {
 	if rows := h.rows("SELECT count(*) FROM accounts WHERE username LIKE 'user%'"); rows[0] != fmt.Sprint(budget) {
 		t.Errorf("there are %s accounts", rows[0])
 	}
-	if n := strings.Count(h.Log(), "the budget of text messages is used up"); n == 0 {
+	if n := strings.Count(h.Log(), "the budget for text messages is used up"); n == 0 {
 		t.Error("the operator is not told")
 	}
 	// Who was sent a code can use it, and who has an account is none the worse for it.
@@ -184,7 +184,7 @@ func TestMSG03ProviderFails(t *testing.T) {
 		})
 	}
 	// What the provider could not do was tried once, as it is told, and is on the operator's side of the log alone.
-	if !strings.Contains(h.Log(), "a text message could not be sent") {
+	if !strings.Contains(h.Log(), "cannot send a text message") {
 		t.Error("the operator is not told")
 	}
 }

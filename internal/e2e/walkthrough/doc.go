@@ -1,4 +1,4 @@
-// Package walkthrough holds the documentation to what it says.
+// Package walkthrough tests that the documentation is true.
 //
 // It runs the commands of every walk-through as they are printed, in their order, one page after another on one data
 // directory, and compares what they print with what the page shows. It reads every Caddyfile of a page, follows every

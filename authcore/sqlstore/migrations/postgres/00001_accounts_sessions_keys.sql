@@ -1,9 +1,9 @@
 -- +goose Up
 
--- A migration that two processes begin at once is recorded, and so applied, by one of them.
+-- If two processes begin a migration at once, only one can record it, and so apply it.
 CREATE UNIQUE INDEX chatgate_migrations_once ON chatgate_migrations (version_id);
 
--- Text is compared by its bytes, whatever language the database was made for.
+-- Compare text by its bytes, whatever the database's collation.
 CREATE TABLE accounts (
 	number        BIGINT  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	id            TEXT    COLLATE "C" NOT NULL UNIQUE,

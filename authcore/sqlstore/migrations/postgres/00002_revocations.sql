@@ -1,10 +1,10 @@
 -- +goose Up
 
--- Whoever waits to change a table makes everybody wait who uses it. While a backup reads the tables, this fails instead.
+-- A wait to change a table blocks everybody who uses it. So this fails instead while a backup reads the tables.
 SET LOCAL lock_timeout = '2s';
 
--- The defaults are also for nodes of the version before, which may go on for a while: a session that one of them makes
--- is of the first epoch.
+-- The defaults also serve nodes of the previous version, which may run for a while: a session that one of them creates is
+-- of the first epoch.
 ALTER TABLE accounts ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE accounts ADD COLUMN kept TEXT COLLATE "C" NOT NULL DEFAULT '';
 

@@ -1,15 +1,15 @@
 -- +goose Up
 
--- Whoever waits to change a table makes everybody wait who uses it. While a backup reads the tables, this fails instead.
+-- A wait to change a table blocks everybody who uses it. So this fails instead while a backup reads the tables.
 SET LOCAL lock_timeout = '2s';
 
--- The defaults are those of accounts that were made without a number.
+-- The defaults are for accounts without a number.
 ALTER TABLE accounts ADD COLUMN phone_pending BOOLEAN NOT NULL DEFAULT false;
 ALTER TABLE accounts ADD COLUMN email_pending BOOLEAN NOT NULL DEFAULT false;
 
 CREATE INDEX accounts_unvalidated ON accounts (created_at) WHERE phone_pending;
 
--- Nothing here leads to an account.
+-- No column leads to an account.
 CREATE TABLE phones (
 	phone BYTEA NOT NULL PRIMARY KEY
 );

@@ -1,6 +1,6 @@
 -- +goose Up
 
--- A migration that two processes begin at once is recorded, and so applied, by one of them.
+-- If two processes begin a migration at once, only one can record it, and so apply it.
 CREATE UNIQUE INDEX chatgate_migrations_once ON chatgate_migrations (version_id);
 
 CREATE TABLE accounts (

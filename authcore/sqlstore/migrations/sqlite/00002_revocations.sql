@@ -1,7 +1,7 @@
 -- +goose Up
 
--- The defaults are also for nodes of the version before, which may go on for a while: a session that one of them makes
--- is of the first epoch.
+-- The defaults also serve nodes of the previous version, which may run for a while: a session that one of them creates is
+-- of the first epoch.
 ALTER TABLE accounts ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE accounts ADD COLUMN kept TEXT NOT NULL DEFAULT '';
 

@@ -1,12 +1,12 @@
 -- +goose Up
 
--- The defaults are those of accounts that were made without a number.
+-- The defaults are for accounts without a number.
 ALTER TABLE accounts ADD COLUMN phone_pending INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE accounts ADD COLUMN email_pending INTEGER NOT NULL DEFAULT 0;
 
 CREATE INDEX accounts_unvalidated ON accounts (created_at) WHERE phone_pending;
 
--- Nothing here leads to an account, not even the order of the rows.
+-- Nothing leads to an account, not even the order of the rows.
 CREATE TABLE phones (
 	phone BLOB NOT NULL PRIMARY KEY
 ) STRICT, WITHOUT ROWID;

@@ -9,13 +9,16 @@ import (
 
 // An end that comes while the session is being looked up is not overtaken by what the look-up read before.
 func TestEndDuringLookup(t *testing.T) {
-	for _, all := range []bool{false, true} {
+	for _, tc := range []struct {
+		read string // the last thing that was read before the end
+		all  bool
+	}{{"Session", false}, {"Session", true}, {"SessionAccount", false}, {"SessionAccount", true}} {
 		synctest.Test(t, func(t *testing.T) {
 			h := newHouse(t)
 			g := h.person(t, "alice")
 			goOn := make(chan struct{})
 			h.store.onDone(func(op string) error {
-				if op == "Session" {
+				if op == tc.read {
 					<-goOn
 				}
 				return nil
@@ -35,7 +38,7 @@ func TestEndDuringLookup(t *testing.T) {
 			}
 			synctest.Wait() // one of them has read the session, the others wait for it
 			var err error
-			if all {
+			if tc.all {
 				_, err = h.LogoutAll(t.Context(), operator, g.Account.ID, "")
 			} else {
 				_, err = h.EndSession(t.Context(), operator, g.Account.ID, g.Session.ID)

@@ -139,22 +139,20 @@ func (m *Methods) Provision(ctx caddy.Context) error {
 
 // Options implements [option.Holder].
 func (m *Methods) Options() option.Table {
-	const byEndpoint = "methods.New checks it"
-	def := methods.DefaultOptions()
 	return option.Table{
 		option.OnOff("require_invites", &m.RequireInvites),
 		identity.Origins(&m.Origins),
-		option.Size("max_message", &m.MaxMessage).DefaultOf(def.MaxMessage).Unbounded(byEndpoint),
-		option.Rate("rate", &m.Rate).DefaultOf(option.RateOf(def.Rate)),
-		option.Count("in_flight", &m.InFlight).DefaultOf(def.InFlight).Unbounded(byEndpoint),
-		option.Duration("login_timeout", &m.LoginTimeout).Or("off", -1).DefaultOf(caddy.Duration(def.LoginTimeout)).Unbounded(byEndpoint),
-		option.Count("per_address", &m.PerAddress).DefaultOf(def.PerAddress).Unbounded(byEndpoint),
-		option.Count("per_account", &m.PerAccount).DefaultOf(def.PerAccount).Unbounded(byEndpoint),
+		option.Size("max_message", &m.MaxMessage).Default("64KiB").Between("1KiB", "16MiB"),
+		option.Rate("rate", &m.Rate).Default("100/1m"),
+		option.Count("in_flight", &m.InFlight).Default("16").Between("1", "1024"),
+		option.Duration("login_timeout", &m.LoginTimeout).Or("off", -1).Default("1m").AtLeast("1s").Allowing("it must be at least 1s, or off"),
+		option.Count("per_address", &m.PerAddress).Default("256").AtLeast("1"),
+		option.Count("per_account", &m.PerAccount).Default("256").AtLeast("1"),
 		option.Text("upstream", &m.Upstream).Unbounded("upstreamURL and methods.New check it, once placeholders have values"),
 		option.Text("upstream_ca", &m.UpstreamCA).Unbounded("Provision reads the file"),
-		option.Rate("upstream_rate", &m.UpstreamRate).DefaultOf(option.RateOf(def.UpstreamRate)),
-		option.Size("max_reply", &m.MaxReply).DefaultOf(def.MaxReply).Unbounded(byEndpoint),
-		option.Duration("handshake_timeout", &m.HandshakeTimeout).DefaultOf(caddy.Duration(def.HandshakeTimeout)).Unbounded(byEndpoint),
+		option.Rate("upstream_rate", &m.UpstreamRate).Default("6000/1m"),
+		option.Size("max_reply", &m.MaxReply).Default("1MiB").Between("1KiB", "64MiB"),
+		option.Duration("handshake_timeout", &m.HandshakeTimeout).Default("10s").Unbounded("any time makes sense"),
 		identity.Option(&m.Identity),
 		identity.Names("strip", &m.Strip),
 		identity.Names("keep", &m.Keep),

@@ -435,7 +435,7 @@ func TestWriteBehindGoodbye(t *testing.T) {
 	}
 	defer ws.Close()
 	_ = next()
-	e, err := New(Options{Upstream: at})
+	e, err := New(complete(Options{Upstream: at}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -457,7 +457,7 @@ func TestWriteBehindGoodbye(t *testing.T) {
 func TestPartedWithTheCode(t *testing.T) {
 	_, raw := net.Pipe()
 	defer raw.Close()
-	e, err := New(Options{})
+	e, err := New(complete(Options{}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -18,7 +17,7 @@ import (
 	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
-// Options of an [Endpoint]. A zero limit is that of [DefaultOptions].
+// Options of an [Endpoint]. Every limit must be set; which values make sense is what their options say.
 type Options struct {
 	RequireInvites bool     // also if the policy does not
 	Origins        []string // canonical; pages of any other are refused. Empty means that any may connect
@@ -42,15 +41,6 @@ type Options struct {
 	Log    *slog.Logger
 
 	times times
-}
-
-// DefaultOptions returns the limits of an endpoint for which nothing else is said.
-func DefaultOptions() Options {
-	return Options{
-		MaxMessage: 64 << 10, MaxReply: 1 << 20, InFlight: 16,
-		Rate: authcore.Rate{Burst: 100, Per: time.Minute}, UpstreamRate: authcore.Rate{Burst: 6000, Per: time.Minute},
-		LoginTimeout: time.Minute, HandshakeTimeout: 10 * time.Second, PerAddress: 256, PerAccount: 256,
-	}
 }
 
 // times are how long a connection waits for what.
@@ -86,38 +76,14 @@ type Accounts interface {
 // looked up at each call.
 type Endpoint struct{ o Options }
 
-// New fills in the defaults and checks the options.
+// New checks the upstream, and makes an endpoint.
 func New(o Options) (*Endpoint, error) {
-	def := DefaultOptions()
-	o.MaxMessage, o.MaxReply = cmp.Or(o.MaxMessage, def.MaxMessage), cmp.Or(o.MaxReply, def.MaxReply)
-	o.InFlight = cmp.Or(o.InFlight, def.InFlight)
-	o.Rate, o.UpstreamRate = cmp.Or(o.Rate, def.Rate), cmp.Or(o.UpstreamRate, def.UpstreamRate)
-	o.PerAddress, o.PerAccount = cmp.Or(o.PerAddress, def.PerAddress), cmp.Or(o.PerAccount, def.PerAccount)
-	o.LoginTimeout, o.HandshakeTimeout = cmp.Or(o.LoginTimeout, def.LoginTimeout), cmp.Or(o.HandshakeTimeout, def.HandshakeTimeout)
+	if u := o.Upstream; u != nil && (u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" || u.User != nil || u.Fragment != "") {
+		return nil, fmt.Errorf("upstream %q is not a URL like ws://127.0.0.1:9000/chat", u.Redacted())
+	}
 	o.times = cmp.Or(o.times, defaultTimes)
 	o.Counts = cmp.Or(o.Counts, new(relay.Counts))
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	switch u := o.Upstream; {
-	case u != nil && (u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" || u.User != nil || u.Fragment != ""):
-		return nil, fmt.Errorf("upstream %q is not a URL like ws://127.0.0.1:9000/chat", u.Redacted())
-	case o.MaxMessage < 1024 || o.MaxMessage > 16<<20:
-		return nil, errors.New("max_message must be between 1 KiB and 16 MiB")
-	case o.MaxReply < 1024 || o.MaxReply > 64<<20:
-		return nil, errors.New("max_reply must be between 1 KiB and 64 MiB")
-	case o.InFlight < 1 || o.InFlight > 1024:
-		return nil, errors.New("in_flight must be between 1 and 1024")
-	case o.PerAddress < 1 || o.PerAccount < 1:
-		return nil, errors.New("per_address and per_account must be at least 1")
-	case o.LoginTimeout > 0 && o.LoginTimeout < time.Second:
-		return nil, errors.New("login_timeout must be at least 1s, or off")
-	case o.HandshakeTimeout < 0:
-		return nil, errors.New("handshake_timeout must be positive")
-	}
-	for _, r := range []authcore.Rate{o.Rate, o.UpstreamRate} {
-		if r.Burst < 1 || r.Per <= 0 || r.Per/time.Duration(r.Burst) <= 0 {
-			return nil, fmt.Errorf("rate %d/%s is not usable; write a number and a time, like 100/1m", r.Burst, r.Per)
-		}
-	}
 	return &Endpoint{o}, nil
 }
 

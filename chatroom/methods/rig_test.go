@@ -2,6 +2,7 @@ package methods
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"flag"
 	"net"
@@ -68,7 +69,7 @@ func newSite(t testing.TB, accounts Accounts, o Options) *site {
 	if o.Identity == (chatroom.IdentityHeaders{}) {
 		o.Identity = chatroom.DefaultIdentityHeaders
 	}
-	e, err := New(o)
+	e, err := New(complete(o))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -357,4 +358,14 @@ func (s *site) rawDial(with string) (net.Conn, *bufio.Reader) {
 		s.t.Fatalf("extension %q was negotiated", e)
 	}
 	return c, br
+}
+
+// complete fills in the limits that a test leaves open.
+func complete(o Options) Options {
+	o.MaxMessage, o.MaxReply, o.InFlight = cmp.Or(o.MaxMessage, 64<<10), cmp.Or(o.MaxReply, 1<<20), cmp.Or(o.InFlight, 16)
+	o.Rate = cmp.Or(o.Rate, authcore.Rate{Burst: 100, Per: time.Minute})
+	o.UpstreamRate = cmp.Or(o.UpstreamRate, authcore.Rate{Burst: 6000, Per: time.Minute})
+	o.LoginTimeout, o.HandshakeTimeout = cmp.Or(o.LoginTimeout, time.Minute), cmp.Or(o.HandshakeTimeout, 10*time.Second)
+	o.PerAddress, o.PerAccount = cmp.Or(o.PerAddress, 256), cmp.Or(o.PerAccount, 256)
+	return o
 }

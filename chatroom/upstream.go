@@ -40,7 +40,7 @@ type Opening struct {
 	r                 *http.Request
 	target, host, key string
 	offered           []string // subprotocols
-	extensions        bool     // it offers some
+	extensions        []string // the names of those that it offers
 }
 
 // NewOpening judges a handshake before anything is dialled for it. r has the headers as they will be sent, including
@@ -52,7 +52,7 @@ func NewOpening(r *http.Request) (*Opening, *Refusal) {
 	if o.offered, ref = subprotocols(r.Header[spelled("Sec-Websocket-Protocol", r.Header)]); ref != nil {
 		return nil, ref
 	}
-	o.extensions = slices.ContainsFunc(r.Header[spelled("Sec-Websocket-Extensions", r.Header)], hasElement)
+	o.extensions = extensionNames(r.Header[spelled("Sec-Websocket-Extensions", r.Header)])
 	if o.key == "" {
 		return nil, refuse(http.StatusBadRequest, "a WebSocket handshake has one Sec-WebSocket-Key")
 	}
@@ -180,8 +180,11 @@ func (o *Opening) check(resp *http.Response) error {
 		return errors.New("the upstream's Sec-WebSocket-Accept does not answer the key")
 	case len(chosen) > 0 && !slices.Contains(o.offered, chosen[0]):
 		return refuse(http.StatusBadGateway, "the upstream chose a subprotocol that was not offered; the client must offer what the chat speaks")
-	case len(h["Sec-Websocket-Extensions"]) > 0 && !o.extensions:
-		return refuse(http.StatusBadGateway, "the upstream chose an extension where none was offered")
+	}
+	for _, name := range extensionNames(h["Sec-Websocket-Extensions"]) {
+		if name == "" || !slices.Contains(o.extensions, name) {
+			return refuse(http.StatusBadGateway, "the upstream chose an extension that was not offered; the client must offer what the chat speaks")
+		}
 	}
 	return nil
 }

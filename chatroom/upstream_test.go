@@ -186,7 +186,7 @@ func TestHandshakeAnswers(t *testing.T) {
 		{"an empty protocol before an offered one", status + upgrade + conn + accept + "Sec-WebSocket-Protocol:\r\nSec-WebSocket-Protocol: chat2\r\n\r\n", ""},
 		{"an empty extension", status + upgrade + conn + accept + "Sec-WebSocket-Extensions: \r\n\r\n", ""},
 		{"an empty list of extensions", status + upgrade + conn + accept + "Sec-WebSocket-Extensions: ,\r\nSec-WebSocket-Extensions:\r\n\r\n", ""},
-		{"an extension that was not offered", status + upgrade + conn + accept + "Sec-WebSocket-Extensions:\r\nSec-WebSocket-Extensions: x\r\n\r\n", "none was offered"},
+		{"an extension that was not offered", status + upgrade + conn + accept + "Sec-WebSocket-Extensions:\r\nSec-WebSocket-Extensions: x\r\n\r\n", "an extension that was not offered"},
 		{"a header over 64 KiB", status + upgrade + conn + accept + strings.Repeat(filler, 66) + "\r\n", "reading"},
 		{"1xx without end", strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 3000), "reading"},
 		{"no HTTP", "SSH-2.0-OpenSSH\r\n\r\n", "reading"},
@@ -235,6 +235,43 @@ func TestHandshakeFoldsLists(t *testing.T) {
 		if got := a.Response.Header[name]; len(got) != 1 || got[0] != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
+	}
+}
+
+// An upstream may choose from what was offered, and nothing else. Extensions are compared by their names alone.
+func TestHandshakeExtensions(t *testing.T) {
+	for _, tc := range []struct {
+		offered, chosen string
+		ok              bool
+	}{
+		{"permessage-deflate", "permessage-deflate", true},
+		{"permessage-deflate; client_max_window_bits", "permessage-deflate; server_no_context_takeover", true},
+		{"x-webkit-deflate-frame, permessage-deflate;client_max_window_bits=\"15\"", "permessage-deflate;client_max_window_bits=15", true},
+		{"x-webkit-deflate-frame,permessage-deflate", "permessage-deflate, x-webkit-deflate-frame", true},
+		{"Permessage-Deflate", "permessage-deflate", true},
+		{"x;a=\"b\\\",c\", y", ", y,,x ;a=1,", true},
+		{"x-webkit-deflate-frame", "permessage-deflate", false},
+		{"permessage-deflate", "permessage-deflate, x-webkit-deflate-frame", false},
+		{"permessage-deflate", "permessage-deflate-2", false},
+		{"permessage-deflate-2", "permessage-deflate", false},
+		{"x; permessage-deflate", "permessage-deflate", false},
+		{"x; a=\"b, permessage-deflate\"", "permessage-deflate", false},
+		{"x; a=\", permessage-deflate", "permessage-deflate", false},
+		{"x, y", "x; a=\"1, y", false},
+		{"x, ;y", ";y", false},
+		{"", "x", false},
+	} {
+		conn, _, closed := script(t, good101+"Sec-WebSocket-Extensions: "+tc.chosen+"\r\n\r\n")
+		r := askFor("http://10.0.0.1/ws")
+		r.Header["Sec-WebSocket-Extensions"] = []string{tc.offered}
+		a, err := handshake(t.Context(), conn, r, patience)
+		if ref, refused := errors.AsType[*Refusal](err); tc.ok && err != nil || !tc.ok && (!refused || ref.Status != http.StatusBadGateway) {
+			t.Errorf("offered %q, chose %q: %v", tc.offered, tc.chosen, err)
+		}
+		if err == nil {
+			_ = a.Conn.Close()
+		}
+		within(t, "the end of the connection", closed)
 	}
 }
 

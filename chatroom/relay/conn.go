@@ -2,6 +2,7 @@ package relay
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"time"
 )
@@ -13,6 +14,10 @@ type Conn interface {
 	SetReadDeadline(time.Time) error
 	SetWriteDeadline(time.Time) error
 }
+
+// ErrCut is what Read of a [Conn] returns if a limit that is not the relay's ends reading while the peer is still there. A
+// deadline that the relay has not set ([os.ErrDeadlineExceeded]) means the same.
+var ErrCut = errors.New("reading was cut off")
 
 // breakOff half-closes c without a last word, because its peer reads nothing. Over TLS, CloseWrite would send an alert,
 // for which crypto/tls takes up to five seconds whatever deadline is set.

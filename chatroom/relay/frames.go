@@ -118,10 +118,13 @@ func (s *frameStream) finished(p *pump, err error) {
 	if back := s.against(f); back.told.Load() { // src will not answer any more
 		back.half()
 	}
+	expired := errors.Is(err, os.ErrDeadlineExceeded)
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case expired && p.isPinned():
 		r.abort()
 	case r.ended.Load(): // the deadlines bound what is left
+	case expired, errors.Is(err, ErrCut): // somebody else's limit; src can still be told
+		r.close(CloseGoingAway)
 	case f.told.Load(): // src said goodbye and went; dst has had its time to answer since then
 	case errors.Is(err, io.EOF):
 		s.ended(f)

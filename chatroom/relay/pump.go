@@ -171,3 +171,10 @@ func (p *pump) readUntil(t time.Time) {
 	p.pinned = true
 	_ = p.src.SetReadDeadline(t)
 }
+
+// isPinned reports whether src's reader has a last deadline.
+func (p *pump) isPinned() bool {
+	p.dl.Lock()
+	defer p.dl.Unlock()
+	return p.pinned
+}

@@ -3,6 +3,9 @@ package streamtest
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
+	"net/http"
+	"net/url"
 	"testing"
 
 	"github.com/quic-go/quic-go"
@@ -27,4 +30,31 @@ func DialHTTP3(t testing.TB, addr string) *http3.ClientConn {
 		t.Fatal("the server sent no SETTINGS")
 	}
 	return client
+}
+
+// OpenHTTP3 opens a WebSocket with an extended CONNECT on a connection of [DialHTTP3] to addr: as a visitor if token is empty,
+// and else with the token in the first subprotocol.
+func OpenHTTP3(c *http3.ClientConn, addr, path, token string) (*http3.RequestStream, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	str, err := c.OpenRequestStream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	h := http.Header{"Sec-Websocket-Version": {"13"}}
+	if token != "" {
+		h.Set("Sec-WebSocket-Protocol", token)
+	}
+	u := &url.URL{Scheme: "https", Host: addr, Path: path}
+	if err := str.SendRequestHeader(&http.Request{Method: http.MethodConnect, Proto: "websocket", Host: addr, URL: u, Header: h}); err != nil {
+		return nil, err
+	}
+	resp, err := str.ReadResponse()
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("handshake: %s", resp.Status)
+	}
+	return str, nil
 }

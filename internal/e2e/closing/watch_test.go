@@ -2,12 +2,9 @@ package closing
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"sync"
 	"testing"
 	"time"
@@ -142,23 +139,9 @@ func overHTTP2(t testing.TB, g *gatetest.Gateway, path, token string) *watcher {
 
 func overHTTP3(t testing.TB, g *gatetest.Gateway, path, token string) *watcher {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	str, err := streamtest.DialHTTP3(t, g.HTTPS).OpenRequestStream(ctx)
+	str, err := streamtest.OpenHTTP3(streamtest.DialHTTP3(t, g.HTTPS), g.HTTPS, path, token)
 	if err != nil {
 		t.Fatal(err)
-	}
-	u := &url.URL{Scheme: "https", Host: g.HTTPS, Path: path}
-	h := http.Header{"Sec-Websocket-Version": {"13"}}
-	if token != "" {
-		h.Set("Sec-WebSocket-Protocol", token)
-	}
-	if err := str.SendRequestHeader(&http.Request{Method: http.MethodConnect, Proto: "websocket", Host: g.HTTPS, URL: u, Header: h}); err != nil {
-		t.Fatal(err)
-	}
-	resp, err := str.ReadResponse()
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatal(resp, err)
 	}
 	return watch(t, str, bufio.NewReader(str))
 }

@@ -96,7 +96,12 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 	}
 	r = r.WithContext(context.WithValue(r.Context(), handshakeKey{}, hs))
 	defer hs.drop() // also if a route of handle_response aborts; does nothing once the relay owns the connection
-	err = p.ReverseProxy.ServeHTTP(&gateWriter{w, hs}, r, next)
+	out := r
+	if r.Method == http.MethodConnect { // what follows its head is no body, which request_buffers would wait for
+		out = new(*r)
+		out.Body, out.ContentLength = http.NoBody, 0
+	}
+	err = p.ReverseProxy.ServeHTTP(&gateWriter{w, hs}, out, next)
 	switch {
 	case err == nil && hs.fault != nil:
 		return p.answerFault(w, hs.fault)

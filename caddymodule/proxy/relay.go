@@ -13,8 +13,8 @@ import (
 	"github.com/chatgate/chatgate/chatroom/relay"
 )
 
-// relay relays the WebSocket of a request whose upstream has answered 101. Over HTTP/1.1 it returns at once, which frees the
-// handler's stack and its configuration; a stream of HTTP/2 or HTTP/3 lives only as long as its handler.
+// relay relays the WebSocket of a request whose upstream has answered 101. It returns at once, which frees the handler's stack
+// and its configuration, except over HTTP/2, where a stream lives only as long as its handler.
 func (p *Proxy) relay(w http.ResponseWriter, r *http.Request, service *authcore.Service, cred chatroom.Credential, hs *handshake) error {
 	up, ok := hs.answer.Conn.(relay.Conn)
 	if !ok {
@@ -53,24 +53,17 @@ func (p *Proxy) relay(w http.ResponseWriter, r *http.Request, service *authcore.
 // switchProtocols answers the client and starts the relay.
 func (p *Proxy) switchProtocols(w http.ResponseWriter, r *http.Request, socket *relay.Relay, cred chatroom.Credential, hs *handshake) error {
 	upgrade.PrepareAnswer(w.Header(), r, cred, hs.answer.Response.Header)
-	if r.Method == http.MethodConnect {
-		stream, restore, err := upgrade.AcceptStream(w, r)
-		if err != nil {
-			socket.Abandon()
-			return err
-		}
-		defer restore()
-		socket.SetDownstream(stream, nil)
-		socket.Run()
-		return nil
-	}
-	conn, early, err := upgrade.Hijack(w)
+	down, err := upgrade.Accept(w, r)
 	if err != nil {
 		socket.Abandon()
 		return err
 	}
-	socket.SetDownstream(conn, early)
-	socket.Start()
+	socket.SetDownstream(down.Conn, down.Early)
+	if down.Bound {
+		socket.Run()
+	} else {
+		socket.Start()
+	}
 	return nil
 }
 
@@ -82,20 +75,11 @@ func (p *Proxy) acceptAndClose(w http.ResponseWriter, r *http.Request, cred chat
 			w.Header()["Sec-WebSocket-Protocol"] = cred.Offered[:1] //nolint:canonicalheader // spelled as in RFC 6455, which some clients require
 		}
 	}
-	if r.Method == http.MethodConnect {
-		s, restore, err := upgrade.AcceptStream(w, r)
-		if err != nil {
-			return err
-		}
-		defer restore()
-		relay.Dismiss(s, nil, relay.CloseSession)
-		return nil
-	}
-	conn, early, err := upgrade.Hijack(w)
+	down, err := upgrade.Accept(w, r)
 	if err != nil {
 		return err
 	}
-	relay.Dismiss(conn, early, relay.CloseSession)
+	relay.Dismiss(down.Conn, down.Early, relay.CloseSession)
 	return nil
 }
 

@@ -1,12 +1,7 @@
 package upgrade
 
 import (
-	"bufio"
-	"errors"
-	"fmt"
-	"io"
 	"net/http"
-	"time"
 
 	"github.com/chatgate/chatgate/chatroom"
 	"github.com/chatgate/chatgate/chatroom/relay"
@@ -36,31 +31,28 @@ func PrepareAnswer(h http.Header, r *http.Request, cred chatroom.Credential, ups
 	}
 }
 
-// Hijack sends the 101 and takes over the connection. It returns the bytes that were read from it already. It hijacks the
-// innermost writer: a connection from Caddy's recorders must not be used after the handler has returned, since the access log
-// reads their counters.
-func Hijack(w http.ResponseWriter) (relay.Conn, []byte, error) {
-	w.WriteHeader(http.StatusSwitchingProtocols)
-	inner := innermost(w)
-	hj, ok := inner.(http.Hijacker)
-	if !ok {
-		return nil, nil, fmt.Errorf("a connection of %T cannot be taken over", inner)
+// Accepted is what a handshake came on.
+type Accepted struct {
+	Conn  relay.Conn
+	Early []byte // was read from Conn already
+	Bound bool   // Conn lives only as long as the handler, which must not return before both sides are done with it
+}
+
+// Accept sends the answer that [PrepareAnswer] has prepared to r, with status 101 or 200, and takes over what r came on. It
+// takes it from the innermost writer: what Caddy's recorders return must not be used after the handler has returned, since
+// the access log reads their counters.
+func Accept(w http.ResponseWriter, r *http.Request) (Accepted, error) {
+	switch {
+	case r.Method != http.MethodConnect:
+		conn, early, err := Hijack(w)
+		return Accepted{Conn: conn, Early: early}, err
+	case r.ProtoMajor == 2:
+		conn, err := acceptHTTP2(w, r)
+		return Accepted{Conn: conn, Bound: true}, err
+	default:
+		conn, err := acceptHTTP3(w)
+		return Accepted{Conn: conn}, err
 	}
-	conn, brw, err := hj.Hijack()
-	if err != nil {
-		return nil, nil, fmt.Errorf("taking over the connection: %w", err)
-	}
-	if err := errors.Join(brw.Flush(), conn.SetDeadline(time.Time{})); err != nil {
-		_ = conn.Close()
-		return nil, nil, fmt.Errorf("answering the handshake: %w", err)
-	}
-	early, err := buffered(brw.Reader)
-	c, ok := conn.(relay.Conn)
-	if err != nil || !ok {
-		_ = conn.Close()
-		return nil, nil, fmt.Errorf("a connection of type %T cannot be relayed: %w", conn, err)
-	}
-	return c, early, nil
 }
 
 func innermost(w http.ResponseWriter) http.ResponseWriter {
@@ -71,14 +63,4 @@ func innermost(w http.ResponseWriter) http.ResponseWriter {
 		}
 		w = u.Unwrap()
 	}
-}
-
-func buffered(br *bufio.Reader) ([]byte, error) {
-	n := br.Buffered()
-	if n == 0 {
-		return nil, nil
-	}
-	early := make([]byte, n)
-	_, err := io.ReadFull(br, early)
-	return early, err
 }

@@ -8,7 +8,7 @@ type CloseCode uint16
 // The codes that chatgate closes with.
 const (
 	CloseNormal    CloseCode = 1000 // to an upstream: the account it was dialled for has logged out
-	CloseGoingAway CloseCode = 1001 // the upstream ended without a close frame
+	CloseGoingAway CloseCode = 1001 // the upstream ended without a close frame or was silent for too long, or the connection is too old
 	CloseProtocol  CloseCode = 1002 // frames that break RFC 6455
 	CloseBinary    CloseCode = 1003 // a binary message to the method endpoint
 	CloseNotText   CloseCode = 1007 // a text message that is not UTF-8
@@ -24,7 +24,7 @@ const (
 
 var closeReasons = map[CloseCode]string{
 	CloseNormal:    "logged out",
-	CloseGoingAway: "upstream went away",
+	CloseGoingAway: "going away",
 	CloseProtocol:  "protocol error",
 	CloseBinary:    "binary message",
 	CloseNotText:   "not UTF-8",

@@ -13,9 +13,14 @@ import (
 type Frames struct {
 	Extensions bool   // the peers negotiated some, so the reserved bits are theirs
 	MaxMessage uint64 // bytes of a message in either direction; 0 means any
+	// IdleUp ends the connection after so long without a byte of the upstream; 0 means never.
+	IdleUp time.Duration
 }
 
 func (o Frames) open(r *Relay, readOnly bool) framing {
+	if o.IdleUp > 0 {
+		r.silence = &silence{relay: r, idle: o.IdleUp}
+	}
 	return &frameStream{
 		up: frameFlow{pump: &r.toUp, scanner: scanner{
 			fromClient: true, readOnly: readOnly, extensions: o.Extensions, maxMessage: o.MaxMessage,
@@ -60,6 +65,9 @@ func (s *frameStream) relay() *Relay { return s.up.pump.relay }
 
 func (s *frameStream) pass(p *pump, b []byte) (n int, err error) {
 	f := s.flow(p)
+	if !p.fromClient && p.relay.silence != nil {
+		p.relay.silence.move()
+	}
 	if !p.over && !p.discard {
 		n = s.forward(f, b)
 	}

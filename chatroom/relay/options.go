@@ -4,9 +4,11 @@ import "time"
 
 // Options are the rules that a connection keeps for its life, whatever is configured later.
 type Options struct {
-	ReadOnly bool    // the downstream may not write
-	Framing  Framing // what is relayed; nil means Frames{}
-	OnClose  func()  // called once, when both sides are closed
+	ReadOnly bool          // the downstream may not write
+	Framing  Framing       // what is relayed; nil means Frames{}
+	MaxAge   time.Duration // ends the connection after so long, whatever happens; 0 means never
+	WriteUp  time.Duration // for the upstream to take what is written; 0 means 30 s
+	OnClose  func()        // called once, when both sides are closed
 
 	times *times // nil means defaultTimes; tests have less patience
 }

@@ -121,14 +121,17 @@ func (p *pump) pass(b []byte) error {
 func (p *pump) writeLocked(b []byte) error {
 	// Moving a deadline costs more than reading the clock, so it is moved when half of it has passed.
 	if at := clock(); at >= p.renewAt {
-		t := p.relay.times
-		p.renewAt = at + t.write/2
+		write := p.relay.times.write
+		if p.fromClient {
+			write = p.relay.writeUp
+		}
+		p.renewAt = at + write/2
 		now := time.Now()
-		if err := p.dst.SetWriteDeadline(now.Add(t.write)); err != nil {
+		if err := p.dst.SetWriteDeadline(now.Add(write)); err != nil {
 			return err
 		}
 		if p.relay.ended.Load() { // then a shorter deadline was just overwritten
-			_ = p.dst.SetWriteDeadline(now.Add(t.flush))
+			_ = p.dst.SetWriteDeadline(now.Add(p.relay.times.flush))
 		}
 	}
 	_, err := p.dst.Write(b)

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"sync/atomic"
 	"time"
 
@@ -13,8 +14,11 @@ type Relay struct {
 	toUp    pump
 	toDn    pump
 	framing framing
-	silence *silence // nil for a WebSocket, which may be silent
+	silence *silence // nil where any silence is allowed
 	times   *times
+	writeUp time.Duration // for the upstream to take what is written
+	maxAge  time.Duration // 0 means any
+	age     *time.Timer   // ends the relay at maxAge; nil where it has none
 	onClose func()
 
 	begun chan struct{} // closed by Run, Start and Abandon
@@ -32,7 +36,7 @@ func New(up Conn, early []byte, o Options) *Relay {
 	if o.Framing == nil {
 		o.Framing = Frames{}
 	}
-	r := &Relay{times: o.times, onClose: o.OnClose, begun: make(chan struct{})}
+	r := &Relay{times: o.times, writeUp: cmp.Or(o.WriteUp, o.times.write), maxAge: o.MaxAge, onClose: o.OnClose, begun: make(chan struct{})}
 	r.toUp = pump{relay: r, dst: up, fromClient: true}
 	r.toDn = pump{relay: r, src: up, early: early}
 	r.left.Store(2)
@@ -48,8 +52,7 @@ func (r *Relay) SetDownstream(down Conn, early []byte) {
 
 // Start relays in the background.
 func (r *Relay) Start() {
-	r.watch()
-	close(r.begun)
+	r.begin()
 	go r.toUp.run()
 	go r.toDn.run()
 }
@@ -58,18 +61,18 @@ func (r *Relay) Start() {
 // must not return earlier.
 func (r *Relay) Run() {
 	r.done = make(chan struct{})
-	r.watch()
-	close(r.begun)
+	r.begin()
 	go r.toDn.run()
 	r.toUp.run()
 	<-r.done
 }
 
-// watch begins to time the silence, where that is limited.
-func (r *Relay) watch() {
-	if r.silence != nil {
-		r.silence.watch()
+func (r *Relay) begin() {
+	r.silence.watch()
+	if r.maxAge > 0 {
+		r.age = time.AfterFunc(r.maxAge, func() { r.close(CloseGoingAway) })
 	}
+	close(r.begun)
 }
 
 // Abandon closes the sides of a relay that will not start.
@@ -142,8 +145,9 @@ func (r *Relay) leave() {
 		hangUp(down)
 	}
 	hangUp(r.toUp.dst)
-	if r.silence != nil {
-		r.silence.stop()
+	r.silence.stop()
+	if r.age != nil {
+		r.age.Stop()
 	}
 	if r.onClose != nil {
 		r.onClose()

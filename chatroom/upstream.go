@@ -27,8 +27,13 @@ type Answer struct {
 	Early    []byte   // what followed the 101
 }
 
-// maxUpstreamHeader bounds what an upstream may send up to the end of its 101.
-const maxUpstreamHeader = 64 << 10
+// Patience is what an upstream may take to answer a handshake.
+type Patience struct {
+	Timeout   time.Duration
+	MaxHeader int64 // bytes up to the end of its 101; 0 means 64 KiB
+}
+
+const defaultMaxHeader = 64 << 10
 
 var (
 	requestBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
@@ -82,8 +87,8 @@ func Unsendable(r *http.Request) *Refusal {
 // Ask asks an upstream for a WebSocket over conn and checks its answer (RFC 6455, section 4.1). With an error, conn is
 // closed; with an ordinary response, its body owns conn. An error that is a [Refusal] is not the upstream's fault: it would
 // have answered a client that offers something else.
-func (o *Opening) Ask(ctx context.Context, conn net.Conn, timeout time.Duration) (Answer, error) {
-	deadline := time.Now().Add(timeout)
+func (o *Opening) Ask(ctx context.Context, conn net.Conn, p Patience) (Answer, error) {
+	deadline := time.Now().Add(p.Timeout)
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}
@@ -91,8 +96,8 @@ func (o *Opening) Ask(ctx context.Context, conn net.Conn, timeout time.Duration)
 	// A client that leaves ends the wait.
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 
-	resp, br, err := o.exchange(conn) //nolint:bodyclose // whoever gets the answer closes it
-	if !stop() && err == nil {        // the context ended meanwhile
+	resp, br, err := o.exchange(conn, cmp.Or(p.MaxHeader, defaultMaxHeader)) //nolint:bodyclose // whoever gets the answer closes it
+	if !stop() && err == nil {                                               // the context ended meanwhile
 		err = ctx.Err()
 	}
 	if err != nil {
@@ -124,7 +129,7 @@ func (o *Opening) Ask(ctx context.Context, conn net.Conn, timeout time.Duration)
 	return Answer{Response: resp, Conn: conn, Early: early}, nil
 }
 
-func (o *Opening) exchange(conn net.Conn) (*http.Response, *bufio.Reader, error) {
+func (o *Opening) exchange(conn net.Conn, maxHeader int64) (*http.Response, *bufio.Reader, error) {
 	buf := requestBuffers.Get().(*bytes.Buffer)
 	defer requestBuffers.Put(buf)
 	buf.Reset()
@@ -137,11 +142,11 @@ func (o *Opening) exchange(conn net.Conn) (*http.Response, *bufio.Reader, error)
 		return nil, nil, err
 	}
 	br := answerReaders.Get().(*bufio.Reader)
-	limited := &io.LimitedReader{R: conn, N: maxUpstreamHeader}
+	limited := &io.LimitedReader{R: conn, N: maxHeader}
 	br.Reset(limited)
 	for {
 		resp, err := http.ReadResponse(br, o.r)
-		if limited.N == maxUpstreamHeader && errors.Is(err, os.ErrDeadlineExceeded) {
+		if limited.N == maxHeader && errors.Is(err, os.ErrDeadlineExceeded) {
 			// A chat may answer some paths late, such as a long poll's, and it is the client who chose the path.
 			return nil, nil, refuse(http.StatusGatewayTimeout, "the upstream did not answer the handshake in time")
 		}

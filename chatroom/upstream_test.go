@@ -40,7 +40,7 @@ func handshake(ctx context.Context, conn net.Conn, r *http.Request, timeout time
 		_ = conn.Close()
 		return Answer{}, ref
 	}
-	return o.Ask(ctx, conn, timeout)
+	return o.Ask(ctx, conn, Patience{Timeout: timeout})
 }
 
 // script plays an upstream: it takes one request, says what it has to, and waits for the end. It returns our end, what

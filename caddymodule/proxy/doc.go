@@ -8,6 +8,8 @@
 //   - proxy.go: options and provisioning
 //   - handshake.go: who is asking, and whether they may
 //   - transport.go: the hand-over between reverse_proxy and the relay
+//   - dial.go, netproxy.go: connections to upstreams, as the transport is configured to make them
+//   - refusals.go: options of reverse_proxy that WebSockets could not keep
 //   - blame.go: whose fault an error is
 //   - relay.go: what follows a 101
 //   - upstreams.go: WebSockets counted by upstream

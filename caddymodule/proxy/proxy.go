@@ -54,6 +54,7 @@ type Proxy struct {
 
 	app      *app.App
 	logger   *zap.Logger
+	gate     *gateTransport
 	rules    chatroom.CredentialRules
 	headers  chatroom.IdentityHeaders
 	stripper *chatroom.Stripper

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -22,13 +23,21 @@ func (p *Proxy) relay(w http.ResponseWriter, r *http.Request, service *authcore.
 	}
 	release, upstream := p.app.Hold(), hs.upstream
 	var socket *relay.Relay
-	opts := relay.Options{ReadOnly: hs.access == chatroom.ReadOnly, OnClose: func() {
-		socket.Lease.Release()
-		upstream.done()
-		release()
-	}}
+	t := p.gate.http // which did the handshake
+	opts := relay.Options{
+		ReadOnly: hs.access == chatroom.ReadOnly,
+		MaxAge:   time.Duration(p.ReverseProxy.StreamTimeout),
+		WriteUp:  time.Duration(t.WriteTimeout),
+		OnClose: func() {
+			socket.Lease.Release()
+			upstream.done()
+			release()
+		},
+	}
 	opts.Framing = relay.Frames{
-		Extensions: hs.answer.Response.Header.Get("Sec-Websocket-Extensions") != "", MaxMessage: uint64(max(p.MaxMessage, 0)),
+		Extensions: hs.answer.Response.Header.Get("Sec-Websocket-Extensions") != "",
+		MaxMessage: uint64(max(p.MaxMessage, 0)),
+		IdleUp:     time.Duration(t.ReadTimeout),
 	}
 	socket = relay.New(up, hs.answer.Early, opts)
 	hs.answer.Conn, hs.upstream = nil, nil // the relay owns them from here on

@@ -3,15 +3,11 @@ package proxy
 import (
 	"bytes"
 	"cmp"
-	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -27,7 +23,7 @@ type gateTransport struct {
 	headers chatroom.IdentityHeaders
 	inner   http.RoundTripper
 	http    *reverseproxy.HTTPTransport // inner, if it is one; WebSockets need it
-	timeout time.Duration
+	timeout time.Duration               // for a handshake
 }
 
 // provisionTransport wraps the configured transport, or the default one, in a gateTransport.
@@ -55,6 +51,7 @@ func (p *Proxy) provisionTransport(ctx caddy.Context) error {
 		rp.ResponseBuffers = cmp.Or(rp.ResponseBuffers, responses)
 	}
 	rp.Transport = gate
+	p.gate = gate
 	return nil
 }
 
@@ -134,7 +131,7 @@ func (t *gateTransport) upgrade(r *http.Request, hs *handshake) (*http.Response,
 	if err != nil {
 		return nil, err
 	}
-	answer, err := opening.Ask(r.Context(), conn, t.timeout)
+	answer, err := opening.Ask(r.Context(), conn, t.patience())
 	if err != nil && !slices.Contains(t.http.Versions, "1.1") { // the only version that the handshake is done in
 		err = &chatroom.Refusal{Status: http.StatusBadGateway, Msg: "the upstream takes no WebSockets: its transport has no version 1.1"}
 	}
@@ -152,45 +149,6 @@ func (t *gateTransport) upgrade(r *http.Request, hs *handshake) (*http.Response,
 	resp.StatusCode, resp.Status, resp.ContentLength = 0, "", 0
 	resp.Body = io.NopCloser(bytes.NewReader(nil))
 	return &resp, nil
-}
-
-// dial connects to the selected upstream for HTTP/1.1, over TLS if the transport is configured so.
-func (t *gateTransport) dial(r *http.Request) (net.Conn, error) {
-	if t.http == nil || t.http.Transport == nil {
-		return nil, &chatroom.Refusal{Status: http.StatusNotImplemented, Msg: "WebSockets need the http transport"}
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), t.timeout)
-	defer cancel()
-	t.http.SetScheme(r)
-	addr := r.URL.Host
-	if r.URL.Scheme != "https" {
-		return t.http.Transport.DialContext(ctx, "tcp", addr)
-	}
-	if t.http.Transport.DialTLSContext != nil {
-		return t.http.Transport.DialTLSContext(ctx, "tcp", addr)
-	}
-	conn, err := t.http.Transport.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
-	if c := t.http.Transport.TLSClientConfig; c != nil {
-		cfg = c.Clone()
-	}
-	cfg.NextProtos = nil
-	if cfg.ServerName == "" {
-		host, _, err := net.SplitHostPort(addr)
-		if err != nil {
-			host = addr
-		}
-		cfg.ServerName = strings.Trim(host, "[]")
-	}
-	tc := tls.Client(conn, cfg)
-	if err := tc.HandshakeContext(ctx); err != nil {
-		_ = conn.Close()
-		return nil, reverseproxy.NewDialError(err)
-	}
-	return tc, nil
 }
 
 // drop closes the upstream connection, if the handshake still has one.

@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -75,7 +77,24 @@ func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if len(p.ReverseProxy.Upstreams) == 0 && p.ReverseProxy.DynamicUpstreamsRaw == nil {
 		return syntax.At(rest[0], errors.New("chatgate_proxy needs an upstream, such as: chatgate_proxy 127.0.0.1:9000"))
 	}
-	return nil
+	return p.checkReverseProxy(rest)
+}
+
+// checkReverseProxy says which of reverse_proxy's options is not taken, and where it is. Provision says so of JSON.
+func (p *Proxy) checkReverseProxy(tokens []caddyfile.Token) error {
+	var transport struct {
+		Protocol string `json:"protocol"`
+		reverseproxy.HTTPTransport
+	}
+	if raw := p.ReverseProxy.TransportRaw; raw != nil && json.Unmarshal(raw, &transport) != nil || transport.Protocol != "http" {
+		transport.HTTPTransport = reverseproxy.HTTPTransport{}
+	}
+	name, err := refusedOption(p.ReverseProxy, &transport.HTTPTransport)
+	if err == nil {
+		return nil
+	}
+	at := slices.IndexFunc(tokens, func(t caddyfile.Token) bool { return t.Text == name })
+	return syntax.At(tokens[max(at, 0)], err)
 }
 
 // block reads our options; every other one is reverse_proxy's.

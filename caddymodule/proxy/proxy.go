@@ -99,6 +99,9 @@ func (p *Proxy) Provision(ctx caddy.Context) error {
 	if err := p.provisionTransport(ctx); err != nil {
 		return err
 	}
+	if _, err := refusedOption(p.ReverseProxy, p.gate.http); err != nil {
+		return err
+	}
 	p.provisioned = true
 	if err := p.ReverseProxy.Provision(ctx); err != nil {
 		return err

@@ -13,4 +13,5 @@
 //   - blame.go: whose fault an error is
 //   - relay.go: what follows a 101
 //   - upstreams.go: WebSockets counted by upstream
+//   - quic.go: those over HTTP/3, which Caddy may cut
 package proxy

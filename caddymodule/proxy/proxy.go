@@ -55,6 +55,8 @@ type Proxy struct {
 	app      *app.App
 	logger   *zap.Logger
 	gate     *gateTransport
+	quic     *quicSockets
+	ctx      caddy.Context
 	rules    chatroom.CredentialRules
 	headers  chatroom.IdentityHeaders
 	stripper *chatroom.Stripper
@@ -86,6 +88,7 @@ func (p *Proxy) Provision(ctx caddy.Context) error {
 		return err
 	}
 	p.app, p.logger = gate, ctx.Logger()
+	p.ctx, p.quic = ctx, new(quicSockets)
 	if err := p.check(); err != nil {
 		return err
 	}
@@ -159,10 +162,13 @@ func (p *Proxy) check() error {
 	return err
 }
 
-// Cleanup releases the reverse proxy. Live WebSockets go on.
+// Cleanup releases the reverse proxy. Live WebSockets go on, but for those that Caddy will cut.
 func (p *Proxy) Cleanup() error {
 	if !p.provisioned {
 		return nil
+	}
+	if cutsQUIC(p.ctx) {
+		p.quic.end()
 	}
 	return p.ReverseProxy.Cleanup()
 }

@@ -22,6 +22,10 @@ func (p *Proxy) relay(w http.ResponseWriter, r *http.Request, service *authcore.
 		return caddyhttp.Error(http.StatusBadGateway, fmt.Errorf("an upstream connection of type %T cannot be half-closed", hs.answer.Conn))
 	}
 	release, upstream := p.app.Hold(), hs.upstream
+	var quic *quicSockets
+	if r.ProtoMajor == 3 {
+		quic = p.quic
+	}
 	var socket *relay.Relay
 	t := p.gate.http // which did the handshake
 	opts := relay.Options{
@@ -29,6 +33,7 @@ func (p *Proxy) relay(w http.ResponseWriter, r *http.Request, service *authcore.
 		MaxAge:   time.Duration(p.ReverseProxy.StreamTimeout),
 		WriteUp:  time.Duration(t.WriteTimeout),
 		OnClose: func() {
+			quic.remove(socket)
 			socket.Lease.Release()
 			upstream.done()
 			release()
@@ -68,6 +73,9 @@ func (p *Proxy) switchProtocols(w http.ResponseWriter, r *http.Request, socket *
 		return err
 	}
 	socket.SetDownstream(down.Conn, down.Early)
+	if r.ProtoMajor == 3 {
+		p.quic.add(socket)
+	}
 	if down.Bound {
 		socket.Run()
 	} else {

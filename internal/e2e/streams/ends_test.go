@@ -1,8 +1,11 @@
 package streams
 
 import (
+	"errors"
+	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/chatgate/chatgate/internal/gatetest"
 )
@@ -39,4 +42,33 @@ func TestReloadKeepsStreams(t *testing.T) {
 		})
 	}
 	gatetest.Eventually(t, "the end of the upstream's connections", func() bool { return up.Open() == 0 })
+}
+
+// TestGracePeriod: with one, Caddy cuts the QUIC connections of an old configuration when it is over. Their WebSockets are told
+// before, and others live on.
+func TestGracePeriod(t *testing.T) {
+	t.Parallel()
+	up := gatetest.NewUpstream(t, nil)
+	g, token := start(t, "grace_period 6s", "chatgate_proxy "+up.Addr)
+	open := make(map[string]*socket)
+	for name, dial := range transports {
+		open[name] = dial(t, g, "/", token)
+		open[name].echo("hello")
+	}
+	if err := g.Reload(caddyfile("grace_period 6s", "header X-Another one\n\t\tchatgate_proxy "+up.Addr)); err != nil {
+		t.Fatal(err)
+	}
+	if f := open["HTTP3"].frame(); f.CloseCode() != 1012 {
+		t.Errorf("got %+v", f)
+	}
+	open["HTTP3"].send(gatetest.Frame{Fin: true, Op: 8, Payload: []byte{3, 244}})
+	if _, err := gatetest.ReadFrame(open["HTTP3"].r); !errors.Is(err, io.EOF) {
+		t.Errorf("got %v behind the close frame", err)
+	}
+	time.Sleep(7 * time.Second)
+	for _, name := range []string{"HTTP1", "HTTP2"} {
+		open[name].echo("after the grace period")
+	}
+	open["again"] = transports["HTTP3"](t, g, "/", token)
+	open["again"].echo("hello")
 }

@@ -52,6 +52,7 @@ func TestLimitsOfRequests(t *testing.T) {
 			read_body_idle  `+idle+`
 			write           2s
 			write_idle      `+idle+`
+			idle            2s
 		}
 	}`, strings.ReplaceAll(limits, "UPSTREAM", up.Addr))
 			for transport, open := range transports {

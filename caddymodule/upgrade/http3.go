@@ -1,7 +1,6 @@
 package upgrade
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -83,9 +82,6 @@ func (s *http3Stream) CloseWrite() error {
 func (s *http3Stream) Close() error {
 	err := s.CloseWrite()
 	s.CancelRead(quic.StreamErrorCode(http3.ErrCodeNoError))
-	if errors.Is(err, net.ErrClosed) {
-		return nil
-	}
 	return err
 }
 

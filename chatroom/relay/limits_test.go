@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"runtime"
 	"testing"
 	"time"
 )
@@ -54,7 +55,7 @@ func TestSilentUpstream(t *testing.T) {
 	}
 }
 
-// TestMaxAge: a connection that is too old ends between two frames, however busy it is; one that ends before has no timer left.
+// TestMaxAge: a connection that is too old ends between two frames, however busy it is.
 func TestMaxAge(t *testing.T) {
 	t.Parallel()
 	for _, kind := range kinds {
@@ -77,13 +78,27 @@ func TestMaxAge(t *testing.T) {
 			r.over(wait)
 		})
 	}
+}
+
+// TestAgeHoldsNothing: a relay that has ended is not kept until it would have been too old.
+func TestAgeHoldsNothing(t *testing.T) {
+	t.Parallel()
 	r := startRig(t, "tcp", Options{times: brisk, MaxAge: time.Hour})
 	r.client.leaves()
 	r.upstream.leaves()
 	r.over(patience)
-	if r.age.Stop() {
-		t.Error("the timer goes on behind the end")
-	}
+	freed := make(chan struct{})
+	runtime.AddCleanup(r.Relay, func(freed chan struct{}) { close(freed) }, freed)
+	r.Relay = nil
+	eventually(t, "the relay to be freed", func() bool {
+		runtime.GC()
+		select {
+		case <-freed:
+			return true
+		default:
+			return false
+		}
+	})
 }
 
 // TestWriteUp: an upstream that takes nothing for as long as was configured is left, and the client is told.

@@ -16,6 +16,7 @@ type Options struct {
 // times are how long a relay waits for what.
 type times struct {
 	write     time.Duration // for a peer to take what is written; then it counts as dead
+	writeUp   time.Duration // likewise for the upstream; 0 means write
 	flush     time.Duration // for a close frame to go out
 	close     time.Duration // for the peer to answer it
 	linger    time.Duration // for one side to finish once the other has, including a message that is under way

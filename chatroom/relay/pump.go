@@ -121,9 +121,10 @@ func (p *pump) pass(b []byte) error {
 func (p *pump) writeLocked(b []byte) error {
 	// Moving a deadline costs more than reading the clock, so it is moved when half of it has passed.
 	if at := clock(); at >= p.renewAt {
-		write := p.relay.times.write
-		if p.fromClient {
-			write = p.relay.writeUp
+		t := p.relay.times
+		write := t.write
+		if p.fromClient && t.writeUp > 0 {
+			write = t.writeUp
 		}
 		p.renewAt = at + write/2
 		now := time.Now()
@@ -131,7 +132,7 @@ func (p *pump) writeLocked(b []byte) error {
 			return err
 		}
 		if p.relay.ended.Load() { // then a shorter deadline was just overwritten
-			_ = p.dst.SetWriteDeadline(now.Add(p.relay.times.flush))
+			_ = p.dst.SetWriteDeadline(now.Add(t.flush))
 		}
 	}
 	_, err := p.dst.Write(b)

@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"cmp"
 	"sync/atomic"
 	"time"
 
@@ -16,9 +15,6 @@ type Relay struct {
 	framing framing
 	silence *silence // nil where any silence is allowed
 	times   *times
-	writeUp time.Duration // for the upstream to take what is written
-	maxAge  time.Duration // 0 means any
-	age     *time.Timer   // ends the relay at maxAge; nil where it has none
 	onClose func()
 
 	begun chan struct{} // closed by Run, Start and Abandon
@@ -36,12 +32,35 @@ func New(up Conn, early []byte, o Options) *Relay {
 	if o.Framing == nil {
 		o.Framing = Frames{}
 	}
-	r := &Relay{times: o.times, writeUp: cmp.Or(o.WriteUp, o.times.write), maxAge: o.MaxAge, onClose: o.OnClose, begun: make(chan struct{})}
+	if o.WriteUp > 0 {
+		own := *o.times
+		own.writeUp = o.WriteUp
+		o.times = &own
+	}
+	r := &Relay{times: o.times, onClose: o.OnClose, begun: make(chan struct{})}
+	if o.MaxAge > 0 {
+		r.limitAge(o.MaxAge)
+	}
 	r.toUp = pump{relay: r, dst: up, fromClient: true}
 	r.toDn = pump{relay: r, src: up, early: early}
 	r.left.Store(2)
 	r.framing = o.Framing.open(r, o.ReadOnly)
 	return r
+}
+
+// limitAge ends the relay after d. Few have such a limit, so the timer is kept in onClose rather than in a field.
+func (r *Relay) limitAge(d time.Duration) {
+	age := time.AfterFunc(d, func() {
+		<-r.begun
+		r.close(CloseGoingAway)
+	})
+	then := r.onClose
+	r.onClose = func() {
+		age.Stop()
+		if then != nil {
+			then()
+		}
+	}
 }
 
 // SetDownstream completes a relay with a client that was answered, and the bytes that the client sent early. Start or Run
@@ -69,9 +88,6 @@ func (r *Relay) Run() {
 
 func (r *Relay) begin() {
 	r.silence.watch()
-	if r.maxAge > 0 {
-		r.age = time.AfterFunc(r.maxAge, func() { r.close(CloseGoingAway) })
-	}
 	close(r.begun)
 }
 
@@ -146,9 +162,6 @@ func (r *Relay) leave() {
 	}
 	hangUp(r.toUp.dst)
 	r.silence.stop()
-	if r.age != nil {
-		r.age.Stop()
-	}
 	if r.onClose != nil {
 		r.onClose()
 	}

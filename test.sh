@@ -25,6 +25,7 @@ packages=(
 	"python3-aiohttp  /usr/lib/python3/dist-packages/aiohttp"
 	"python3-websockets /usr/lib/python3/dist-packages/websockets"
 	"postgresql       /usr/lib/postgresql/*/bin/initdb"
+	"pgbouncer        /usr/sbin/pgbouncer"
 	"redis-server     redis-server"
 	"ngircd           /usr/sbin/ngircd"
 	"inspircd         /usr/sbin/inspircd"

@@ -25,7 +25,8 @@ func (s *Service) Authenticate(ctx context.Context, token UnverifiedToken) (Prov
 	return provenSession(&k.account, id, c.Generation, time.Unix(c.Expires, 0).UTC()), nil
 }
 
-// alive returns a session if it is alive and accepts tokens of that generation, and notes its use.
+// alive returns what is known of a session if it lives, and notes its use. A token of any generation is good for that:
+// clients that share a session refresh it without each other's knowledge.
 func (s *Service) alive(ctx context.Context, account AccountID, id SessionID, generation int64, load sessionLoader) (*liveSession, *knownSession, error) {
 	e, k, err := s.state.live.lookup(ctx, account, id, load)
 	if err != nil {
@@ -38,8 +39,6 @@ func (s *Service) alive(ctx context.Context, account AccountID, id SessionID, ge
 	switch {
 	case k.session.Account != account:
 		return nil, nil, errOthersAccount
-	case generation < k.session.Generation-1:
-		return nil, nil, stale("superseded by a refresh")
 	case k.session.over(now, time.UnixMilli(e.lastSeen.Load())):
 		return nil, nil, errSessionOver
 	}
@@ -82,7 +81,8 @@ func (st *State) loadBy(read func(context.Context) (Session, error)) sessionLoad
 			}
 			return Session{}, Account{}, unavailable("looking up an account", err)
 		}
-		a.PasswordHash = "" // nothing that needs it asks here
+		a.PasswordHash = "" // nothing that needs it asks here, nor what follows
+		sess.Rotations, sess.RefreshedBy = "", ""
 		return sess, a, nil
 	}
 }

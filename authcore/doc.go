@@ -18,8 +18,9 @@
 //     never fails the operation.
 //   - Every [Identity] was proven against a live session, and becomes worthless when that session ends: the connections
 //     registered under it ([LiveConn]) are told to close.
-//   - A token belongs to a generation of its session. The newest and the one before it are valid, for proofs and for
-//     [Service.Refresh]; a refresh with an older one ends the session.
+//   - A token belongs to a generation of its session. For proofs every generation is valid until the token expires; for
+//     [Service.Refresh], the newest and the one before it, and older ones for a minute. A refresh with an older one after
+//     that is refused, and ends the session if it comes from another client than the latest refresh.
 //   - Anything that is valid once (a code, a use of an invite) is used up in the transaction of its effect, in the
 //     accounts' database. A try of a code is counted before it is judged.
 //   - A phone number is kept as a keyed hash, apart from accounts. Only the record of a pending code has both, and is

@@ -13,7 +13,8 @@ const (
 	EventLoginFailed     // a password or another proof was wrong
 	EventLoginDelayed    // not tried, after too many failures
 	EventTokenRefreshed  // a session got its next token
-	EventTokenTheft      // a refresh with a superseded token, which ended the session
+	EventTokenTheft      // a refresh with a superseded token from another client, which ended the session
+	EventTokenRefused    // a refresh with a superseded token, by the client of the latest one
 	EventSessionsEnded   // by a logout or any other revocation
 	EventDisconnected    // its owner set a session offline; it lives on
 	EventResetCodeSent   // by mail

@@ -62,8 +62,15 @@ var happen = [numEvents]happening{
 	EventTokenTheft: {func(h *house, t *testing.T) {
 		g := h.person(t, "alice")
 		must[Grant](t)(h.refresh(must[Grant](t)(h.refresh(g, 0)), 0))
-		_, _ = h.refresh(g, 0)
+		time.Sleep(supersededGrace)
+		_, _ = h.steal(g)
 	}, "account session"},
+	EventTokenRefused: {func(h *house, t *testing.T) {
+		g := h.person(t, "alice")
+		must[Grant](t)(h.refresh(must[Grant](t)(h.refresh(g, 0)), 0))
+		time.Sleep(supersededGrace)
+		_, _ = h.refresh(g, 0)
+	}, "account session err"},
 	EventSessionsEnded: {func(h *house, t *testing.T) {
 		must[Receipt](t)(h.Logout(t.Context(), as(h.person(t, "alice").Proven.Identity)))
 	}, "account session by"},

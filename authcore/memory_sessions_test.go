@@ -67,14 +67,21 @@ func (m *memory) TouchSessions(ctx context.Context, touches []Touch) error {
 	})
 }
 
-func (m *memory) RotateSession(ctx context.Context, account AccountID, id SessionID, generation int64) (Session, error) {
+func (m *memory) RotateSession(ctx context.Context, account AccountID, id SessionID, generation int64, r Rotation) (Session, error) {
 	return result(ctx, m, "RotateSession", func() (Session, error) {
 		s, err := m.sessionLocked(account, id)
-		if err == nil && s.Generation <= generation {
-			s.Generation = generation + 1
-			m.putLocked(s)
+		if err != nil || s.Generation > generation+1 {
+			return s, err
 		}
-		return s, err
+		switch {
+		case s.Generation < generation:
+			s.Rotations = Rotations("").Add(r.At)
+		case s.Generation == generation:
+			s.Rotations = s.Rotations.Add(r.At)
+		}
+		s.Generation, s.RefreshedBy = generation+1, r.By
+		m.putLocked(s)
+		return s, nil
 	})
 }
 

@@ -2,6 +2,7 @@ package authcore
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -12,10 +13,16 @@ type Refreshing struct {
 	Client        Client
 }
 
-// Refresh replaces a token of a live session with one of the next generation; the old one may have expired. For the token
-// just before the newest, since the answer with the newest may have been lost, it returns another token of the newest
-// generation. An older token means that it or its successor was stolen, and ends the session on every node. Kinds:
-// BadToken, SessionOver, Unavailable.
+var errSuperseded = &Error{
+	Kind: KindBadToken, Msg: "the token was replaced by newer ones; use the newest one or log in again",
+	Err: staleToken{errors.New("superseded by refreshes")},
+}
+
+// Refresh replaces a token of a session that lives by one of the next generation; the old one may have expired. With the
+// token just before the newest, whose answer may have been lost, it returns another token of the newest generation, and
+// for a minute after it was superseded, with an older one. Later that is refused. If it then comes from another client than
+// the latest refresh, it was stolen, or its successor was: its session ends, everywhere. Kinds: BadToken, SessionOver,
+// Unavailable.
 func (s *Service) Refresh(ctx context.Context, r Refreshing) (Grant, error) {
 	c, err := s.tokens.checkExpired(ctx, r.Token)
 	if err != nil {
@@ -33,18 +40,9 @@ func (s *Service) Refresh(ctx context.Context, r Refreshing) (Grant, error) {
 	if k.session.over(now, time.UnixMilli(e.lastSeen.Load())) {
 		return Grant{}, errSessionOver
 	}
-	if k.session.Generation > c.Generation+1 {
-		return Grant{}, s.theft(ctx, k.account, id, r.Client)
-	}
-	sess, err := query(ctx, "rotating a session", func(ctx context.Context) (Session, error) {
-		return s.state.options.Sessions.RotateSession(ctx, account, id, c.Generation)
-	})
+	sess, err := s.rotate(ctx, e, k, c.Generation, r.Client)
 	if err != nil {
 		return Grant{}, err
-	}
-	s.state.live.rotated(e, sess.Generation)
-	if sess.Generation > c.Generation+1 {
-		return Grant{}, s.theft(ctx, k.account, id, r.Client)
 	}
 	tok, expires, err := s.tokens.issue(&k.account, &sess, r.TokenLifetime)
 	if err != nil {
@@ -59,7 +57,45 @@ func (s *Service) Refresh(ctx context.Context, r Refreshing) (Grant, error) {
 	return g, nil
 }
 
-// theft ends a session after a refresh with an old token. Only the first of several such refreshes notifies the owner.
+// rotate returns the session as it is after a refresh with a token of a generation, if that token is good for one.
+func (s *Service) rotate(ctx context.Context, e *liveSession, k *knownSession, generation int64, c Client) (Session, error) {
+	account, id := k.session.Account, k.session.ID
+	move := func(generation int64) (Session, error) {
+		sess, err := query(ctx, "rotating a session", func(ctx context.Context) (Session, error) {
+			r := Rotation{At: s.state.options.Now(), By: s.state.clientMark(id, c)}
+			return s.state.options.Sessions.RotateSession(ctx, account, id, generation, r)
+		})
+		if err == nil {
+			s.state.live.rotated(e, sess.Generation)
+		}
+		return sess, err
+	}
+	var sess Session
+	var err error
+	if k.session.Generation > generation+1 {
+		// A store that went back to an older state may know less; the token is no newer for that.
+		sess, err = query(ctx, "looking up a session", func(ctx context.Context) (Session, error) {
+			return s.state.options.Sessions.Session(ctx, account, id)
+		})
+		sess.Generation = max(sess.Generation, k.session.Generation)
+	} else {
+		sess, err = move(generation)
+	}
+	switch {
+	case err != nil || sess.Generation <= generation+1:
+		return sess, err
+	case sess.gracious(generation, s.state.options.Now()): // as with the predecessor, of which this client may have missed the answer
+		return move(sess.Generation - 1)
+	case s.state.lastClient(&sess) != s.state.clientMark(id, c):
+		return Session{}, s.theft(ctx, k.account, id, c)
+	}
+	refused := failed(EventTokenRefused, k.account, c, errSuperseded)
+	refused.Session = id
+	s.publish(refused)
+	return Session{}, errSuperseded
+}
+
+// theft ends a session of which an old token came back. Of several who bear one, the first brings the owner a notice.
 func (s *Service) theft(ctx context.Context, a Account, id SessionID, c Client) error {
 	r, err := s.EndSession(ctx, Actor{Client: c}, a.ID, id)
 	if err != nil { // there may be no second try

@@ -22,6 +22,9 @@ type Session struct {
 	Dialect    string        // that it was made through
 	Addr       netip.Addr    // of the client at login
 	UserAgent  string        // of the client at login, cut to 256 bytes
+
+	Rotations   Rotations  // when its newest generations were made
+	RefreshedBy ClientMark // that got its newest tokens; empty before the first refresh
 }
 
 // over reports whether s has ended at now, by its absolute end or by idleness since lastSeen.

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,20 +15,20 @@ import (
 )
 
 // node opens the database in a file, as a process does.
-func node(t *testing.T, path string, mail authcore.Mailer) *authcore.Service {
+func node(t *testing.T, path string, mail authcore.Mailer, now func() time.Time) *authcore.Service {
 	t.Helper()
 	store, err := sqlstore.OpenSQLite(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	limits, err := authcore.NewMemoryLimits(time.Now)
+	limits, err := authcore.NewMemoryLimits(now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	st, err := authcore.OpenState(t.Context(), authcore.StateOptions{
 		Accounts: store, Sessions: store, Revocations: store, Codes: store, Invites: store, Devices: store, Keys: store,
-		Limits: limits, KeyRotate: 24 * time.Hour, MaxTokens: 30 * 24 * time.Hour,
+		Limits: limits, KeyRotate: 24 * time.Hour, MaxTokens: 30 * 24 * time.Hour, Now: now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +49,7 @@ func TestSQLite(t *testing.T) {
 	nodes := make([]*authcore.Service, 3)
 	var done sync.WaitGroup
 	for i := range nodes {
-		done.Go(func() { nodes[i] = node(t, path, nil) })
+		done.Go(func() { nodes[i] = node(t, path, nil, time.Now) })
 	}
 	done.Wait()
 	if t.Failed() {
@@ -93,7 +94,7 @@ func TestSQLite(t *testing.T) {
 			t.Errorf("%s: %+v, %v", what, id, err)
 		}
 	}
-	for i, n := range append(nodes, node(t, path, nil)) {
+	for i, n := range append(nodes, node(t, path, nil, time.Now)) {
 		for k, g := range grants[:2] {
 			check(n, fmt.Sprintf("grant %d at node %d", k, i), g, 0)
 		}
@@ -101,7 +102,7 @@ func TestSQLite(t *testing.T) {
 	if r, err := nodes[1].LogoutAll(t.Context(), authcore.Actor{}, grants[0].Account.ID, grants[1].Session.ID); err != nil || r.Sessions != 2 {
 		t.Errorf("%+v, %v", r, err)
 	}
-	for i, n := range []*authcore.Service{nodes[1], node(t, path, nil)} {
+	for i, n := range []*authcore.Service{nodes[1], node(t, path, nil, time.Now)} {
 		check(n, fmt.Sprintf("ended, at node %d", i), grants[0], authcore.KindSessionOver)
 		check(n, fmt.Sprintf("kept, at node %d", i), grants[1], 0)
 		check(n, fmt.Sprintf("never seen, at node %d", i), grants[2], authcore.KindSessionOver)
@@ -117,7 +118,9 @@ func (l letters) Queue(n authcore.Notice) error                   { l <- n; retu
 // Over a real store: an invite, refreshes on two nodes, and a reset.
 func TestSQLiteAccount(t *testing.T) {
 	path, mail := filepath.Join(t.TempDir(), "chatgate.db"), make(letters, 10)
-	nodes := []*authcore.Service{node(t, path, mail), node(t, path, mail)}
+	var ahead atomic.Int64
+	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	nodes := []*authcore.Service{node(t, path, mail, now), node(t, path, mail, now)}
 	ctx, client := t.Context(), authcore.Client{Dialect: "test", Addr: netip.MustParseAddr("192.0.2.1")}
 	fatal := func(what string, err error) {
 		t.Helper()
@@ -171,10 +174,20 @@ func TestSQLiteAccount(t *testing.T) {
 		fatal("refresh", err)
 		tokens = append(tokens, authcore.UnverifiedToken(next.Token))
 	}
-	for _, n := range nodes {
-		if _, err := n.Refresh(ctx, authcore.Refreshing{Token: tokens[0], Client: client}); authcore.KindOf(err) != authcore.KindSessionOver {
-			t.Errorf("a stolen token: %v", err)
+	refresh := func(n *authcore.Service, what, agent string, kind authcore.Kind) {
+		t.Helper()
+		client.UserAgent = agent
+		if _, err := n.Refresh(ctx, authcore.Refreshing{Token: tokens[0], Client: client}); authcore.KindOf(err) != kind {
+			t.Errorf("%s: %v", what, err)
 		}
+	}
+	refresh(nodes[0], "two behind, at once", "", 0)
+	ahead.Store(int64(time.Minute))
+	for _, n := range nodes {
+		refresh(n, "two behind, later", "", authcore.KindBadToken)
+	}
+	for _, n := range nodes {
+		refresh(n, "a stolen token", "thief/1.0", authcore.KindSessionOver)
 	}
 	if n := <-mail; n.Kind != authcore.NoticeTokenTheft {
 		t.Errorf("a notice %s", n.Kind)

@@ -150,11 +150,13 @@ type SessionStore interface {
 	// TouchSessions moves LastSeenAt forward, never back. It skips sessions that have ended, and creates none.
 	TouchSessions(ctx context.Context, touches []Touch) error
 
-	// RotateSession sets a session's generation to the one after the given, if the given one is current or newer (newer
-	// after the store went back to an older state), and otherwise changes nothing. It returns the session as it is then;
-	// of N callers with the current generation exactly one moves it. KindSessionOver if there is none, as for
-	// [SessionStore.Session].
-	RotateSession(ctx context.Context, account AccountID, id SessionID, generation int64) (Session, error)
+	// RotateSession moves a session from a generation to the next one, if the given one is its current or a newer one
+	// (which a store that went back to an older state can find itself asked for). Then r.At is added to its Rotations, in
+	// the place of all if the given one was newer. Where the session was moved, or the given generation is the direct
+	// predecessor of its current one, RefreshedBy becomes r.By; otherwise it stays as it is. It returns the session as it is
+	// then; of N callers with the current generation exactly one moves it. KindSessionOver if there is none, as
+	// [SessionStore.Session] has it.
+	RotateSession(ctx context.Context, account AccountID, id SessionID, generation int64, r Rotation) (Session, error)
 
 	// EndSession ends one session and reports whether this call did: of two callers, exactly one gets true. Once it has
 	// returned, Session finds nothing, on every node.

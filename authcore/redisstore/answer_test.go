@@ -45,7 +45,7 @@ func TestAnswerLost(t *testing.T) {
 	// Once undisturbed, so that the server knows the scripts.
 	other := newSession("account")
 	must(t, s.CreateSession(ctx, other))
-	_, err = s.RotateSession(ctx, other.Account, other.ID, 1)
+	_, err = s.RotateSession(ctx, other.Account, other.ID, 1, rotation)
 	must(t, err)
 	_, err = s.EndSessions(ctx, "account", math.MaxInt64, "")
 	must(t, err)
@@ -55,9 +55,9 @@ func TestAnswerLost(t *testing.T) {
 	lost("CreateSession", func() error { return s.CreateSession(ctx, n) })
 	_, err = sure.Session(ctx, n.Account, n.ID)
 	must(t, err)
-	lost("RotateSession", func() error { _, err := s.RotateSession(ctx, n.Account, n.ID, n.Generation); return err })
+	lost("RotateSession", func() error { _, err := s.RotateSession(ctx, n.Account, n.ID, n.Generation, rotation); return err })
 	for range 2 { // it was moved, once, and whoever asks again has the predecessor
-		got, err := sure.RotateSession(ctx, n.Account, n.ID, n.Generation)
+		got, err := sure.RotateSession(ctx, n.Account, n.ID, n.Generation, rotation)
 		if err != nil || got.Generation != n.Generation+1 {
 			t.Errorf("a rotation whose answer was lost: generation %d, %v", got.Generation, err)
 		}

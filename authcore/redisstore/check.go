@@ -47,6 +47,14 @@ func (s *Store) checkServer(ctx context.Context, c redis.Cmdable) error {
 	if err := c.Ping(ctx).Err(); err != nil {
 		return err
 	}
+	if err := s.checkRole(ctx, c); err != nil {
+		return err
+	}
+	return s.checkRights(ctx, c)
+}
+
+// checkRole sees what the server is.
+func (s *Store) checkRole(ctx context.Context, c redis.Cmdable) error {
 	text, err := c.Info(ctx).Result()
 	if err != nil {
 		if !refused(err) {

@@ -15,6 +15,8 @@
 // that touch or rotate a session change one number and leave the rest as stored, so that nodes of two versions can share
 // it. Likewise an event of the feed may have fields that its reader does not know.
 //
+// What a user of the server has to be allowed is in docs/nodes.md; rights.go tries all of it at the start.
+//
 // Nothing is read from a replica, which may not yet know that a session has ended. A command that must run only once is
 // never sent twice; the caller gets the error. A caller who then repeats a rotation gets the generation that the first
 // one made.

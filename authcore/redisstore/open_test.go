@@ -318,7 +318,7 @@ func TestOpenVersion(t *testing.T) {
 	}
 }
 
-// fake answers PING and INFO, and knows nothing else.
+// fake answers PING and INFO, knows neither HELLO nor CONFIG, and does nothing else.
 func fake(t *testing.T, info string) (addr string) {
 	return tcptest.Serve(t, func(conn net.Conn) {
 		r := bufio.NewReader(conn)
@@ -351,8 +351,10 @@ func fake(t *testing.T, info string) (addr string) {
 				_, err = fmt.Fprint(conn, "+PONG\r\n")
 			case "info":
 				_, err = fmt.Fprintf(conn, "$%d\r\n%s\r\n", len(info), info)
-			default:
+			case "hello", "config":
 				_, err = fmt.Fprintf(conn, "-ERR unknown command '%s'\r\n", command)
+			default:
+				_, err = fmt.Fprint(conn, "+OK\r\n")
 			}
 			if err != nil {
 				return

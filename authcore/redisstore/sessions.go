@@ -19,17 +19,20 @@ import (
 )
 
 // A session is stored as text: when it was last seen, its absolute end and its idle limit, in milliseconds, each followed
-// by a space, then the rest as JSON. The scripts change the first number or the generation and leave everything else,
-// including what a newer version adds to the JSON. No other key of the JSON, at any depth, may be called "gen".
+// by a space, then the rest as JSON. The scripts change the first number, or the generation and what goes with it, and leave
+// everything else, including what a newer version adds to the JSON. No other key of the JSON, at any depth, may be called
+// "gen", "rotations" or "by".
 type storedSession struct {
-	Account    authcore.AccountID `json:"account"`
-	ID         authcore.SessionID `json:"id"`
-	CreatedAt  int64              `json:"created"`
-	Generation int64              `json:"gen"`
-	Epoch      int64              `json:"epoch,omitempty"`
-	Dialect    string             `json:"dialect,omitempty"`
-	Addr       string             `json:"addr,omitempty"`
-	UserAgent  string             `json:"agent,omitempty"`
+	Account     authcore.AccountID  `json:"account"`
+	ID          authcore.SessionID  `json:"id"`
+	CreatedAt   int64               `json:"created"`
+	Generation  int64               `json:"gen"`
+	Rotations   authcore.Rotations  `json:"rotations,omitempty"` // these two are absent in what an earlier version wrote
+	RefreshedBy authcore.ClientMark `json:"by,omitempty"`
+	Epoch       int64               `json:"epoch,omitempty"`
+	Dialect     string              `json:"dialect,omitempty"`
+	Addr        string              `json:"addr,omitempty"`
+	UserAgent   string              `json:"agent,omitempty"`
 }
 
 // keepFor is how long a session is kept after its end. The scripts have it as hour.
@@ -41,7 +44,7 @@ func encodeSession(n authcore.Session) (string, error) {
 	}
 	stored := storedSession{
 		Account: n.Account, ID: n.ID, CreatedAt: n.CreatedAt.UnixMilli(), Generation: n.Generation, Epoch: n.Epoch,
-		Dialect: n.Dialect, UserAgent: n.UserAgent,
+		Dialect: n.Dialect, UserAgent: n.UserAgent, Rotations: n.Rotations, RefreshedBy: n.RefreshedBy,
 	}
 	if n.Addr.IsValid() {
 		stored.Addr = n.Addr.String()
@@ -77,6 +80,7 @@ func decodeSession(text string, account authcore.AccountID, id authcore.SessionI
 		ID: stored.ID, Account: stored.Account, CreatedAt: fromMillis(stored.CreatedAt), LastSeenAt: fromMillis(numbers[0]),
 		ExpiresAt: fromMillis(numbers[1]), IdleLimit: time.Duration(numbers[2]) * time.Millisecond,
 		Generation: stored.Generation, Epoch: stored.Epoch, Dialect: stored.Dialect, UserAgent: stored.UserAgent,
+		Rotations: stored.Rotations, RefreshedBy: stored.RefreshedBy,
 	}
 	if stored.Addr != "" {
 		var err error
@@ -248,29 +252,52 @@ func (s *Store) touch(ctx context.Context, batch []authcore.Touch) error {
 	return err
 }
 
-// rotate replaces the generation inside the JSON. Nothing else there matches: quotes inside a string are escaped.
+// rotate replaces the generation inside the JSON, and what goes with it: take removes a field that follows another, and
+// returns its value. Nothing else there matches: quotes inside a string are escaped.
 var rotate = newScript(`
-local text, asked = redis.call('HGET', KEYS[1], ARGV[1]), tonumber(ARGV[2])
+local id, asked, at, by, size = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], tonumber(ARGV[5])
+local text = redis.call('HGET', KEYS[1], id)
 if not text then
 	return false
 end
-local from, to, generation = string.find(text, '"gen":(%-?%d+)')
-if not from then
+local generation = tonumber(string.match(text, '"gen":(%-?%d+)'))
+if not generation then
 	return redis.error_reply('ERR a stored session is damaged')
 end
-if tonumber(generation) <= asked then
-	text = string.sub(text, 1, from - 1) .. '"gen":' .. string.format('%.0f', asked + 1) .. string.sub(text, to + 1)
-	redis.call('HSET', KEYS[1], ARGV[1], text)
+if generation > asked + 1 then
+	return text
 end
+local function take(key)
+	local from, to, value = string.find(text, ',"' .. key .. '":"([%w,_-]*)"')
+	if from then
+		text = string.sub(text, 1, from - 1) .. string.sub(text, to + 1)
+	end
+	return value
+end
+take('by')
+local rotations = take('rotations')
+if generation < asked or generation == asked and not rotations then
+	rotations = at
+elseif generation == asked then
+	rotations = string.sub(at .. ',' .. rotations, 1, size)
+end
+local from, to = string.find(text, '"gen":%-?%d+')
+local fields = '"gen":' .. string.format('%.0f', asked + 1)
+if rotations then
+	fields = fields .. ',"rotations":"' .. rotations .. '"'
+end
+text = string.sub(text, 1, from - 1) .. fields .. ',"by":"' .. by .. '"' .. string.sub(text, to + 1)
+redis.call('HSET', KEYS[1], id, text)
 return text`)
 
 // RotateSession implements [authcore.SessionStore].
-func (s *Store) RotateSession(ctx context.Context, account authcore.AccountID, id authcore.SessionID, generation int64) (
+func (s *Store) RotateSession(ctx context.Context, account authcore.AccountID, id authcore.SessionID, generation int64, r authcore.Rotation) (
 	authcore.Session, error,
 ) {
 	var n authcore.Session
 	err := s.call(ctx, "rotate session", func(ctx context.Context) error {
-		text, err := s.run(ctx, rotate, s.sessionsKey(account), string(id), generation).Text()
+		text, err := s.run(ctx, rotate, s.sessionsKey(account), string(id), generation, string(authcore.Rotations("").Add(r.At)),
+			string(r.By), authcore.MaxRotationsSize).Text()
 		if errors.Is(err, redis.Nil) {
 			return authcore.Errorf(authcore.KindSessionOver, "the session is over")
 		}

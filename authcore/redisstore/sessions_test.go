@@ -54,7 +54,7 @@ func TestSessionLifetime(t *testing.T) {
 	check("touched", "a", 4*hour)
 	touch(n, 9*hour)
 	check("touched, absolute end first", "a", 11*hour)
-	_, err := s.RotateSession(t.Context(), n.Account, n.ID, n.Generation)
+	_, err := s.RotateSession(t.Context(), n.Account, n.ID, n.Generation, rotation)
 	must(t, err)
 	check("rotated", "a", 11*hour)
 	create(session("a", 5*hour, 0, 0))
@@ -138,7 +138,7 @@ func TestSessionOfAnother(t *testing.T) {
 		if err == nil || hasKind(err) || all != nil {
 			t.Errorf("%s: listed %+v, %v", name, all, err)
 		}
-		if got, err := s.RotateSession(t.Context(), "mine", mine.ID, 2); err == nil || hasKind(err) || got != (authcore.Session{}) {
+		if got, err := s.RotateSession(t.Context(), "mine", mine.ID, 2, rotation); err == nil || hasKind(err) || got != (authcore.Session{}) {
 			t.Errorf("%s: rotated %+v, %v", name, got, err)
 		}
 		if ended, err := s.EndSession(t.Context(), "mine", mine.ID); !ended || err != nil {
@@ -159,15 +159,56 @@ func TestSessionOfAnother(t *testing.T) {
 	if touched := text(mine); touched[strings.Index(touched, " "):] != newer[strings.Index(newer, " "):] {
 		t.Errorf("a touch made %q of %q", touched, newer)
 	}
-	expected := strings.Replace(text(mine), `"gen":2,`, `"gen":3,`, 1)
-	mine.Generation = 3
-	got, err = s.RotateSession(t.Context(), "mine", mine.ID, 2)
+	expected := strings.Replace(text(mine), `"gen":2,`, `"gen":3,"rotations":"1700000000000","by":"client-of-the-rotation",`, 1)
+	mine.Generation, mine.Rotations, mine.RefreshedBy = 3, "1700000000000", rotation.By
+	got, err = s.RotateSession(t.Context(), "mine", mine.ID, 2, rotation)
 	if err != nil || got != mine {
 		t.Errorf("got %+v, want %+v, %v", got, mine, err)
 	}
 	if rotated := text(mine); rotated != expected {
 		t.Errorf("a rotation made %q of it, want %q", rotated, expected)
 	}
+}
+
+// TestSessionOfVersionBefore has nodes of this version and of the one before, which knew no rotations, share a session.
+func TestSessionOfVersionBefore(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	s := open(t, fresh(Options{URLs: []string{server.URL()}}))
+	n := newSession("mine")
+	n.CreatedAt, n.LastSeenAt, n.ExpiresAt = fromMillis(1_700_000_000_000), fromMillis(1_700_000_000_001), fromMillis(1_900_000_000_000)
+	key := s.sessionsKey("mine")
+	must(t, server.Client().HSet(t.Context(), key, string(n.ID), `1700000000001 1900000000000 1209600000 {"account":"mine","id":"`+string(n.ID)+
+		`","created":1700000000000,"gen":2,"epoch":3,"dialect":"rooms","addr":"192.0.2.7","agent":"agent/1.0"}`).Err())
+	if got, err := s.Session(t.Context(), "mine", n.ID); err != nil || got != n {
+		t.Errorf("got %+v, want %+v, %v", got, n, err)
+	}
+	want := func(what string, got, want authcore.Session, err error) {
+		t.Helper()
+		if err != nil || got != want {
+			t.Errorf("%s: got %+v, want %+v, %v", what, got, want, err)
+		}
+	}
+	rotate := func(what string, r authcore.Rotation) {
+		t.Helper()
+		got, err := s.RotateSession(t.Context(), "mine", n.ID, n.Generation, r)
+		n.Generation, n.Rotations, n.RefreshedBy = n.Generation+1, n.Rotations.Add(r.At), r.By
+		want(what, got, n, err)
+	}
+	rotate("a rotation", rotation)
+	// As the version before does it.
+	must(t, server.Client().Eval(t.Context(), `
+local text, asked = redis.call('HGET', KEYS[1], ARGV[1]), tonumber(ARGV[2])
+local from, to, generation = string.find(text, '"gen":(%-?%d+)')
+if tonumber(generation) <= asked then
+	text = string.sub(text, 1, from - 1) .. '"gen":' .. string.format('%.0f', asked + 1) .. string.sub(text, to + 1)
+	redis.call('HSET', KEYS[1], ARGV[1], text)
+end
+return text`, []string{key}, string(n.ID), n.Generation).Err())
+	n.Generation++
+	got, err := s.Session(t.Context(), "mine", n.ID)
+	want("a rotation of the version before", got, n, err)
+	rotate("the next one", authcore.Rotation{At: rotation.At.Add(time.Second), By: "another"})
 }
 
 // TestHostileIDs: whatever IDs are made of, none reaches another account's sessions.

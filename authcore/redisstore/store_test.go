@@ -52,6 +52,8 @@ func newSession(account authcore.AccountID) authcore.Session {
 	}
 }
 
+var rotation = authcore.Rotation{At: time.UnixMilli(1_700_000_000_000), By: "client-of-the-rotation"}
+
 func runSessions(t *testing.T, o Options) {
 	storetest.Run(t, func(t *testing.T) storetest.Stores {
 		return storetest.Stores{Sessions: open(t, fresh(o)), SelfExpiring: true}

@@ -30,7 +30,7 @@ func TestDemoted(t *testing.T) {
 			return s.TouchSessions(ctx, []authcore.Touch{{Account: n.Account, Session: n.ID, At: time.Now().Add(time.Hour)}})
 		},
 		"RotateSession": func(ctx context.Context) error {
-			_, err := s.RotateSession(ctx, n.Account, n.ID, n.Generation)
+			_, err := s.RotateSession(ctx, n.Account, n.ID, n.Generation, rotation)
 			return err
 		},
 		"EndSessions": func(ctx context.Context) error {

@@ -38,6 +38,8 @@
 //	          dialect        text
 //	          addr           text, empty when it was unknown
 //	          user_agent     text
+//	          rotations      text: authcore.Rotations
+//	          refreshed_by   text, empty before the first refresh
 //
 //	revoked_sessions
 //	          account        text    primary key (account, id). There is no reference to sessions, for the
@@ -121,6 +123,7 @@
 //	2  revoked_sessions; epoch and kept of accounts, epoch of sessions
 //	3  codes, invites, devices
 //	4  phones, phone_codes; phone_pending and email_pending of accounts
+//	5  rotations and refreshed_by of sessions
 //
 // # SQLite
 //

@@ -21,6 +21,7 @@ type Store struct {
 	sessionAccount    lookup
 	statements        []*sql.Stmt // used by them
 
+	begin    string           // statements at the beginning of each transaction; may be empty
 	limit    time.Duration    // of one call; 0 if the database needs none
 	lostRace func(error) bool // reports whether a failed transaction is worth another try; may be nil
 	release  func()           // frees further resources after closing; may be nil
@@ -114,7 +115,13 @@ func (s *Store) tryTx(ctx context.Context, f func(*sql.Tx) error) error {
 	if err != nil {
 		return err
 	}
-	if err := f(tx); err != nil {
+	if s.begin != "" {
+		_, err = tx.ExecContext(ctx, s.begin)
+	}
+	if err == nil {
+		err = f(tx)
+	}
+	if err != nil {
 		_ = tx.Rollback() // the first error is the cause
 		return err
 	}

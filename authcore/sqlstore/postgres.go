@@ -26,6 +26,7 @@ var postgresMigrations embed.FS
 const (
 	postgresLock      = 0x63686174_67617465 // "chatgate": the advisory lock of migrations
 	postgresMigrating = 10 * time.Minute    // maximum of a migration, including the wait for those of other processes
+	postgresLooking   = time.Minute         // maximum of finding out what the other end is, beside the limit of each host
 	postgresForgotten = 10 * time.Second    // after which the server ends an idle transaction
 	postgresReadOnly  = 5 * time.Second     // after which a connection that cannot write is replaced
 
@@ -62,13 +63,21 @@ func openPostgres(ctx context.Context, o PostgresOptions) (_ *Store, err error) 
 	if err != nil {
 		return nil, err
 	}
+	pooled, err := behindPooler(ctx, config.ConnConfig)
+	if err != nil {
+		return nil, err
+	}
+	begin := ""
+	if pooled {
+		begin = o.settings().pool(config.ConnConfig)
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, err
 	}
 	db := stdlib.OpenDBFromPool(pool)
 	s := &Store{
-		write: db, read: db, release: pool.Close, limit: o.ConnectTimeout + o.StatementTimeout, lostRace: postgresLostRace,
+		write: db, read: db, begin: begin, release: pool.Close, limit: o.ConnectTimeout + o.StatementTimeout, lostRace: postgresLostRace,
 	}
 	defer func() {
 		if err != nil {
@@ -79,10 +88,13 @@ func openPostgres(ctx context.Context, o PostgresOptions) (_ *Store, err error) 
 	if err := db.PingContext(ctx); err != nil {
 		return nil, err
 	}
-	if err := migratePostgres(ctx, config.ConnConfig); err != nil {
+	if err := migratePostgres(ctx, config.ConnConfig, pooled); err != nil {
 		return nil, err
 	}
 	s.prepared()
+	if err := s.checkRights(ctx); err != nil {
+		return nil, err
+	}
 	return s, s.Ping(ctx)
 }
 
@@ -123,11 +135,7 @@ func (o PostgresOptions) config() (*pgxpool.Config, error) {
 	// The driver's error about a slow connection says more than a deadline does, and the server's about a slow statement
 	// keeps the connection, so both get to come first.
 	c.Tracer = limiter{acquire: o.ConnectTimeout + postgresSlack, statement: o.StatementTimeout + postgresSlack}
-	c.RuntimeParams["statement_timeout"] = inMillis(o.StatementTimeout)
-	// The server takes a second to notice a deadlock, which is too long; the lock timeout resolves it as well.
-	c.RuntimeParams["lock_timeout"] = inMillis(o.StatementTimeout / 3)
-	c.RuntimeParams["idle_in_transaction_session_timeout"] = inMillis(postgresForgotten)
-	c.RuntimeParams["default_transaction_isolation"] = "read committed"
+	o.settings().start(c)
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "chatgate"
 	}
@@ -151,14 +159,16 @@ func torn(dsn string) bool {
 
 // migratePostgres brings the tables up to date while it holds a lock, for which other processes wait. A transaction holds
 // the lock rather than a session, because poolers share sessions.
-func migratePostgres(ctx context.Context, config *pgx.ConnConfig) error {
+func migratePostgres(ctx context.Context, config *pgx.ConnConfig, pooled bool) error {
 	ctx, cancel := context.WithTimeout(ctx, postgresMigrating)
 	defer cancel()
 	config = config.Copy()
 	config.Tracer = nil
-	config.RuntimeParams["statement_timeout"] = "0"
-	config.RuntimeParams["lock_timeout"] = "0"
-	config.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
+	if !pooled { // else the server has its own settings, which limit nothing by default
+		config.RuntimeParams["statement_timeout"] = "0"
+		config.RuntimeParams["lock_timeout"] = "0"
+		config.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
+	}
 	db := stdlib.OpenDB(*config)
 	defer db.Close()
 
@@ -228,7 +238,12 @@ func explainPostgres(err error) error {
 	case "3F000":
 		hint = "there is no schema for the tables; create it, or set search_path"
 	case "42501":
-		hint = "the user lacks a privilege; grant it CREATE on the schema"
+		hint = "the user lacks a privilege; grant it CREATE on the schema, or the use of every table in it"
+	case "08P01":
+		if !unsupportedParameter(err) {
+			return err
+		}
+		hint = "the pooler before the server does not pass a parameter of the connection string on; take it out, and set it with ALTER ROLE … SET"
 	case "53300":
 		hint = "the server has no connection left; raise its max_connections, or lower max_conns"
 	case "25006":

@@ -197,12 +197,12 @@ func doubtfulRotation(t *testing.T, s *sqlstore.Store) doubt {
 	var got authcore.Session
 	return doubt{
 		call: func(ctx context.Context, s *sqlstore.Store, _ bool) (err error) {
-			got, err = s.RotateSession(ctx, n.Account, n.ID, 1)
+			got, err = s.RotateSession(ctx, n.Account, n.ID, 1, rotation)
 			return err
 		},
 		after: func(t *testing.T, s *sqlstore.Store, _ bool, err error) {
 			must(t, err)
-			n.Generation = 2
+			n.Generation, n.Rotations, n.RefreshedBy = 2, n.Rotations.Add(rotation.At), rotation.By
 			if stored, err := s.Session(t.Context(), n.Account, n.ID); err != nil || got != n || stored != n {
 				t.Errorf("told %+v, stored %+v, want %+v, %v", got, stored, n, err)
 			}

@@ -96,6 +96,35 @@ func TestPostgres(t *testing.T) {
 		refusedPostgres(t, server, server.NewDatabase(t)+"&default_transaction_read_only=on", "the server is read-only")
 	})
 	t.Run("refuses", func(t *testing.T) { postgresRefuses(t, server) })
+	t.Run("rights", func(t *testing.T) { postgresRights(t, server) })
+}
+
+// A user who does not own the tables needs the right to use all of them, and no other.
+func postgresRights(t *testing.T, server *pgtest.Server) {
+	dsn := server.NewDatabase(t)
+	openPostgres(t, dsn)
+	owner := rawPostgres(t, dsn)
+	clerk := strings.Replace(dsn, url.UserPassword(server.User, server.Password).String(), "clerk:clerk-secret", 1)
+	for _, c := range []struct{ statement, want string }{
+		{`CREATE ROLE clerk LOGIN PASSWORD 'clerk-secret'`, "the user lacks a privilege; grant it CREATE on the schema, or the use of every table in it: "},
+		{`GRANT SELECT ON ALL TABLES IN SCHEMA public TO clerk`, "the user lacks privileges: DELETE on accounts, INSERT on accounts, UPDATE on accounts, DELETE on codes,"},
+		{`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clerk`, ""},
+		{`REVOKE DELETE ON sessions FROM clerk`, "the user lacks privileges: DELETE on sessions; as the owner of the tables, GRANT "},
+		{`GRANT DELETE ON sessions TO clerk`, ""},
+	} {
+		_, err := owner.Exec(c.statement)
+		must(t, err)
+		if c.want != "" {
+			refusedPostgres(t, server, clerk, c.want)
+			continue
+		}
+		s := openPostgres(t, clerk)
+		a, err := s.CreateAccount(t.Context(), newAccount(fmt.Sprintf("user%d", time.Now().UnixNano())), nil)
+		must(t, err)
+		must(t, s.CreateSession(t.Context(), newSession(a.ID)))
+		_, err = s.DeleteExpired(t.Context(), time.Now())
+		must(t, err)
+	}
 }
 
 // Stores that open an empty database at once bring it up to date together.
@@ -269,7 +298,7 @@ func init() {
 }
 
 func postgresUpgrade(t *testing.T, server *pgtest.Server) {
-	for _, version := range []int64{1, 2, 3} {
+	for _, version := range []int64{1, 2, 3, 4} {
 		dsn := server.NewDatabase(t)
 		old := rawPostgres(t, dsn)
 		o := makeOlder(t, old, goose.DialectPostgres, filepath.Join("migrations", "postgres"), version)
@@ -325,7 +354,7 @@ func postgresRefuses(t *testing.T, server *pgtest.Server) {
 		{"another program's", foreign, "it has tables of another program"},
 		{"another program's invites", invited, "it has tables of another program"},
 		{"encoding", server.DSN("latin"), "its encoding is LATIN1; it has to be UTF8"},
-		{"no right", guest, "the user lacks a privilege; grant it CREATE on the schema: "},
+		{"no right", guest, "the user lacks a privilege; grant it CREATE on the schema, or the use of every table in it: "},
 		{"no database", server.DSN("nowhere"), "there is no such database; create it: "},
 		{"no schema", server.NewDatabase(t) + "&search_path=nowhere", "there is no schema for the tables; create it, or set search_path: "},
 		{"wrong password", strings.Replace(newer, password, "wrong-"+password, 1), "the server refuses the user or the password"},

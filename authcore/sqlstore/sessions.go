@@ -15,7 +15,7 @@ import (
 )
 
 const selectSession = `SELECT account, id, created_at, last_seen_at, expires_at, idle_limit, generation, epoch, dialect,
-	addr, user_agent FROM sessions`
+	addr, user_agent, rotations, refreshed_by FROM sessions`
 
 // CreateSession implements [authcore.SessionStore].
 func (s *Store) CreateSession(ctx context.Context, n authcore.Session) error {
@@ -30,10 +30,10 @@ func (s *Store) CreateSession(ctx context.Context, n authcore.Session) error {
 	return s.tx(ctx, "create session", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `
 			INSERT INTO sessions (account, id, created_at, last_seen_at, expires_at, idle_limit, generation, epoch, dialect,
-				addr, user_agent)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+				addr, user_agent, rotations, refreshed_by)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
 			string(n.Account), string(n.ID), n.CreatedAt.UnixMilli(), n.LastSeenAt.UnixMilli(), n.ExpiresAt.UnixMilli(), idle,
-			n.Generation, n.Epoch, n.Dialect, addr, agent)
+			n.Generation, n.Epoch, n.Dialect, addr, agent, string(n.Rotations), string(n.RefreshedBy))
 		return err
 	})
 }
@@ -66,7 +66,7 @@ func scanSession(r row) (authcore.Session, error) {
 	var created, seen, expires, idle int64
 	var addr string
 	err := r.Scan(&s.Account, &s.ID, &created, &seen, &expires, &idle, &s.Generation, &s.Epoch, &s.Dialect, &addr,
-		&s.UserAgent)
+		&s.UserAgent, &s.Rotations, &s.RefreshedBy)
 	if err != nil {
 		return authcore.Session{}, err
 	}
@@ -107,16 +107,23 @@ func (s *Store) TouchSessions(ctx context.Context, touches []authcore.Touch) err
 	})
 }
 
+// rotateSession reads the generation as it was in every place: $3 is the one that is given, $4 the next one.
+const rotateSession = `UPDATE sessions SET generation = $4, refreshed_by = $6, rotations = CASE
+		WHEN generation = $3 THEN RTRIM(SUBSTR(CAST($5 AS TEXT) || ',' || rotations, 1, $7), ',')
+		WHEN generation < $3 THEN $5
+		ELSE rotations END
+	WHERE account = $1 AND id = $2 AND generation <= $4`
+
 // RotateSession implements [authcore.SessionStore].
-func (s *Store) RotateSession(ctx context.Context, account authcore.AccountID, id authcore.SessionID, generation int64) (
+func (s *Store) RotateSession(ctx context.Context, account authcore.AccountID, id authcore.SessionID, generation int64, r authcore.Rotation) (
 	authcore.Session, error,
 ) {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
 	var n authcore.Session
 	err := s.tx(ctx, "rotate session", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE sessions SET generation = $3 + 1 WHERE account = $1 AND id = $2 AND generation <= $3`,
-			string(account), string(id), generation)
+		_, err := tx.ExecContext(ctx, rotateSession, string(account), string(id), generation, generation+1,
+			string(authcore.Rotations("").Add(r.At)), string(r.By), authcore.MaxRotationsSize)
 		if err != nil {
 			return err
 		}

@@ -48,6 +48,8 @@ func newSession(account authcore.AccountID) authcore.Session {
 	return authcore.Session{ID: authcore.SessionID(rand.Text()), Account: account, CreatedAt: at, LastSeenAt: at, ExpiresAt: at.Add(time.Hour)}
 }
 
+var rotation = authcore.Rotation{At: time.UnixMilli(1_700_000_000_000), By: "client-of-the-rotation"}
+
 func TestSQLite(t *testing.T) {
 	t.Parallel()
 	empty := migrated(t)

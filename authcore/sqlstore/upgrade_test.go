@@ -170,8 +170,17 @@ func (o *older) check(t *testing.T, s *sqlstore.Store) {
 	if n, err := s.DeleteUnvalidated(t.Context(), bob.CreatedAt.Add(time.Hour), bob.CreatedAt); err != nil || n != 0 {
 		t.Errorf("%d accounts of before were deleted, %v", n, err)
 	}
-	if n, err := s.RotateSession(t.Context(), late.Account, late.ID, 0); err != nil || n.Generation != 1 {
-		t.Errorf("rotation: %d, %v", n.Generation, err)
+
+	// As does what the fifth added, also where a node of before rotates a session in between.
+	for range 2 {
+		n, err := s.RotateSession(t.Context(), late.Account, late.ID, late.Generation, rotation)
+		late.Generation, late.Rotations, late.RefreshedBy = late.Generation+1, late.Rotations.Add(rotation.At), rotation.By
+		if err != nil || n != late {
+			t.Errorf("rotation: %+v, want %+v, %v", n, late, err)
+		}
+		_, err = o.db.Exec(`UPDATE sessions SET generation = $3 + 1 WHERE account = $1 AND id = $2 AND generation <= $3`, late.Account, late.ID, late.Generation)
+		must(t, err)
+		late.Generation++
 	}
 }
 
@@ -189,7 +198,7 @@ func newOlderSQLite(t *testing.T, version int64) (path string, o *older) {
 
 func TestSQLiteUpgrade(t *testing.T) {
 	t.Parallel()
-	for _, version := range []int64{1, 2, 3} {
+	for _, version := range []int64{1, 2, 3, 4} {
 		t.Run(fmt.Sprint("from ", version), func(t *testing.T) {
 			path, o := newOlderSQLite(t, version)
 			s := o.upgrade(t, func() (*sqlstore.Store, error) { return sqlstore.OpenSQLite(t.Context(), path) })

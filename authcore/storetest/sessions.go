@@ -103,6 +103,7 @@ func sessionLookups(t *testing.T, s authcore.SessionStore) {
 	older.CreatedAt, middle.CreatedAt, newer.CreatedAt = base.Add(-2*time.Millisecond), base.Add(-time.Millisecond), base
 	older.Generation, older.Epoch, older.Dialect, older.IdleLimit = 1<<40, 1<<41, "auth", 0
 	newer.Epoch = 0
+	newer.Rotations, newer.RefreshedBy = authcore.Rotations("").Add(base).Add(base), aRotation().By
 	middle.ExpiresAt = base.Add(-time.Minute) // over, but not forgotten
 	newer.LastSeenAt, newer.IdleLimit = base.Add(-time.Hour), time.Minute
 	other := newSession(bob)
@@ -638,7 +639,7 @@ func sessionCanceled(t *testing.T, s authcore.SessionStore) {
 	_, err = s.Sessions(ctx, n.Account)
 	wantCanceled(t, "Sessions", err)
 	wantCanceled(t, "TouchSessions", s.TouchSessions(ctx, []authcore.Touch{{Account: n.Account, Session: n.ID, At: now().Add(time.Hour)}}))
-	rotated, err := s.RotateSession(ctx, n.Account, n.ID, n.Generation)
+	rotated, err := s.RotateSession(ctx, n.Account, n.ID, n.Generation, aRotation())
 	wantCanceled(t, "RotateSession", err)
 	want(t, "RotateSession", rotated, authcore.Session{})
 	ended, err := s.EndSession(ctx, n.Account, n.ID)

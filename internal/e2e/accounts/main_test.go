@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/authcore/sqlstore"
 	"github.com/chatgate/chatgate/internal/gatetest"
@@ -36,7 +38,8 @@ type deployment struct {
 	mail   string            // the directory that they write messages to
 	admin  *authcore.Service // over the same accounts, for what no dialect offers
 	db     *sqlstore.Store
-	file   string // of SQLite
+	file   string        // of SQLite
+	redis  *redis.Client // of the sessions; nil: they are in the file
 	client *http.Client
 	names  atomic.Int64
 }
@@ -101,9 +104,10 @@ func each(t *testing.T, o options, test func(t *testing.T, d *deployment)) {
 
 func two(t testing.TB, o options) *deployment {
 	t.Helper()
-	pg, redis := pgtest.Start(t), redistest.Start(t)
+	pg, sessions := pgtest.Start(t), redistest.Start(t)
 	dsn := pg.NewDatabase(t)
-	d := start(t, 2, o, "accounts postgres {env.PG}\n\t\tsessions redis {env.REDIS}", "PG="+dsn, "REDIS="+redis.URL())
+	d := start(t, 2, o, "accounts postgres {env.PG}\n\t\tsessions redis {env.REDIS}", "PG="+dsn, "REDIS="+sessions.URL())
+	d.redis = sessions.Client()
 	db, err := sqlstore.OpenPostgres(t.Context(), sqlstore.PostgresOptions{DSN: dsn})
 	d.open(db, err)
 	return d
@@ -235,6 +239,11 @@ func (d *deployment) call(g *gatetest.Gateway, method, path, token string, body 
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
+	return d.do(req)
+}
+
+// do sends a request, from any goroutine.
+func (d *deployment) do(req *http.Request) answer {
 	resp, err := d.client.Do(req)
 	if err != nil {
 		return answer{body: err.Error()}

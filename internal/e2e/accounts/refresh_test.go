@@ -3,15 +3,24 @@
 package accounts
 
 import (
+	"context"
+	"database/sql"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 )
 
-// generation reads the claim of a token.
-func generation(t testing.TB, token string) int64 {
+// claims are those of a token that tests look at.
+type claims struct {
+	Account    string `json:"sub"`
+	Session    string `json:"sid"`
+	Generation int64  `json:"gen"`
+}
+
+func claimsOf(t testing.TB, token string) (c claims) {
 	t.Helper()
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
@@ -19,12 +28,11 @@ func generation(t testing.TB, token string) int64 {
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
 	must(t, err)
-	var claims struct {
-		Generation int64 `json:"gen"`
-	}
-	must(t, json.Unmarshal(raw, &claims))
-	return claims.Generation
+	must(t, json.Unmarshal(raw, &c))
+	return c
 }
+
+func generation(t testing.TB, token string) int64 { return claimsOf(t, token).Generation }
 
 func (d *deployment) refresh(t testing.TB, i int, token string) string {
 	t.Helper()
@@ -115,8 +123,8 @@ func TestRefreshRacesLogout(t *testing.T) {
 	})
 }
 
-// A token before the last but one is stolen, or its successor was: the session ends, on every node and with every
-// connection, and its owner is told (SES-02).
+// A token that was superseded for more than a minute is stolen where another client brings it, or its successor was: the
+// session ends, on every node and with every connection, and its owner is told (SES-02).
 func TestStolenToken(t *testing.T) {
 	each(t, options{}, func(t *testing.T, d *deployment) {
 		_, email, first := d.user(t)
@@ -131,7 +139,8 @@ func TestStolenToken(t *testing.T) {
 		d.wantAlive(t, third)
 		d.wantAlive(t, again)
 		socks := d.sockets(t, again)
-		if a := d.call(d.node(1), http.MethodPost, "/api/auth/refresh", first, nil); a.status != http.StatusUnauthorized {
+		d.age(t, first)
+		if a := d.refreshAs(1, first, "thief/1.0"); a.status != http.StatusUnauthorized || a.get("error") != "session_over" {
 			t.Fatalf("a replayed token: %v", a)
 		}
 		for _, s := range socks {
@@ -143,4 +152,115 @@ func TestStolenToken(t *testing.T) {
 		d.wantAlive(t, other)
 		d.noticed(t, email, 1, "session of yours")
 	})
+}
+
+// Three tabs share a session. One that is two refreshes behind uses its token on, and opens WebSockets. It gets a new one
+// for a minute; later it has to log in again, and takes nobody along.
+func TestThreeTabs(t *testing.T) {
+	each(t, options{}, func(t *testing.T, d *deployment) {
+		_, email, first := d.user(t)
+		busy := first
+		for i := range 4 {
+			busy = d.refresh(t, i, busy)
+		}
+		d.wantAlive(t, first)
+		socks := d.sockets(t, first)
+		for i := range d.nodes {
+			if got := d.refresh(t, i, first); generation(t, got) != generation(t, busy) {
+				t.Fatalf("generation %d, while %d is the newest", generation(t, got), generation(t, busy))
+			}
+		}
+		d.age(t, first)
+		for i := range d.nodes {
+			if a := d.refreshAs(i, first, ""); a.status != http.StatusUnauthorized || a.get("error") != "bad_token" {
+				t.Fatalf("a token that was superseded for more than a minute: %v", a)
+			}
+		}
+		d.wantAlive(t, first)
+		d.wantAlive(t, busy)
+		for _, s := range append(socks, d.sockets(t, first)...) {
+			s.Echo("still here")
+		}
+		d.refresh(t, 0, busy)
+		d.login(t, 1, email, password) // as the tab is told to
+		if a := d.refreshAs(0, first, "thief/1.0"); a.get("error") != "session_over" {
+			t.Fatalf("a replayed token: %v", a)
+		}
+		d.noticed(t, email, 1, "session of yours")
+	})
+}
+
+// The first token of a session, in a cookie or in a client of another contract, outlives what the session's refreshes
+// make of it: those contracts have none.
+func TestTokenOfOtherContracts(t *testing.T) {
+	each(t, options{}, func(t *testing.T, d *deployment) {
+		name, _, _ := d.user(t)
+		ssid := d.mustCall(t, 0, http.MethodPost, "/users/login", "", object{"username": name, "password": password}, http.StatusOK).
+			get("data", "message", "ssid")
+		newest := ssid
+		for i := range 4 {
+			newest = d.refresh(t, i, newest)
+		}
+		d.age(t, ssid)
+		for _, g := range d.nodes {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+g.HTTP+"/users/info", http.NoBody)
+			must(t, err)
+			req.Header.Set("Cookie", "ssid="+ssid)
+			if a := d.do(req); a.status != http.StatusOK {
+				t.Errorf("a cookie after refreshes: %v", a)
+			}
+			s := newSocket(t, g, "/ws")
+			s.load(request{name: "user_token_auth", args: object{"token": ssid}})
+			s.fire()
+			if a := s.answer(); a.status != http.StatusOK {
+				t.Errorf("user_token_auth after refreshes: %v", a)
+			}
+		}
+		d.wantAlive(t, ssid)
+		d.mustCall(t, 1, http.MethodPost, "/api/auth/logout", newest, nil, http.StatusNoContent)
+		d.wantOver(t, ssid)
+	})
+}
+
+// refreshAs refreshes as a client that calls itself by a name.
+func (d *deployment) refreshAs(i int, token, agent string) answer {
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "http://"+d.node(i).HTTP+"/api/auth/refresh", http.NoBody)
+	if err != nil {
+		return answer{body: err.Error()}
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	if agent != "" {
+		req.Header.Set("User-Agent", agent)
+	}
+	return d.do(req)
+}
+
+// age has every refresh of a token's session be of long ago.
+func (d *deployment) age(t testing.TB, token string) {
+	t.Helper()
+	const old = "1000000000000,1000000000000,1000000000000,1000000000000"
+	c := claimsOf(t, token)
+	if d.redis == nil {
+		db, err := sql.Open("sqlite", "file:"+d.file+"?_pragma=busy_timeout(20000)")
+		must(t, err)
+		defer db.Close()
+		r, err := db.ExecContext(t.Context(), `UPDATE sessions SET rotations = $3 WHERE account = $1 AND id = $2 AND rotations <> ''`, c.Account, c.Session, old)
+		must(t, err)
+		if n, err := r.RowsAffected(); n != 1 || err != nil {
+			t.Fatalf("%d sessions were aged, %v", n, err)
+		}
+		return
+	}
+	keys, err := d.redis.Keys(t.Context(), "*"+c.Account+"*:sessions").Result()
+	must(t, err)
+	if len(keys) != 1 {
+		t.Fatalf("sessions are in %q", keys)
+	}
+	text, err := d.redis.HGet(t.Context(), keys[0], c.Session).Result()
+	must(t, err)
+	aged := regexp.MustCompile(`"rotations":"[^"]+"`).ReplaceAllString(text, `"rotations":"`+old+`"`)
+	if aged == text {
+		t.Fatalf("%s has no refresh", text)
+	}
+	must(t, d.redis.HSet(t.Context(), keys[0], c.Session, aged).Err())
 }

@@ -260,24 +260,21 @@ func generation(token string) (int64, error) {
 	return claims.Generation, err
 }
 
-// tokensOf is the model of a session's tokens. Its state is the newest generation, or 0 once the session is over: a token
-// before the last but one ends it.
+// tokensOf is the model of a session's tokens. Its state is the newest generation. A token before the last but one moves
+// nothing: it gets another newest one for a minute, and is refused later.
 var tokensOf = porcupine.Model{
 	Init: func() any { return int64(1) },
 	Step: func(state, input, output any) (bool, any) {
 		newest, from, got := state.(int64), input.(rung).from, output.(climbed)
-		next, gives := newest, newest // a token just before the newest gives another newest one
-		switch {
-		case newest == 0 || from < newest-1:
-			next, gives = 0, 0
-		case from == newest:
-			next, gives = newest+1, newest+1
+		next := newest
+		if from == newest {
+			next++
 		}
 		switch got.outcome {
 		case yes:
-			return gives != 0 && got.to == gives, next
+			return got.to == next, next
 		case no:
-			return gives == 0, next
+			return from < newest-1, next
 		default:
 			return true, next
 		}

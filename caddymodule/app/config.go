@@ -26,7 +26,7 @@ type HashConfig struct {
 	Wait      caddy.Duration `json:"wait,omitempty"`       // for how long: 5s
 }
 
-// Options implements [option.Holder]. In JSON, [authcore.HasherOptions] checks the values.
+// Options implements [option.Holder].
 func (c *HashConfig) Options() option.Table {
 	def := authcore.DefaultPolicy().Hash
 	return option.Table{
@@ -35,12 +35,20 @@ func (c *HashConfig) Options() option.Table {
 		hashNumber("threads", &c.Threads, "1", "8").DefaultOf(def.Cost.Threads),
 		hashNumber("parallel", &c.Parallel, "1", "1048576").DefaultOf(def.Parallel).DefaultIs("the number of processors"),
 		hashNumber("queue", &c.Queue, "1", "1048576").DefaultOf(def.Queue).DefaultIs("16 a processor"),
-		option.Duration("wait", &c.Wait).DefaultOf(caddy.Duration(def.Wait)).Unbounded("logins may wait any time"),
+		option.Duration("wait", &c.Wait).DefaultOf(caddy.Duration(def.Wait)).Called("hash wait").Unbounded("logins may wait any time"),
 	}
 }
 
 func hashNumber[T int | uint32 | uint8](name string, dst *T, least, most string) *option.Value[T] {
 	return option.Number(name, dst).Between(least, most).Called("hash " + name)
+}
+
+// check judges the values one by one; [authcore.HasherOptions] judges them together.
+func (c *HashConfig) check() error {
+	if c == nil {
+		return nil
+	}
+	return c.Options().Check()
 }
 
 // options returns the cost of hashing, with defaults in place.

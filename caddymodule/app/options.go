@@ -63,7 +63,8 @@ func (a *App) policyOptions() option.Table {
 		option.Rate("sms_budget", &a.SMSBudget).DefaultOf(option.RateOf(def.TextBudget)),
 		option.Flag("conceal_accounts", &a.ConcealAccounts),
 		option.Func("first_invite", "a placeholder", a.unmarshalFirstInvite).Block(new(InviteConfig).Options()),
-		option.Func("hash", "a block", a.unmarshalHash).Block(new(HashConfig).Options()),
+		option.Func("hash", "a block", a.unmarshalHash).Block(new(HashConfig).Options()).
+			Must(func() error { return a.Hash.check() }),
 	}
 }
 

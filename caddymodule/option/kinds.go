@@ -107,7 +107,7 @@ var errSize = errors.New("not a size of 1B to 1TiB")
 
 // Duration is a positive duration.
 func Duration(name string, dst *caddy.Duration) *Value[caddy.Duration] {
-	return &Value[caddy.Duration]{
+	v := &Value[caddy.Duration]{
 		name: name, called: name, dst: dst,
 		scan: syntax.Duration,
 		parse: func(text string) (caddy.Duration, error) {
@@ -116,13 +116,14 @@ func Duration(name string, dst *caddy.Duration) *Value[caddy.Duration] {
 		},
 		show:  func(d caddy.Duration) string { return time.Duration(d).String() },
 		write: func(d caddy.Duration) string { return DurationText(time.Duration(d)) },
-		kindCheck: func(d caddy.Duration) error {
-			if d < 0 {
-				return fmt.Errorf("%s is %s; it must be positive", name, time.Duration(d))
-			}
-			return nil
-		},
 	}
+	v.kindCheck = func(d caddy.Duration) error {
+		if d < 0 {
+			return fmt.Errorf("%s is %s; it must be positive", v.called, time.Duration(d))
+		}
+		return nil
+	}
+	return v
 }
 
 // Rate is a budget such as 60/1m.

@@ -47,7 +47,7 @@ func (l *Line) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		probe.Proxy = &l4proxy.Handler{Upstreams: l4proxy.UpstreamPool{{Dial: []string{"127.0.0.1:1"}}}} // which may still come
 		return probe.check()
 	}}
-	rest, _, err := ours.TakeOut(all)
+	rest, lines, err := ours.TakeOut(all)
 	if err != nil {
 		return err
 	}
@@ -59,6 +59,9 @@ func (l *Line) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 	}
 	if err := l.check(); err != nil {
+		if e, ok := errors.AsType[*option.Error](err); ok {
+			return lines.Blame(e.Option, err)
+		}
 		return syntax.At(directive, err)
 	}
 	return nil

@@ -200,7 +200,7 @@ func (l *Line) checkGate() error {
 		name = "anonymous"
 	}
 	if name = cmp.Or(name, t.Set("expiry", "idle_timeout", "dial_timeout", "per_account")); name != "" {
-		return fmt.Errorf("%s only matters with an upstream; name one with the upstream option", name)
+		return option.Wrong(name, "%s only matters with an upstream; name one with the upstream option", name)
 	}
 	return nil
 }

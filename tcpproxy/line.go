@@ -164,7 +164,7 @@ func (l *Line) Options() option.Table {
 		option.Word("anonymous", &l.Anonymous, anonymousRefuse, anonymousDrop, anonymousCut),
 		option.Word("expiry", &l.Expiry, expirySession, expiryToken),
 		option.Duration("token_lifetime", &l.TokenLifetime).Default("1h").Between("1m", "400d"),
-		option.Duration("line_timeout", &l.LineTimeout).Default("15s").Between("1s", "1m0s"),
+		option.Duration("line_timeout", &l.LineTimeout).Default("15s").Between("1s", "1m"),
 		option.Duration("dial_timeout", &l.DialTimeout).Default("10s").Between("1ms", callTimeout.String()),
 		option.Duration("idle_timeout", &l.IdleTimeout).Or("off", 0).DefaultIs("off").Between("1s", "400d"),
 		option.Count("tries", &l.Tries).Default("3").Between("1", "100"),

@@ -27,7 +27,7 @@ type InviteConfig struct {
 func (c *InviteConfig) Options() option.Table {
 	return option.Table{
 		option.Count("uses", &c.Uses).Default("1").Between("1", strconv.Itoa(authcore.MaxInviteUses)),
-		option.Duration("lifetime", &c.Lifetime).Default("30d").Between("1m0s", authcore.MaxInviteLifetime.String()),
+		option.Duration("lifetime", &c.Lifetime).Default("30d").Between("1m", option.DurationText(authcore.MaxInviteLifetime)),
 	}
 }
 

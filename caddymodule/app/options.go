@@ -22,7 +22,7 @@ func (a *App) storeOptions() option.Table {
 		option.Func("accounts", "a store, which checks its options", a.unmarshalAccounts),
 		option.Func("sessions", "a store, which checks its options", a.unmarshalSessions),
 		option.Duration("feed_grace", &a.FeedGrace).Default("3s").Between("1s", "5s"),
-		option.Duration("live_grace", &a.LiveGrace).Default("10m").Between("10s", "24h0m0s"),
+		option.Duration("live_grace", &a.LiveGrace).Default("10m").Between("10s", "24h"),
 	}
 }
 

@@ -57,7 +57,7 @@ func (p *Postgres) Options() option.Table {
 // The bounds of most timeouts.
 const (
 	timeoutLeast = "10ms"
-	timeoutMost  = "1m0s"
+	timeoutMost  = "1m"
 )
 
 // UnmarshalCaddyfile reads the option. Syntax, with the defaults:

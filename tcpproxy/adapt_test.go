@@ -135,6 +135,7 @@ func TestValidate(t *testing.T) {
 		`{"handler":"chatgate_line","proxy":{"upstreams":[{"dial":["udp/127.0.0.1:1"]}]}}`:                     "not reached by TCP",
 		`{"handler":"chatgate_line","proxy":{"upstreams":[{"dial":["a:1"]}]},"first_lines":["PASS {env.NO}"]}`: "first_line 1: {env.NO} has no value",
 		`{"handler":"chatgate_tls","per_address":-1}`:                                                          "per_address",
+		`{"handler":"chatgate_tls","connection_policies":[{},null]}`:                                           "connection_policies has a null; write {} for a policy with the defaults",
 	} {
 		config := `{"logging":{"logs":{"default":{"writer":{"output":"discard"}}}},"apps":{"layer4":{"servers":{"x":{"listen":["127.0.0.1:0"],"routes":[{"handle":[` + handler + `]}]}}}}}`
 		var cfg caddy.Config

@@ -1,8 +1,10 @@
 package tls
 
 import (
+	"errors"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,6 +61,9 @@ func (t *TLS) Provision(ctx caddy.Context) error {
 		return err
 	}
 	options.Fill()
+	if slices.Contains(t.ConnectionPolicies, nil) { // in JSON; Caddy would panic
+		return errors.New("connection_policies has a null; write {} for a policy with the defaults")
+	}
 	if len(t.ConnectionPolicies) == 0 { // as caddy-l4's does
 		t.ConnectionPolicies = caddytls.ConnectionPolicies{new(caddytls.ConnectionPolicy)}
 	}

@@ -170,7 +170,7 @@ func newHasher(o HasherOptions) (*hasher, error) {
 
 var errBusy = &Error{Kind: KindUnavailable, Msg: "too many logins at once; try again shortly", RetryAfter: 2 * time.Second}
 
-// do runs f in a slot, or returns errBusy or the context's error.
+// do runs f in a slot. It returns errBusy if there is none in time.
 func (h *hasher) do(ctx context.Context, f func()) error {
 	if h.waiting.Add(1) > h.queue {
 		h.waiting.Add(-1)

@@ -14,8 +14,8 @@
 //   - checks: finds what makes a configuration unsafe although it works.
 //
 // They share: option, which reads and checks options by tables; syntax, which reads single values; identity, the options about
-// identity headers; caller, which finds out who sent a request; endpoint, which matches paths; answer, which writes responses; and
-// upgrade, which takes connections over.
+// identity headers; caller, which finds out who sent a request; endpoint, which matches paths; answer, which writes responses;
+// envelope, how rooms.txt has them; and upgrade, which takes connections over.
 //
 // Imports run one way: checks → handlers → app → authcore, and stores, senders → app. The app knows its stores and senders only
 // by their interfaces, so that a binary can be built with more of them. No package here decides anything about accounts (authcore

@@ -27,13 +27,15 @@ type secretSpan struct {
 	escape   func(string) string // makes a password fit for this place
 }
 
+// Hole stands for each byte of a placeholder in a text that [Mask] returns.
 const Hole = "\x00"
 
 var (
 	errClearPassword = errors.New("a password is written in it, and Caddy saves its configuration and shows it; " +
 		"write {env.NAME} or {file.path} in the place of the password")
+	// ErrTorn refuses a URL whose host ends before its last @, so that nobody can tell where its password ends.
 	ErrTorn = errors.New("it is malformed: in a URL, / ? # and @ in a user name, a password or a parameter have to be percent-encoded")
-	// The name of another placeholder is not shown: it may be a password that happens to stand in braces.
+	// ErrPlaceholder does not show the name of the placeholder: it may be a password that happens to stand in braces.
 	ErrPlaceholder = errors.New("it has a placeholder that is neither {env.NAME} nor {file.path}")
 )
 

@@ -14,6 +14,7 @@ import (
 // Rate is a budget, written as <count>/<duration>: 60/1m.
 type Rate string
 
+// Rate parses the budget. Without one it returns otherwise; errors name the option.
 func (c Rate) Rate(option string, otherwise authcore.Rate) (authcore.Rate, error) {
 	if c == "" {
 		return otherwise, nil

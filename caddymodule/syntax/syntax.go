@@ -1,4 +1,3 @@
-// Package syntax reads the options of our Caddyfile blocks. Its errors have file and line and say what to do.
 package syntax
 
 import (

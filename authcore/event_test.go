@@ -3,11 +3,13 @@ package authcore
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -280,4 +282,24 @@ func TestStuckLog(t *testing.T) {
 	h.login(t, "alice")
 	want(t, "dropped later", h.state.Stats().Dropped-dropped, 0)
 	h.idle()
+}
+
+// Background tasks that cannot log their failure hold up neither those who start more of them nor the shutdown.
+func TestStuckWorkers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := stuckLog{slog.NewTextHandler(bytes.NewBuffer(nil), nil), make(chan struct{})}
+		h := newHouse(t, func(o *StateOptions, _ *Policy) { o.Log = slog.New(log) })
+		for range maxWorkers + 10 {
+			h.state.background(t.Context(), "failing", func(context.Context) error { return errors.New("no") })
+		}
+		want(t, "dropped", h.state.Stats().Dropped, 10)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		h.state.idle(ctx)
+		close(log.free)
+		h.idle()
+		h.state.background(t.Context(), "working", func(context.Context) error { return nil })
+		h.idle()
+		want(t, "dropped later", h.state.Stats().Dropped, 10)
+	})
 }

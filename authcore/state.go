@@ -47,6 +47,7 @@ type State struct {
 	workers  chan struct{} // has an element for each background task
 	events   eventLog
 	dropped  atomic.Uint64 // tasks
+	dropping atomic.Bool   // a warning of that is being written
 
 	doubts chan struct{} // has an element after a Reset, until its sessions are looked up again
 
@@ -115,7 +116,12 @@ func (st *State) background(ctx context.Context, what string, do func(context.Co
 	case st.workers <- struct{}{}:
 	default:
 		st.dropped.Add(1)
-		st.options.Log.Warn("dropped a background task because too many are running", "task", what)
+		if st.dropping.CompareAndSwap(false, true) { // a log that is stuck holds nobody up, and one line says enough
+			go func() {
+				defer st.dropping.Store(false)
+				st.options.Log.Warn("dropped a background task because too many are running", "task", what)
+			}()
+		}
 		return
 	}
 	go func() {
@@ -128,12 +134,17 @@ func (st *State) background(ctx context.Context, what string, do func(context.Co
 	}()
 }
 
-// idle returns when no background task runs and the log is written; it waits for the log no longer than ctx.
+// idle returns when no background task runs and the log is written, or ctx ends.
 func (st *State) idle(ctx context.Context) {
-	for range maxWorkers {
-		st.workers <- struct{}{}
+	taken := 0
+	for taken < maxWorkers && ctx.Err() == nil {
+		select {
+		case st.workers <- struct{}{}:
+			taken++
+		case <-ctx.Done():
+		}
 	}
-	for range maxWorkers {
+	for range taken {
 		<-st.workers
 	}
 	st.events.flush(ctx)

@@ -25,7 +25,7 @@ var (
 // shared is what every handler with the app behind it may know.
 var shared = []string{
 	"authcore", "chatroom",
-	"caddymodule/answer", "caddymodule/app", "caddymodule/caller", "caddymodule/envelope", "caddymodule/option", "caddymodule/syntax",
+	"caddymodule/answer", "caddymodule/app", "caddymodule/caller", "caddymodule/envelope", "caddymodule/option", "caddymodule/origin", "caddymodule/syntax",
 }
 
 // wall says what a package may not depend on, directly or through others; what its tests import does not count.
@@ -121,6 +121,11 @@ var walls = []wall{
 		rule: "identity headers are options and the rules of chatroom, and no handler",
 		pkg:  "caddymodule/identity",
 		ours: []string{"authcore", "chatroom", "caddymodule/option", "caddymodule/syntax"},
+	},
+	{
+		rule: "which pages may call is read the same for every handler, and by none of them",
+		pkg:  "caddymodule/origin",
+		ours: []string{"authcore", "chatroom", "caddymodule/caller", "caddymodule/option", "caddymodule/syntax"},
 	},
 	{
 		rule: "the upgrade to a WebSocket knows the handshake's rules and the relay, and no handler",

@@ -2,7 +2,6 @@ package chatroom
 
 import (
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -12,9 +11,11 @@ import (
 
 // CredentialRules say where a route looks for a token.
 type CredentialRules struct {
-	Cookie  string   // name of a cookie; empty means none. It counts only with an Origin that may use it.
-	Query   string   // name of a query parameter; empty means none
-	Origins []string // may use the cookie beside the request's own origin, as scheme://host[:port]
+	Cookie  string  // name of a cookie; empty means none. It counts only for a page that may use it.
+	Query   string  // name of a query parameter; empty means none
+	Origins Origins // whose pages may use the cookie beside the site's own
+	// TrustedProxy says that a trusted proxy sent the request, which knows the scheme that the browser used.
+	TrustedProxy bool
 	// Judge says what a token in the cookie is worth, since browsers send it unasked. Nil takes every token for living.
 	Judge func(authcore.UnverifiedToken) Standing
 }
@@ -40,7 +41,7 @@ type Credential struct {
 
 // Take finds the token of a request and removes it, so that it goes no further. Tokens in several places must agree. A
 // cookie is looked at only if there is no token elsewhere, counts only if it is living, and for a WebSocket or an unsafe
-// method only with an Origin that may use it.
+// method only for a page that may use it.
 func (c CredentialRules) Take(r *http.Request, class Class) (Credential, *Refusal) {
 	var cred Credential
 	found := func(token string) *Refusal {
@@ -117,13 +118,17 @@ func (c CredentialRules) weigh(r *http.Request, class Class, found Cookies, cred
 	case len(found.Living) > 1: // one may have been planted, and none can be told from it, so none counts
 	case len(found.Living) == 0:
 		cred.Stale = found.Dead
-		cred.Over = found.Over && class.WebSocket && c.originMayUseCookie(r)
-	case risky && !c.originMayUseCookie(r):
+		cred.Over = found.Over && class.WebSocket && c.pageMayUseCookie(r)
+	case risky && !c.pageMayUseCookie(r):
 		return refuse(http.StatusForbidden, "this origin may not use the cookie")
 	default:
 		cred.Token = authcore.UnverifiedToken(found.Living[0])
 	}
 	return nil
+}
+
+func (c CredentialRules) pageMayUseCookie(r *http.Request) bool {
+	return c.Origins.PageOf(r, c.TrustedProxy).MayUseCookie()
 }
 
 func safeMethod(m string) bool {
@@ -243,43 +248,4 @@ func FilterCookies(h http.Header, name string, keep func(value string) bool) {
 	} else {
 		h["Cookie"] = []string{strings.Join(kept, "; ")}
 	}
-}
-
-// originMayUseCookie reports whether the request has one Origin, and that is the request's own or a configured one.
-func (c CredentialRules) originMayUseCookie(r *http.Request) bool {
-	origins := r.Header["Origin"]
-	if len(origins) != 1 {
-		return false
-	}
-	o, ok := canonicalOrigin(origins[0])
-	if !ok {
-		return false
-	}
-	scheme := "http"
-	if r.TLS != nil {
-		scheme = "https"
-	}
-	if own, ok := canonicalOrigin(scheme + "://" + r.Host); ok && o == own {
-		return true
-	}
-	return slices.Contains(c.Origins, o)
-}
-
-// ParseOrigin returns an origin as browsers serialise it (RFC 6454, section 6.2), and false for anything else.
-func ParseOrigin(s string) (string, bool) { return canonicalOrigin(s) }
-
-func canonicalOrigin(s string) (string, bool) {
-	u, err := url.Parse(s)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.User != nil || u.Path != "" || u.RawQuery != "" ||
-		u.Fragment != "" || u.ForceQuery || u.Hostname() == "" || strings.HasSuffix(u.Hostname(), ".") || strings.ContainsAny(s, "#*,") {
-		return "", false
-	}
-	host, port := strings.ToLower(u.Hostname()), u.Port()
-	if ip, err := netip.ParseAddr(host); err == nil && ip.Is6() {
-		host = "[" + ip.String() + "]"
-	}
-	if port != "" && !(u.Scheme == "http" && port == "80") && !(u.Scheme == "https" && port == "443") {
-		host += ":" + port
-	}
-	return u.Scheme + "://" + host, true
 }

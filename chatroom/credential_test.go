@@ -12,7 +12,7 @@ import (
 
 func TestTakeCredential(t *testing.T) {
 	const a, b = "eyJ.alice.x", "eyJ.bob.y"
-	rules := CredentialRules{Cookie: "session", Query: "token", Origins: []string{"https://app.example"}}
+	rules := CredentialRules{Cookie: "session", Query: "token", Origins: NewOrigins([]string{"https://app.example"})}
 	type want struct {
 		token, answer string
 		status        int
@@ -64,6 +64,7 @@ func TestTakeCredential(t *testing.T) {
 		"cookie from a longer name":        {header: http.Header{"Cookie": {"session=" + a}, "Origin": {"https://app.example.evil"}}, want: want{status: 403}},
 		"cookie from evilapp":              {header: http.Header{"Cookie": {"session=" + a}, "Origin": {"https://evilapp.example"}}, want: want{status: 403}},
 		"cookie from app@evil":             {header: http.Header{"Cookie": {"session=" + a}, "Origin": {"https://app.example@evil"}}, want: want{status: 403}},
+		"cookie from null, our own page":   {header: http.Header{"Cookie": {"session=" + a}, "Origin": {"null"}, "Sec-Fetch-Site": {"same-origin"}}, want: want{token: a, header: http.Header{"Sec-Fetch-Site": {"same-origin"}}}},
 		"cookie from null":                 {header: http.Header{"Cookie": {"session=" + a}, "Origin": {"null"}}, want: want{status: 403}},
 		"cookie from a trailing dot":       {header: http.Header{"Cookie": {"session=" + a}, "Origin": {"https://app.example."}}, want: want{status: 403}},
 		"cookie from two origins":          {header: http.Header{"Cookie": {"session=" + a}, "Origin": {"https://app.example", "https://app.example"}}, want: want{status: 403}},
@@ -138,50 +139,4 @@ func classOf(r *http.Request, websocket bool) (Class, *Refusal) {
 	}
 	offered, ref := subprotocols(r.Header["Sec-Websocket-Protocol"])
 	return Class{WebSocket: true, Offered: offered}, ref
-}
-
-func TestParseOrigin(t *testing.T) {
-	for in, want := range map[string]string{
-		"https://app.example":       "https://app.example",
-		"http://app.example":        "http://app.example",
-		"https://APP.example":       "https://app.example",
-		"https://app.example:443":   "https://app.example",
-		"http://app.example:80":     "http://app.example",
-		"http://app.example:443":    "http://app.example:443",
-		"https://app.example:8443":  "https://app.example:8443",
-		"http://127.0.0.1:3000":     "http://127.0.0.1:3000",
-		"http://[::1]:3000":         "http://[::1]:3000",
-		"http://[0:0:0:0:0:0:0:1]":  "http://[::1]",
-		"":                          "",
-		"null":                      "",
-		"app.example":               "",
-		"//app.example":             "",
-		"file://":                   "",
-		"file://app.example":        "",
-		"ws://app.example":          "",
-		"https://":                  "",
-		"https:app.example":         "",
-		"https://app.example/":      "",
-		"https://app.example/x":     "",
-		"https://app.example?x":     "",
-		"https://app.example?":      "",
-		"https://app.example#":      "",
-		"https://app.example#x":     "",
-		"https://app.example.":      "",
-		"https://app@app.example":   "",
-		"https://@app.example":      "",
-		"https://a b":               "",
-		"https://app.example:x":     "",
-		"https://app.example ":      "",
-		" https://app.example":      "",
-		"https://app.example\x00":   "",
-		"https://a.example,b":       "",
-		"https://*.app.example":     "", // would never match, which is worse than an error
-		"https://a.example b.exam":  "",
-		"https://app.example\r\nX:": "",
-	} {
-		if got, ok := ParseOrigin(in); got != want || ok != (want != "") {
-			t.Errorf("%q: %q, %v", in, got, ok)
-		}
-	}
 }

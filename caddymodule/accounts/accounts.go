@@ -3,7 +3,6 @@ package accounts
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/app"
 	"github.com/chatgate/chatgate/caddymodule/endpoint"
 	"github.com/chatgate/chatgate/caddymodule/option"
+	"github.com/chatgate/chatgate/caddymodule/origin"
 	"github.com/chatgate/chatgate/chatroom"
 )
 
@@ -71,7 +71,7 @@ type Accounts struct {
 	app      services
 	dialect  *dialect.Dialect
 	settings dialect.Settings
-	origins  *http.CrossOriginProtection
+	origins  chatroom.Origins
 	routes   map[string][]dialect.Route // by path
 	named    map[string][]dialect.Route // those that end in {id}, by the path before it
 	spelt    endpoint.Spellings         // of the endpoints
@@ -103,12 +103,7 @@ func (a *Accounts) Provision(ctx caddy.Context) error {
 		NeedInvite:    a.RequireInvites == nil || *a.RequireInvites, // matters only in a dialect with invites
 		TokenLifetime: time.Duration(a.TokenLifetime),
 	}
-	a.origins = http.NewCrossOriginProtection()
-	for _, o := range a.Origins {
-		if err := a.origins.AddTrustedOrigin(o); err != nil {
-			return fmt.Errorf("origin %q: %w", o, err)
-		}
-	}
+	a.origins = chatroom.NewOrigins(a.Origins)
 	a.layOut(a.dialect.Routes)
 	return nil
 }
@@ -133,20 +128,13 @@ func (a *Accounts) Options() option.Table {
 	for _, o := range []option.Option{
 		option.OnUnless("require_invites", &a.RequireInvites),
 		option.OnOff("login_creates_users", &a.LoginCreatesUsers).OrBare(),
-		option.List("origins", &a.Origins, "needs at least one origin, such as https://chat.example.com").Each(checkOrigin),
+		origin.Option(&a.Origins),
 	} {
 		if d == nil || slices.Contains(d.Options, o.Describe().Name) {
 			t = append(t, o)
 		}
 	}
 	return t
-}
-
-func checkOrigin(o string) error {
-	if as, ok := chatroom.ParseOrigin(o); !ok || as != o {
-		return fmt.Errorf("origin %q is not of the form https://chat.example.com[:port]", o)
-	}
-	return nil
 }
 
 // check validates the options and fills in the defaults.

@@ -72,7 +72,7 @@ func (a *Accounts) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 	}
 	// 5. Check the origin, in a dialect with a cookie: a page of another site must neither act for its visitor nor log them in to
 	// an account of its own.
-	if no := a.dialect.OtherOrigin; no.Status != 0 && a.origins.Check(r) != nil {
+	if no := a.dialect.OtherOrigin; no.Status != 0 && method != http.MethodGet && a.pageOf(r) == chatroom.OtherPage {
 		answer.JSON(w, no.Status, a.dialect.Failure(no.Code, no.Text))
 		return nil
 	}
@@ -93,6 +93,11 @@ func (a *Accounts) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 	}
 	answer.JSON(w, rep.Status, rep.Body)
 	return nil
+}
+
+// pageOf returns the page that made a request.
+func (a *Accounts) pageOf(r *http.Request) chatroom.Page {
+	return a.origins.PageOf(r, caller.BehindTrustedProxy(r))
 }
 
 // find returns the routes of a path, and the segment that matched {id}.

@@ -22,6 +22,12 @@ func Client(r *http.Request, dialect string) authcore.Client {
 	return authcore.Client{Dialect: dialect, Addr: addr, UserAgent: r.UserAgent()}
 }
 
+// BehindTrustedProxy reports whether one of Caddy's trusted_proxies sent the request.
+func BehindTrustedProxy(r *http.Request) bool {
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	return trusted
+}
+
 // Bearer returns the token of the Authorization header (RFC 6750, section 2.1).
 func Bearer(r *http.Request) (authcore.UnverifiedToken, error) {
 	auth := r.Header["Authorization"]

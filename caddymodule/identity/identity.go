@@ -34,16 +34,6 @@ func Names(name string, dst *[]string) option.Option {
 		Unbounded("chatroom.NewStripper")
 }
 
-// Origins is the option origins: pages that may connect.
-func Origins(dst *[]string) option.Option {
-	return option.List("origins", dst, "takes at least one origin, such as https://chat.example.com").Each(func(o string) error {
-		if _, ok := chatroom.ParseOrigin(o); !ok {
-			return fmt.Errorf("origin %q is not of the form https://chat.example.com[:port]", o)
-		}
-		return nil
-	})
-}
-
 // field is one of the headers.
 type field struct {
 	name      string

@@ -60,7 +60,7 @@ func (m *Methods) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		// WebSockets over HTTP/2, so browsers use HTTP/1.1.
 		fail(w, http.StatusNotImplemented, methods.BadRequest)
 		return nil
-	case !m.endpoint.MayConnect(r):
+	case !m.mayConnect(r):
 		fail(w, http.StatusForbidden, methods.BadRequest)
 		return nil
 	}
@@ -99,6 +99,12 @@ func (m *Methods) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return nil
 }
 
+// mayConnect judges the page that asks for the connection. Nothing here uses a cookie, so it matters only if origins are
+// configured.
+func (m *Methods) mayConnect(r *http.Request) bool {
+	return len(m.Origins) == 0 || m.origins.PageOf(r, caller.BehindTrustedProxy(r)) != chatroom.OtherPage
+}
+
 // target returns the client's path and query, without a slash that is not part of the endpoint's path.
 func (m *Methods) target(u *url.URL) string {
 	if len(m.Paths) > 0 && !slices.Contains(m.Paths, u.Path) {
@@ -110,7 +116,7 @@ func (m *Methods) target(u *url.URL) string {
 // upstreamHeader returns the header of the client's request for the upstream: without credentials and identity headers, and with
 // X-Forwarded-*.
 func (m *Methods) upstreamHeader(r *http.Request) (http.Header, *chatroom.Refusal) {
-	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	trusted := caller.BehindTrustedProxy(r)
 	h := r.Header.Clone()
 	if ref := m.stripper.Strip(h, trusted); ref != nil {
 		return nil, ref

@@ -22,6 +22,7 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/endpoint"
 	"github.com/chatgate/chatgate/caddymodule/identity"
 	"github.com/chatgate/chatgate/caddymodule/option"
+	"github.com/chatgate/chatgate/caddymodule/origin"
 	"github.com/chatgate/chatgate/caddymodule/syntax"
 	"github.com/chatgate/chatgate/chatroom"
 	"github.com/chatgate/chatgate/chatroom/methods"
@@ -78,6 +79,7 @@ type Methods struct {
 	logger   *zap.Logger
 	endpoint *methods.Endpoint
 	stripper *chatroom.Stripper
+	origins  chatroom.Origins
 	spelt    endpoint.Spellings // of Paths
 }
 
@@ -124,6 +126,7 @@ func (m *Methods) Provision(ctx caddy.Context) error {
 	for _, path := range m.Paths {
 		m.spelt.Add(path)
 	}
+	m.origins = chatroom.NewOrigins(m.Origins)
 	if m.stripper, err = m.newStripper(o.Identity); err != nil {
 		return err
 	}
@@ -141,7 +144,7 @@ func (m *Methods) Provision(ctx caddy.Context) error {
 func (m *Methods) Options() option.Table {
 	return option.Table{
 		option.OnOff("require_invites", &m.RequireInvites),
-		identity.Origins(&m.Origins),
+		origin.Option(&m.Origins),
 		option.Size("max_message", &m.MaxMessage).Default("64KiB").Between("1KiB", "16MiB"),
 		option.Rate("rate", &m.Rate).Default("100/1m"),
 		option.Count("in_flight", &m.InFlight).Default("16").Between("1", "1024"),
@@ -176,10 +179,6 @@ func (m *Methods) resolve(repl *caddy.Replacer) (methods.Options, error) {
 		if !endpoint.LiteralPath(path) {
 			return o, fmt.Errorf("path %q is not a path like %s", path, defaultPath)
 		}
-	}
-	for _, origin := range m.Origins {
-		canonical, _ := chatroom.ParseOrigin(origin)
-		o.Origins = append(o.Origins, canonical)
 	}
 	var err error
 	if o.Upstream, err = m.upstreamURL(repl); err != nil {

@@ -55,6 +55,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 		defer done()
 	}
 	rules, authn := p.rules, caller.NewAuthenticator(r.Context(), service)
+	rules.TrustedProxy = caller.BehindTrustedProxy(r)
 	if p.Cookie != "" && err == nil {
 		rules.Judge = authn.Standing
 	}
@@ -89,8 +90,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 		p.fail(w, r, err)
 		return nil
 	}
-	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
-	if ref := p.stripper.Strip(r.Header, trusted); ref != nil {
+	if ref := p.stripper.Strip(r.Header, rules.TrustedProxy); ref != nil {
 		p.refuse(w, ref)
 		return nil
 	}

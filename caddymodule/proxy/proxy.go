@@ -13,6 +13,7 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/app"
 	"github.com/chatgate/chatgate/caddymodule/identity"
 	"github.com/chatgate/chatgate/caddymodule/option"
+	"github.com/chatgate/chatgate/caddymodule/origin"
 	"github.com/chatgate/chatgate/chatroom"
 )
 
@@ -121,7 +122,7 @@ func (p *Proxy) Options() option.Table {
 		option.Word("bad_token", &p.BadToken, badTokenRefuse, badTokenClose),
 		option.Word("expiry", &p.Expiry, expirySession, expiryToken),
 		option.Text("cookie", &p.Cookie).Must(checkCookie),
-		identity.Origins(&p.Origins),
+		origin.Option(&p.Origins),
 		option.Text("query", &p.Query).Unbounded("any name will do"),
 		option.Size("max_message", &p.MaxMessage).Or("unlimited", -1).Default("16MiB").AtLeast("128B").
 			Allowing("it is -1, for any size, or at least 128 bytes"),
@@ -149,11 +150,7 @@ func (p *Proxy) check() error {
 		return errors.New("origins only matters with a cookie; name one with the cookie option")
 	}
 	t.Fill()
-	p.rules = chatroom.CredentialRules{Cookie: p.Cookie, Query: p.Query}
-	for _, o := range p.Origins {
-		canonical, _ := chatroom.ParseOrigin(o)
-		p.rules.Origins = append(p.rules.Origins, canonical)
-	}
+	p.rules = chatroom.CredentialRules{Cookie: p.Cookie, Query: p.Query, Origins: chatroom.NewOrigins(p.Origins)}
 	var err error
 	if p.headers, err = identity.Headers(p.Identity); err != nil {
 		return err

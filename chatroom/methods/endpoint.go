@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/chatgate/chatgate/authcore"
@@ -19,11 +18,10 @@ import (
 
 // Options of an [Endpoint]. Every limit must be set; which values make sense is what their options say.
 type Options struct {
-	RequireInvites bool     // also if the policy does not
-	Origins        []string // canonical; pages of any other are refused. Empty means that any may connect
-	MaxMessage     int      // bytes of a request
-	MaxReply       int      // bytes of a message from the upstream
-	InFlight       int      // requests that are read before the first of them is answered
+	RequireInvites bool // also if the policy does not
+	MaxMessage     int  // bytes of a request
+	MaxReply       int  // bytes of a message from the upstream
+	InFlight       int  // requests that are read before the first of them is answered
 
 	Rate         authcore.Rate // requests that we answer
 	UpstreamRate authcore.Rate // requests that are passed on
@@ -96,27 +94,6 @@ type Peer struct {
 	Target, Host string
 	// OnClose is called once, when the connection is gone, and the one to the upstream.
 	OnClose func()
-}
-
-// MayConnect judges the Origin of a request. Nothing here uses a cookie, so it matters only if origins are configured. A
-// client that is not a browser sends none, and could send any.
-func (e *Endpoint) MayConnect(r *http.Request) bool {
-	origins := r.Header["Origin"]
-	if len(e.o.Origins) == 0 || len(origins) == 0 {
-		return true
-	}
-	o, ok := chatroom.ParseOrigin(origins[0])
-	if !ok || len(origins) > 1 {
-		return false
-	}
-	scheme := "http"
-	if r.TLS != nil {
-		scheme = "https"
-	}
-	if itself, ok := chatroom.ParseOrigin(scheme + "://" + r.Host); ok && o == itself {
-		return true
-	}
-	return slices.Contains(e.o.Origins, o)
 }
 
 // Admit takes a place for a connection from an address. It returns false if the address has none left. The connection that

@@ -12,7 +12,7 @@ import (
 
 func TestTakeCredential(t *testing.T) {
 	const a, b = "eyJ.alice.x", "eyJ.bob.y"
-	rules := CredentialRules{Cookie: "session", Query: "token", Origins: NewOrigins([]string{"https://app.example"})}
+	rules := CredentialRules{Cookie: "session", Query: "token", Origins: originsOf(t, "https://app.example")}
 	type want struct {
 		token, answer string
 		status        int

@@ -16,6 +16,7 @@ type Page uint8
 const (
 	OtherPage Page = iota // of an origin that is not allowed
 	NoPage                // none: no browser, or an address that its user typed
+	OpenPage              // of an origin that is allowed, but not by a name of its own: never with a cookie
 	NamedPage             // of an origin that is allowed by name
 	OwnPage               // of the site itself
 )
@@ -24,17 +25,37 @@ const (
 func (p Page) MayUseCookie() bool { return p == NamedPage || p == OwnPage }
 
 // Origins are the origins whose pages are allowed beside the site's own. The zero value allows no others.
-type Origins struct{ named []string }
-
-// NewOrigins returns the origins of a list in which [ParseOrigin] takes each one.
-func NewOrigins(list []string) Origins {
-	var o Origins
-	for _, text := range list {
-		origin, _ := ParseOrigin(text)
-		o.named = append(o.named, origin)
-	}
-	return o
+type Origins struct {
+	named       []string
+	hidden, any bool // hiddenOrigin and anyOrigin are in the list
 }
+
+const (
+	hiddenOrigin = "null" // of a page that has none, such as a file's, or whose origin is not to be told
+	anyOrigin    = "*"
+)
+
+// NewOrigins returns the origins of a list. It returns false with the first one that is neither what [ParseOrigin] takes, nor
+// null, nor *.
+func NewOrigins(list []string) (o Origins, bad string, ok bool) {
+	for _, text := range list {
+		origin, parsed := ParseOrigin(text)
+		switch {
+		case text == hiddenOrigin:
+			o.hidden = true
+		case text == anyOrigin:
+			o.any = true
+		case parsed:
+			o.named = append(o.named, origin)
+		default:
+			return Origins{}, text, false
+		}
+	}
+	return o, "", true
+}
+
+// Any reports whether any origin is allowed beside the site's own.
+func (o Origins) Any() bool { return o.any || o.hidden || len(o.named) > 0 }
 
 // PageOf returns the page that made a request, as its Origin and its Sec-Fetch-Site tell, which no page can forge. Whether a
 // trusted proxy sent the request decides on who says which scheme the browser used.
@@ -47,6 +68,15 @@ func (o Origins) PageOf(r *http.Request, trustedProxy bool) Page {
 	if len(origins) > 1 || len(sites) > 1 {
 		return OtherPage
 	}
+	page := o.proven(r, origins, sites, trustedProxy)
+	if page == OtherPage && (o.any || o.hidden && len(origins) == 1 && origins[0] == hiddenOrigin) {
+		return OpenPage
+	}
+	return page
+}
+
+// proven is PageOf without what null and * allow.
+func (o Origins) proven(r *http.Request, origins, sites []string, trustedProxy bool) Page {
 	site := ""
 	if len(sites) == 1 {
 		site = sites[0]
@@ -73,9 +103,6 @@ func (o Origins) PageOf(r *http.Request, trustedProxy bool) Page {
 	return OtherPage
 }
 
-// hiddenOrigin is the Origin of a page that has none, or whose origin is not to be told.
-const hiddenOrigin = "null"
-
 // scheme returns the scheme that the browser used, http or https: a proxy that ends TLS says so, some in the words of
 // WebSockets.
 func scheme(r *http.Request, trustedProxy bool) string {
@@ -101,10 +128,13 @@ func sameHost(origin, host string) bool {
 	return ok && same == origin
 }
 
+// schemes are those of pages. Some apps show theirs under a scheme of their own.
+var schemes = []string{"http", "https", "capacitor", "ionic", "tauri", "app", "chrome-extension", "moz-extension"}
+
 // ParseOrigin returns an origin as browsers serialise it (RFC 6454, section 6.2), and false for anything else.
 func ParseOrigin(s string) (string, bool) {
 	u, err := url.Parse(s)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.User != nil || u.Path != "" || u.RawQuery != "" ||
+	if err != nil || !slices.Contains(schemes, u.Scheme) || u.User != nil || u.Path != "" || u.RawQuery != "" ||
 		u.Fragment != "" || u.ForceQuery || u.Hostname() == "" || strings.HasSuffix(u.Hostname(), ".") || strings.ContainsAny(s, "#*,") {
 		return "", false
 	}

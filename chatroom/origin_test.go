@@ -9,7 +9,7 @@ import (
 
 func TestPageOf(t *testing.T) {
 	const app = "https://app.example"
-	allowed := NewOrigins([]string{app, "http://localhost:3000"})
+	allowed := originsOf(t, app, "http://localhost:3000", "capacitor://localhost")
 	for name, tc := range map[string]struct {
 		tls     bool
 		proto   string // X-Forwarded-Proto
@@ -45,6 +45,8 @@ func TestPageOf(t *testing.T) {
 		"named":                                 {origin: []string{app}, want: NamedPage},
 		"named, cross-site":                     {origin: []string{app}, site: []string{"cross-site"}, want: NamedPage},
 		"named, with the port":                  {origin: []string{app + ":443"}, want: NamedPage},
+		"an app":                                {origin: []string{"capacitor://localhost"}, want: NamedPage},
+		"another app":                           {origin: []string{"ionic://localhost"}, want: OtherPage},
 		"named, itself":                         {host: "app.example", tls: true, origin: []string{app}, want: NamedPage},
 		"another":                               {origin: []string{"https://evil.example"}, want: OtherPage},
 		"another that claims to be ours":        {origin: []string{"https://evil.example"}, site: []string{"same-origin"}, want: OtherPage},
@@ -83,6 +85,56 @@ func TestPageOf(t *testing.T) {
 	}
 }
 
+// originsOf returns the origins of a good list.
+func originsOf(t *testing.T, list ...string) Origins {
+	t.Helper()
+	o, bad, ok := NewOrigins(list)
+	if !ok {
+		t.Fatalf("%q is no origin", bad)
+	}
+	return o
+}
+
+// What is allowed without a name is allowed without a cookie alone.
+func TestOpenPages(t *testing.T) {
+	for _, tc := range []struct {
+		list         []string
+		origin, site string
+		want         Page
+	}{
+		{[]string{"null"}, "null", "", OpenPage},
+		{[]string{"null"}, "null", "cross-site", OpenPage},
+		{[]string{"null"}, "null", "same-origin", OwnPage},
+		{[]string{"null"}, "https://evil.example", "", OtherPage},
+		{[]string{"null"}, "", "cross-site", OtherPage},
+		{[]string{"null"}, "", "", NoPage},
+		{[]string{"*"}, "https://evil.example", "", OpenPage},
+		{[]string{"*"}, "https://evil.example", "cross-site", OpenPage},
+		{[]string{"*"}, "null", "", OpenPage},
+		{[]string{"*"}, "nonsense", "", OpenPage},
+		{[]string{"*"}, "", "cross-site", OpenPage},
+		{[]string{"*"}, "", "", NoPage},
+		{[]string{"*"}, "http://chat.example", "", OwnPage},
+		{[]string{"*", "https://app.example"}, "https://app.example", "", NamedPage},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/x", nil)
+		r.Host = "chat.example"
+		if tc.origin != "" {
+			r.Header.Set("Origin", tc.origin)
+		}
+		if tc.site != "" {
+			r.Header.Set("Sec-Fetch-Site", tc.site)
+		}
+		page := originsOf(t, tc.list...).PageOf(r, false)
+		if page != tc.want || page.MayUseCookie() != (tc.want == OwnPage || tc.want == NamedPage) {
+			t.Errorf("%q, Origin %q, Sec-Fetch-Site %q: %d, want %d", tc.list, tc.origin, tc.site, page, tc.want)
+		}
+	}
+	if _, bad, ok := NewOrigins([]string{"https://app.example", "Null", "*"}); ok || bad != "Null" {
+		t.Errorf("%q, %v", bad, ok)
+	}
+}
+
 func TestParseOrigin(t *testing.T) {
 	for in, want := range map[string]string{
 		"https://app.example":       "https://app.example",
@@ -95,6 +147,13 @@ func TestParseOrigin(t *testing.T) {
 		"http://127.0.0.1:3000":     "http://127.0.0.1:3000",
 		"http://[::1]:3000":         "http://[::1]:3000",
 		"http://[0:0:0:0:0:0:0:1]":  "http://[::1]",
+		"capacitor://localhost":     "capacitor://localhost",
+		"ionic://localhost":         "ionic://localhost",
+		"tauri://LOCALHOST":         "tauri://localhost",
+		"app://chat:80":             "app://chat:80",
+		"capacitor://":              "",
+		"capacitor:localhost":       "",
+		"capacitors://localhost":    "",
 		"":                          "",
 		"null":                      "",
 		"app.example":               "",

@@ -65,7 +65,8 @@ type Accounts struct {
 	RequireInvites *bool `json:"require_invites,omitempty"`
 	// Whether a login with an unknown username creates the account. Only for users. Default: false.
 	LoginCreatesUsers bool `json:"login_creates_users,omitempty"`
-	// Origins whose pages may call the endpoints, besides their own. Only for users.
+	// Origins whose pages may call the endpoints and read the answers, besides the site's own; null and * are those without one
+	// and all, and never use a cookie. Default: none.
 	Origins []string `json:"origins,omitempty"`
 
 	app      services
@@ -103,7 +104,7 @@ func (a *Accounts) Provision(ctx caddy.Context) error {
 		NeedInvite:    a.RequireInvites == nil || *a.RequireInvites, // matters only in a dialect with invites
 		TokenLifetime: time.Duration(a.TokenLifetime),
 	}
-	a.origins = chatroom.NewOrigins(a.Origins)
+	a.origins = origin.Of(a.Origins)
 	a.layOut(a.dialect.Routes)
 	return nil
 }
@@ -124,11 +125,10 @@ func (a *Accounts) Options() option.Table {
 			lifetime.DefaultOf(caddy.Duration(d.TokenLifetime))
 		}
 	}
-	t := option.Table{prefix.Unbounded("the rule of its dialect"), lifetime}
+	t := option.Table{prefix.Unbounded("the rule of its dialect"), lifetime, origin.Option(&a.Origins)}
 	for _, o := range []option.Option{
 		option.OnUnless("require_invites", &a.RequireInvites),
 		option.OnOff("login_creates_users", &a.LoginCreatesUsers).OrBare(),
-		origin.Option(&a.Origins),
 	} {
 		if d == nil || slices.Contains(d.Options, o.Describe().Name) {
 			t = append(t, o)

@@ -25,9 +25,9 @@ func parseAccounts(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) 
 //	chatgate_accounts [<matcher>] rooms | auth | users {
 //	    prefix              /api/v1 | /api/auth | /users
 //	    token_lifetime      <duration>
+//	    origins             <origins...>
 //	    require_invites     on | off       # of auth
 //	    login_creates_users [on | off]     # of users
-//	    origins             <origin>...    # of users
 //	}
 func (a *Accounts) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name

@@ -25,6 +25,7 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/accounts/rooms"
 	"github.com/chatgate/chatgate/caddymodule/accounts/users"
 	"github.com/chatgate/chatgate/caddymodule/envelope"
+	"github.com/chatgate/chatgate/caddymodule/origin"
 )
 
 // What each dialect says for each kind of error, whose text here is "shown". A kind that is added, or a dialect, fails
@@ -207,11 +208,11 @@ func (noStores) Service(context.Context) (*authcore.Service, func(), error) {
 
 // pipeline is an accounts handler with the endpoints POST /x, GET /x and DELETE /x/{id}, in front of a service that is
 // never called. It returns what a request gets and what is logged.
-func pipeline(t *testing.T, d *dialect.Dialect, r *http.Request, handle func(context.Context, *dialect.Call) (dialect.Reply, error)) (*httptest.ResponseRecorder, []observer.LoggedEntry) {
+func pipeline(t *testing.T, d *dialect.Dialect, r *http.Request, handle func(context.Context, *dialect.Call) (dialect.Reply, error), origins ...string) (*httptest.ResponseRecorder, []observer.LoggedEntry) {
 	t.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
 	a := &Accounts{
-		app: noStores{}, dialect: d, logger: zap.New(core),
+		app: noStores{}, dialect: d, logger: zap.New(core), origins: origin.Of(origins),
 		settings: dialect.Settings{Bodies: d.Bodies},
 	}
 	a.layOut([]dialect.Route{

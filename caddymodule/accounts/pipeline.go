@@ -14,6 +14,7 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/answer"
 	"github.com/chatgate/chatgate/caddymodule/caller"
 	"github.com/chatgate/chatgate/caddymodule/endpoint"
+	"github.com/chatgate/chatgate/caddymodule/origin"
 	"github.com/chatgate/chatgate/chatroom"
 )
 
@@ -44,10 +45,14 @@ func (a *Accounts) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 			return next.ServeHTTP(w, r)
 		}
 	}
-	// 2. Keep answers out of caches, and their types as they are.
+	// 2. Keep answers out of caches, and their types as they are. Let the pages that may call read them, errors included.
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	page := origin.PageOf(r, a.origins)
+	if a.origins.Any() {
+		origin.Share(h, r, page)
+	}
 	if routes == nil {
 		a.fail(w, r, dialect.Route{}, authcore.Errorf(authcore.KindNotFound, "there is nothing here; the endpoint is %s", meant))
 		return nil
@@ -58,7 +63,11 @@ func (a *Accounts) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 		answer.JSON(w, no.Status, a.dialect.Failure(no.Code, ref.Msg))
 		return nil
 	}
-	// 4. Check the method. HEAD is GET; the server drops the body.
+	// 4. Judge the page that calls.
+	if !a.admitPage(w, r, page, routes) {
+		return nil
+	}
+	// 5. Check the method. HEAD is GET; the server drops the body.
 	method := r.Method
 	if method == http.MethodHead {
 		method = http.MethodGet
@@ -70,21 +79,18 @@ func (a *Accounts) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 		answer.JSON(w, no.Status, a.dialect.Failure(no.Code, no.Text))
 		return nil
 	}
-	// 5. Check the origin, in a dialect with a cookie: a page of another site must neither act for its visitor nor log them in to
-	// an account of its own.
-	if no := a.dialect.OtherOrigin; no.Status != 0 && method != http.MethodGet && a.pageOf(r) == chatroom.OtherPage {
-		answer.JSON(w, no.Status, a.dialect.Failure(no.Code, no.Text))
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
 	defer cancel()
 	// 6 to 9 are in serve. 10. Answer, whatever the result.
+	if page == chatroom.OpenPage { // it acts with what it sends itself
+		chatroom.FilterCookies(r.Header, a.dialect.Cookie, func(string) bool { return false })
+	}
 	rep, err := a.serve(ctx, routes[i], &dialect.Call{Settings: a.settings, ID: id, Writer: w, Request: r})
 	if err != nil {
 		a.fail(w, r, routes[i], err)
 		return nil
 	}
-	if rep.Cookie != nil {
+	if rep.Cookie != nil && page != chatroom.OpenPage {
 		http.SetCookie(w, rep.Cookie)
 	}
 	if rep.Body == nil {
@@ -93,11 +99,6 @@ func (a *Accounts) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 	}
 	answer.JSON(w, rep.Status, rep.Body)
 	return nil
-}
-
-// pageOf returns the page that made a request.
-func (a *Accounts) pageOf(r *http.Request) chatroom.Page {
-	return a.origins.PageOf(r, caller.BehindTrustedProxy(r))
 }
 
 // find returns the routes of a path, and the segment that matched {id}.

@@ -15,6 +15,7 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/answer"
 	"github.com/chatgate/chatgate/caddymodule/caller"
 	"github.com/chatgate/chatgate/caddymodule/endpoint"
+	"github.com/chatgate/chatgate/caddymodule/origin"
 	"github.com/chatgate/chatgate/caddymodule/redact"
 	"github.com/chatgate/chatgate/caddymodule/upgrade"
 	"github.com/chatgate/chatgate/chatroom"
@@ -32,6 +33,9 @@ func (m *Methods) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
+	if m.origins.Any() && !m.admitPage(w, r) {
+		return nil
+	}
 	if misspelt {
 		fail(w, http.StatusNotFound, methods.BadRequest)
 		return nil
@@ -59,9 +63,6 @@ func (m *Methods) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		// A stream of HTTP/2 lives only as long as its handler, which a connection here must outlive. Caddy does not offer
 		// WebSockets over HTTP/2, so browsers use HTTP/1.1.
 		fail(w, http.StatusNotImplemented, methods.BadRequest)
-		return nil
-	case !m.mayConnect(r):
-		fail(w, http.StatusForbidden, methods.BadRequest)
 		return nil
 	}
 	service, done, err := m.app.Service(r.Context())
@@ -99,10 +100,20 @@ func (m *Methods) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return nil
 }
 
-// mayConnect judges the page that asks for the connection. Nothing here uses a cookie, so it matters only if origins are
-// configured.
-func (m *Methods) mayConnect(r *http.Request) bool {
-	return len(m.Origins) == 0 || m.origins.PageOf(r, caller.BehindTrustedProxy(r)) != chatroom.OtherPage
+// admitPage judges the page that asks, and reports whether the request goes on. Nothing here uses a cookie, so any page may
+// connect unless origins are configured.
+func (m *Methods) admitPage(w http.ResponseWriter, r *http.Request) bool {
+	page := origin.PageOf(r, m.origins)
+	origin.Share(w.Header(), r, page)
+	switch {
+	case page == chatroom.OtherPage:
+		fail(w, http.StatusForbidden, methods.BadRequest)
+	case origin.IsPreflight(r):
+		origin.AnswerPreflight(w, []string{http.MethodGet})
+	default:
+		return true
+	}
+	return false
 }
 
 // target returns the client's path and query, without a slash that is not part of the endpoint's path.

@@ -60,7 +60,8 @@ type Methods struct {
 
 	// Whether registering takes an invite even if the app's registration is open.
 	RequireInvites bool `json:"require_invites,omitempty"`
-	// Origins whose pages may connect, besides the request's own. Default: all, since connecting logs nobody in.
+	// Origins whose pages may connect and read the answers, besides the site's own; null and * are those without one and all.
+	// Default: any page may connect, since that logs nobody in.
 	Origins []string `json:"origins,omitempty"`
 	// The maximum size of a request, in bytes. Default: 64 KiB.
 	MaxMessage int `json:"max_message,omitempty"`
@@ -126,7 +127,7 @@ func (m *Methods) Provision(ctx caddy.Context) error {
 	for _, path := range m.Paths {
 		m.spelt.Add(path)
 	}
-	m.origins = chatroom.NewOrigins(m.Origins)
+	m.origins = origin.Of(m.Origins)
 	if m.stripper, err = m.newStripper(o.Identity); err != nil {
 		return err
 	}

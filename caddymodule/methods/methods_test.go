@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/caddymodule/origin"
 	"github.com/chatgate/chatgate/chatroom"
 	"github.com/chatgate/chatgate/chatroom/methods"
 )
@@ -33,7 +34,7 @@ func of(t *testing.T, m Methods) *Methods {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.app, m.logger = noStores2{}, zap.NewNop()
+	m.app, m.logger, m.origins = noStores2{}, zap.NewNop(), origin.Of(m.Origins)
 	if m.stripper, err = m.newStripper(o.Identity); err != nil {
 		t.Fatal(err)
 	}

@@ -1,3 +1,3 @@
-// Package origin reads the option origins, for every handler that pages of other origins may call. Which page made a request is
-// decided in package chatroom, once for all of them.
+// Package origin reads the option origins, and lets the pages that it allows read what every handler answers (CORS). Which page
+// made a request is decided in package chatroom, once for all of them.
 package origin

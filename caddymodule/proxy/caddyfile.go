@@ -34,6 +34,7 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //
 //	chatgate_proxy [<matcher>] <upstreams...> {
 //	    anonymous         read_only | refuse | allow
+//	    preflights        refuse | pass
 //	    bad_token         refuse | close
 //	    expiry            session | token
 //	    cookie            <name>
@@ -62,13 +63,8 @@ func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return err
 	}
 	probe := *p
-	probe.Origins = nil
 	if err := probe.check(); err != nil {
 		return lines.Blame("keep", err)
-	}
-	probe = *p
-	if err := probe.check(); err != nil {
-		return lines.Blame("origins", err)
 	}
 	p.ReverseProxy = new(reverseproxy.Handler)
 	if err := p.ReverseProxy.UnmarshalCaddyfile(caddyfile.NewDispenser(rest)); err != nil {
@@ -101,8 +97,7 @@ func (p *Proxy) checkReverseProxy(tokens []caddyfile.Token) error {
 func (p *Proxy) block() option.Block {
 	return option.Block{Of: "chatgate_proxy", Table: p.Options(), Rule: func() error {
 		probe := *p
-		probe.Origins = nil // which may come before the cookie
-		probe.Keep = nil    // which may come before the names of the identity
+		probe.Keep = nil // which may come before the names of the identity
 		return probe.check()
 	}}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/chatgate/chatgate/caddymodule/answer"
 	"github.com/chatgate/chatgate/caddymodule/caller"
 	"github.com/chatgate/chatgate/caddymodule/envelope"
+	"github.com/chatgate/chatgate/caddymodule/origin"
 	"github.com/chatgate/chatgate/caddymodule/redact"
 	"github.com/chatgate/chatgate/chatroom"
 )
@@ -39,6 +40,7 @@ type handshake struct {
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	original := redact.OriginalHeader(r) // before anything is removed
 	if err := p.serve(w, r, next); err != nil {
+		p.share(w, r)
 		return redact.AnswerError(p.app.HTTPLog(), w, r, original, err)
 	}
 	return nil
@@ -47,7 +49,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	class, ref := chatroom.Classify(r)
 	if ref != nil {
-		p.refuse(w, ref)
+		p.refuse(w, r, ref)
 		return nil
 	}
 	service, done, err := p.app.Service(r.Context())
@@ -62,7 +64,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 	query := r.URL.RawQuery
 	cred, ref := rules.Take(r, class)
 	if ref != nil {
-		p.refuse(w, ref)
+		p.refuse(w, r, ref)
 		return nil
 	}
 	if r.URL.RawQuery != query { // the reverse proxy logs the URI of what it sends
@@ -91,7 +93,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 		return nil
 	}
 	if ref := p.stripper.Strip(r.Header, rules.TrustedProxy); ref != nil {
-		p.refuse(w, ref)
+		p.refuse(w, r, ref)
 		return nil
 	}
 	r = r.WithContext(context.WithValue(r.Context(), handshakeKey{}, hs))
@@ -104,7 +106,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 	err = p.ReverseProxy.ServeHTTP(&gateWriter{w, hs}, out, next)
 	switch {
 	case err == nil && hs.fault != nil:
-		return p.answerFault(w, hs.fault)
+		return p.answerFault(w, r, hs.fault)
 	case err == nil && hs.answer.Conn != nil:
 		return p.relay(w, r, service, cred, hs)
 	}
@@ -131,6 +133,9 @@ func (p *Proxy) admit(r *http.Request, authn *caller.Authenticator, cred chatroo
 			return authcore.Errorf(authcore.KindBadToken, "visitors may only look; log in first")
 		}
 	default:
+		if p.Preflights == preflightsPass && origin.IsPreflight(r) {
+			break // the upstream answers what its pages may send
+		}
 		return authcore.Errorf(authcore.KindBadToken, "log in first")
 	}
 	return nil
@@ -149,10 +154,10 @@ func (p *Proxy) withoutQueryToken(r *http.Request) *http.Request {
 }
 
 // answerFault answers a request that failed through no fault of an upstream.
-func (p *Proxy) answerFault(w http.ResponseWriter, err error) error {
+func (p *Proxy) answerFault(w http.ResponseWriter, r *http.Request, err error) error {
 	p.logger.Debug("a request went no further", zap.Error(err))
 	if ref, ok := errors.AsType[*chatroom.Refusal](err); ok && ref.Status < http.StatusInternalServerError {
-		p.refuse(w, ref)
+		p.refuse(w, r, ref)
 		return nil
 	} else if ok {
 		return caddyhttp.Error(ref.Status, ref)
@@ -161,7 +166,8 @@ func (p *Proxy) answerFault(w http.ResponseWriter, err error) error {
 }
 
 // refuse answers a request that is malformed or unsafe.
-func (p *Proxy) refuse(w http.ResponseWriter, ref *chatroom.Refusal) {
+func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, ref *chatroom.Refusal) {
+	p.share(w, r)
 	if ref.Status == http.StatusUpgradeRequired {
 		w.Header().Set("Sec-WebSocket-Version", "13")
 	}
@@ -178,6 +184,14 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	e := authcore.AsError(err)
 	answer.LogFailure(p.logger, r, e)
 	answer.SetRetryAfter(w, e)
+	p.share(w, r)
 	w.Header().Set("Cache-Control", "no-store")
 	envelope.Fail(w, e)
+}
+
+// share lets pages of the configured origins read an answer of ours. Whether they may read the upstream's, it says itself.
+func (p *Proxy) share(w http.ResponseWriter, r *http.Request) {
+	if p.rules.Origins.Any() {
+		origin.Share(w.Header(), r, origin.PageOf(r, p.rules.Origins))
+	}
 }

@@ -27,6 +27,8 @@ func init() {
 type Proxy struct {
 	// What visitors without a token may do: "read_only" (the default), "refuse" or "allow".
 	Anonymous string `json:"anonymous,omitempty"`
+	// Whether CORS preflights, which bear no token, are refused with anonymous: "refuse" ("refuse", the default), or "pass".
+	Preflights string `json:"preflights,omitempty"`
 	// How a WebSocket with a bad token is refused: with status 401 ("refuse", the default), or, since browsers do not show a
 	// script the status of a handshake, with a handshake that succeeds and close code 4401 ("close").
 	BadToken string `json:"bad_token,omitempty"`
@@ -34,7 +36,8 @@ type Proxy struct {
 	Expiry string `json:"expiry,omitempty"`
 	// The name of the cookie that may hold the token. Default: none.
 	Cookie string `json:"cookie,omitempty"`
-	// Origins whose pages may use the cookie, besides the request's own.
+	// Origins whose pages may use the cookie and read why a request was refused, besides the site's own; null and * are those
+	// without one and all, and never use the cookie.
 	Origins []string `json:"origins,omitempty"`
 	// The name of the query parameter that may hold the token. Default: none, since URLs end up in logs.
 	Query string `json:"query,omitempty"`
@@ -69,6 +72,9 @@ const (
 	anonymousReadOnly = "read_only"
 	anonymousRefuse   = "refuse"
 	anonymousAllow    = "allow"
+
+	preflightsRefuse = "refuse"
+	preflightsPass   = "pass"
 
 	badTokenRefuse = "refuse"
 	badTokenClose  = "close"
@@ -119,6 +125,7 @@ func (p *Proxy) Provision(ctx caddy.Context) error {
 func (p *Proxy) Options() option.Table {
 	return option.Table{
 		option.Word("anonymous", &p.Anonymous, anonymousReadOnly, anonymousRefuse, anonymousAllow),
+		option.Word("preflights", &p.Preflights, preflightsRefuse, preflightsPass),
 		option.Word("bad_token", &p.BadToken, badTokenRefuse, badTokenClose),
 		option.Word("expiry", &p.Expiry, expirySession, expiryToken),
 		option.Text("cookie", &p.Cookie).Must(checkCookie),
@@ -146,11 +153,8 @@ func (p *Proxy) check() error {
 	if err := t.Check(); err != nil {
 		return err
 	}
-	if len(p.Origins) > 0 && p.Cookie == "" {
-		return errors.New("origins only matters with a cookie; name one with the cookie option")
-	}
 	t.Fill()
-	p.rules = chatroom.CredentialRules{Cookie: p.Cookie, Query: p.Query, Origins: chatroom.NewOrigins(p.Origins)}
+	p.rules = chatroom.CredentialRules{Cookie: p.Cookie, Query: p.Query, Origins: origin.Of(p.Origins)}
 	var err error
 	if p.headers, err = identity.Headers(p.Identity); err != nil {
 		return err

@@ -30,6 +30,7 @@ var Dialect = dialect.Dialect{
 	},
 	WrongMethod: dialect.Answer{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Text: "this endpoint has another method"},
 	TooEarly:    dialect.Answer{Status: http.StatusTooEarly, Code: "too_early"},
+	OtherOrigin: dialect.Answer{Status: http.StatusForbidden, Code: "invalid_origin", Text: "pages of this origin may not call"},
 	Failure:     func(code, text string) any { return wireError{code, text} },
 }
 

@@ -13,7 +13,7 @@ import (
 type Dialect struct {
 	Name    string
 	Prefix  string   // the default
-	Options []string // options of chatgate_accounts that it takes besides prefix and token_lifetime
+	Options []string // options of chatgate_accounts that it takes besides prefix, token_lifetime and origins
 
 	TokenLifetime time.Duration // the default; 0: as long as the session
 	Routes        []Route
@@ -25,7 +25,7 @@ type Dialect struct {
 	Answers     Answers // to errors
 	WrongMethod Answer  // to a known path with another method
 	TooEarly    Answer  // to a call that may be a replay; its text is the refusal's
-	OtherOrigin Answer  // to a page of another origin; zero without a cookie, since a page can then do no more than any client
+	OtherOrigin Answer  // to a page of another origin that may not call
 
 	Failure func(code, text string) any // returns the body of an error
 }

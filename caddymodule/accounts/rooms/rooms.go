@@ -21,6 +21,7 @@ var Dialect = dialect.Dialect{
 	},
 	WrongMethod: dialect.Answer{Status: http.StatusMethodNotAllowed, Code: "METHOD_NOT_ALLOWED", Text: "this endpoint has another method"},
 	TooEarly:    dialect.Answer{Status: http.StatusTooEarly, Code: envelope.TooEarly},
+	OtherOrigin: dialect.Answer{Status: http.StatusForbidden, Code: "INVALID_ORIGIN", Text: "pages of this origin may not call"},
 	Failure:     envelope.Failure,
 }
 

@@ -12,7 +12,7 @@ import (
 
 // Dialect is the dialect users.
 var Dialect = dialect.Dialect{
-	Name: "users", Prefix: "/users", Options: []string{"login_creates_users", "origins"}, Bodies: dialect.JSONOrForm,
+	Name: "users", Prefix: "/users", Options: []string{"login_creates_users"}, Bodies: dialect.JSONOrForm,
 	Cookie: ssid, Token: token, Answers: answers,
 	Routes: []dialect.Route{
 		{Method: http.MethodPost, Path: "/login", Handle: login, Answers: loginAnswers},

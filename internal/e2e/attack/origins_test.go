@@ -118,3 +118,76 @@ func TestPagesBehindAProxy(t *testing.T) {
 		}
 	}
 }
+
+// A refusal of the gate can be read by the pages of its origins, and by no others. What a page may send to the chat, the chat
+// says itself: a browser asks without a token, which is refused only where nobody says otherwise.
+func TestPreflights(t *testing.T) {
+	up := gatetest.NewUpstream(t, gatetest.EchoWebSocket)
+	g := gatetest.Start(t, strings.ReplaceAll(`{
+	{{GLOBAL}}
+	chatgate {
+		accounts sqlite {{DIR}}/accounts.db
+	}
+}
+
+http://{{HTTP}} {
+	chatgate_methods /methods {
+		origins https://app.example.com null
+	}
+	chatgate_proxy /closed/* UPSTREAM {
+		anonymous refuse
+		origins https://app.example.com null
+	}
+	chatgate_proxy /open/* UPSTREAM {
+		anonymous refuse
+		preflights pass
+		origins https://app.example.com null
+	}
+}
+`, "UPSTREAM", up.Addr))
+	ask := func(method, path string, lines ...string) *http.Response {
+		t.Helper()
+		r := gatetest.Dial(t, g.HTTP)
+		r.Send(method + " " + path + " HTTP/1.1\r\nHost: " + g.HTTP + "\r\n" + strings.Join(append(lines, "", ""), "\r\n"))
+		resp, _ := r.Response()
+		return resp
+	}
+	preflight := "Access-Control-Request-Method: POST"
+	for _, origin := range []struct{ name, credentials string }{{"https://app.example.com", "true"}, {"null", ""}, {"https://evil.example", "-"}} {
+		from, may := "Origin: "+origin.name, origin.credentials != "-"
+		readable := func(what string, resp *http.Response, status int) {
+			t.Helper()
+			allowed := resp.Header.Get("Access-Control-Allow-Origin")
+			if resp.StatusCode != status || (allowed == origin.name) != may || !may && allowed != "" ||
+				may && resp.Header.Get("Access-Control-Allow-Credentials") != origin.credentials || !strings.Contains(resp.Header.Get("Vary"), "Origin") {
+				t.Errorf("%s, %s: %s %q, want %d", origin.name, what, resp.Status, resp.Header, status)
+			}
+		}
+		readable("refused", ask(http.MethodGet, "/closed/x", from), http.StatusUnauthorized)
+		readable("a bad token", ask(http.MethodGet, "/closed/x", from, "Authorization: Bearer nonsense"), http.StatusUnauthorized)
+		readable("a bad path", ask(http.MethodGet, "/closed//x", from), http.StatusBadRequest)
+		readable("a preflight that is refused", ask(http.MethodOptions, "/closed/x", from, preflight), http.StatusUnauthorized)
+		readable("OPTIONS that is no preflight", ask(http.MethodOptions, "/open/x", from), http.StatusUnauthorized)
+		readable("a preflight with a body", ask(http.MethodOptions, "/open/x", from, preflight, "Transfer-Encoding: chunked", "", "0"), http.StatusUnauthorized)
+		for what, status := range map[string]int{"no WebSocket": http.StatusUpgradeRequired, "a wrong path": http.StatusNotFound} {
+			path := map[string]string{"no WebSocket": "/methods", "a wrong path": "//methods"}[what]
+			if !may {
+				status = http.StatusForbidden
+			}
+			readable("methods, "+what, ask(http.MethodGet, path, from), status)
+		}
+		status := http.StatusNoContent
+		if !may {
+			status = http.StatusForbidden
+		}
+		readable("methods, a preflight", ask(http.MethodOptions, "/methods", from, preflight), status)
+
+		n := len(up.Heads())
+		if resp := ask(http.MethodOptions, "/open/x", from, preflight); resp.StatusCode != http.StatusOK || resp.Header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s, a preflight of the chat's: %s %q", origin.name, resp.Status, resp.Header)
+		}
+		if head := up.LastHead(t, n); len(gatetest.HeaderValues(head, "Origin")) != 1 || strings.Contains(head, "Remote-") {
+			t.Errorf("the chat got %q", head)
+		}
+	}
+}

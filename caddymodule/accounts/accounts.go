@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -58,9 +59,11 @@ type Accounts struct {
 	Dialect string `json:"dialect"`
 	// The path prefix of the endpoints. Default: "/api/v1" for rooms, "/api/auth" for auth, "/users" for users.
 	Prefix string `json:"prefix,omitempty"`
-	// How long a token is valid, from 1m to 400d; never longer than its session. Default: 1h for auth, where tokens can be
-	// refreshed; otherwise as long as the session.
+	// How long a token is valid, from 1m to 400d; never longer than its session. Default: 1h for auth without a cookie, where
+	// tokens can be refreshed; otherwise as long as the session.
 	TokenLifetime caddy.Duration `json:"token_lifetime,omitempty"`
+	// The name of a cookie that may hold the token, and gets it at a login. Only for rooms and auth; users has ssid. Default: none.
+	Cookie string `json:"cookie,omitempty"`
 	// Whether registering takes an invite. Only for auth. Default: true.
 	RequireInvites *bool `json:"require_invites,omitempty"`
 	// Whether a login with an unknown username creates the account. Only for users. Default: false.
@@ -73,6 +76,7 @@ type Accounts struct {
 	dialect  *dialect.Dialect
 	settings dialect.Settings
 	origins  chatroom.Origins
+	cookie   string                     // name of the cookie that holds the token; empty: none
 	routes   map[string][]dialect.Route // by path
 	named    map[string][]dialect.Route // those that end in {id}, by the path before it
 	spelt    endpoint.Spellings         // of the endpoints
@@ -104,7 +108,7 @@ func (a *Accounts) Provision(ctx caddy.Context) error {
 		NeedInvite:    a.RequireInvites == nil || *a.RequireInvites, // matters only in a dialect with invites
 		TokenLifetime: time.Duration(a.TokenLifetime),
 	}
-	a.origins = origin.Of(a.Origins)
+	a.origins, a.cookie = origin.Of(a.Origins), cmp.Or(a.dialect.Cookie, a.Cookie)
 	a.layOut(a.dialect.Routes)
 	return nil
 }
@@ -121,12 +125,13 @@ func (a *Accounts) Options() option.Table {
 			}
 			return nil
 		})
-		if d.TokenLifetime != 0 {
+		if d.TokenLifetime != 0 && a.Cookie == "" { // a browser keeps its cookie as long as the session, and refreshes nothing
 			lifetime.DefaultOf(caddy.Duration(d.TokenLifetime))
 		}
 	}
 	t := option.Table{prefix.Unbounded("the rule of its dialect"), lifetime, origin.Option(&a.Origins)}
 	for _, o := range []option.Option{
+		origin.Cookie(&a.Cookie),
 		option.OnUnless("require_invites", &a.RequireInvites),
 		option.OnOff("login_creates_users", &a.LoginCreatesUsers).OrBare(),
 	} {

@@ -26,6 +26,7 @@ func parseAccounts(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) 
 //	    prefix              /api/v1 | /api/auth | /users
 //	    token_lifetime      <duration>
 //	    origins             <origins...>
+//	    cookie              <name>         # of rooms and auth
 //	    require_invites     on | off       # of auth
 //	    login_creates_users [on | off]     # of users
 //	}

@@ -212,7 +212,7 @@ func pipeline(t *testing.T, d *dialect.Dialect, r *http.Request, handle func(con
 	t.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
 	a := &Accounts{
-		app: noStores{}, dialect: d, logger: zap.New(core), origins: origin.Of(origins),
+		app: noStores{}, dialect: d, logger: zap.New(core), origins: origin.Of(origins), cookie: d.Cookie,
 		settings: dialect.Settings{Bodies: d.Bodies},
 	}
 	a.layOut([]dialect.Route{

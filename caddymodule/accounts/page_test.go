@@ -9,6 +9,7 @@ import (
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/caddymodule/accounts/dialect"
+	"github.com/chatgate/chatgate/chatroom"
 )
 
 // shared are the headers by which a page may read an answer.
@@ -106,11 +107,40 @@ func TestOpenPagesHaveNoCookie(t *testing.T) {
 			sent := ""
 			w, _ := pipeline(t, d, r, func(_ context.Context, c *dialect.Call) (dialect.Reply, error) {
 				sent = strings.Join(c.Request.Header["Cookie"], "; ")
-				return dialect.Reply{Status: http.StatusNoContent, Cookie: &http.Cookie{Name: d.Cookie, Value: "token"}}, nil
+				return dialect.Reply{Status: http.StatusNoContent, Grant: &authcore.Grant{Token: "token"}}, nil
 			}, "*", "https://app.example.com")
 			if strings.Contains(sent, "token") == open || !strings.Contains(sent, "theme=dark") || (w.Header()["Set-Cookie"] == nil) != open {
 				t.Errorf("%s, Origin %q: Cookie: %q, Set-Cookie: %q", d.Name, origin, sent, w.Header()["Set-Cookie"])
 			}
+		}
+	}
+}
+
+// A cookie changes something only for a page that may use it. What bears a token itself, reads, or is for anybody needs no page.
+func TestBorrowedCookies(t *testing.T) {
+	a := &Accounts{cookie: "session"}
+	for _, tc := range []struct {
+		method, header, value string
+		page                  chatroom.Page
+		access                dialect.Access
+		borrowed              bool
+	}{
+		{http.MethodPost, "Cookie", "session=x", chatroom.NoPage, dialect.NeedsSession, true},
+		{http.MethodDelete, "Cookie", "a=b; session=x", chatroom.NoPage, dialect.NeedsSession, true},
+		{http.MethodPost, "Cookie", "session=x", chatroom.NoPage, dialect.NeedsToken, true},
+		{http.MethodPost, "Cookie", "session=x", chatroom.OtherPage, dialect.NeedsSession, true},
+		{http.MethodPost, "Cookie", "session=x", chatroom.OwnPage, dialect.NeedsSession, false},
+		{http.MethodPost, "Cookie", "session=x", chatroom.NamedPage, dialect.NeedsSession, false},
+		{http.MethodPost, "Cookie", "session=x", chatroom.OpenPage, dialect.NeedsSession, true}, // it is dropped before
+		{http.MethodGet, "Cookie", "session=x", chatroom.NoPage, dialect.NeedsSession, false},
+		{http.MethodPost, "Cookie", "session=x", chatroom.NoPage, dialect.Public, false},
+		{http.MethodPost, "Cookie", "other=x", chatroom.NoPage, dialect.NeedsSession, false},
+		{http.MethodPost, "Authorization", "Bearer x", chatroom.NoPage, dialect.NeedsSession, false},
+	} {
+		r := httptest.NewRequest(tc.method, "/x", nil)
+		r.Header.Set(tc.header, tc.value)
+		if got := a.borrowsCookie(r, tc.page, tc.access); got != tc.borrowed {
+			t.Errorf("%s, %s: %s, page %d: %v", tc.method, tc.header, tc.value, tc.page, got)
 		}
 	}
 }

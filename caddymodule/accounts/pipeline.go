@@ -82,16 +82,18 @@ func (a *Accounts) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
 	defer cancel()
 	// 6 to 9 are in serve. 10. Answer, whatever the result.
-	if page == chatroom.OpenPage { // it acts with what it sends itself
-		chatroom.FilterCookies(r.Header, a.dialect.Cookie, func(string) bool { return false })
+	if no := a.dialect.OtherOrigin; a.borrowsCookie(r, page, routes[i].Access) {
+		answer.JSON(w, no.Status, a.dialect.Failure(no.Code, no.Text))
+		return nil
 	}
-	rep, err := a.serve(ctx, routes[i], &dialect.Call{Settings: a.settings, ID: id, Writer: w, Request: r})
+	call := &dialect.Call{Settings: a.settings, ID: id, Writer: w, Request: r}
+	rep, err := a.serve(ctx, routes[i], call)
 	if err != nil {
 		a.fail(w, r, routes[i], err)
 		return nil
 	}
-	if rep.Cookie != nil && page != chatroom.OpenPage {
-		http.SetCookie(w, rep.Cookie)
+	if a.cookie != "" && page != chatroom.OpenPage {
+		a.keepCookie(h, call, rep)
 	}
 	if rep.Body == nil {
 		w.WriteHeader(rep.Status)
@@ -153,12 +155,12 @@ func (a *Accounts) serve(ctx context.Context, rt dialect.Route, c *dialect.Call)
 // looks at the cookie.
 func (a *Accounts) authenticate(ctx context.Context, access dialect.Access, c *dialect.Call) (err error) {
 	authn := caller.NewAuthenticator(ctx, c.Service)
-	if name := a.dialect.Cookie; name != "" && len(c.Request.Header["Authorization"]) == 0 {
-		if err := dropBadCookies(c, name, authn); err != nil {
+	if a.cookie != "" && access == dialect.NeedsSession && len(c.Request.Header["Authorization"]) == 0 {
+		if err := dropBadCookies(c, a.cookie, authn); err != nil {
 			return err
 		}
 	}
-	if c.Token, err = a.dialect.Token(c.Request); err != nil || access != dialect.NeedsSession {
+	if c.Token, err = caller.Token(c.Request, a.cookie); err != nil || access != dialect.NeedsSession {
 		return err
 	}
 	proven, err := authn.Authenticate(c.Token)

@@ -39,6 +39,22 @@ func Bearer(r *http.Request) (authcore.UnverifiedToken, error) {
 	return "", authcore.Errorf(authcore.KindBadToken, "a token is needed: Authorization: Bearer <token>")
 }
 
+// Token returns the token of the Authorization header, or else of the cookie, unless its name is empty. The header comes first
+// because a script chose it, while the browser adds the cookie by itself.
+func Token(r *http.Request, cookie string) (authcore.UnverifiedToken, error) {
+	if cookie == "" || len(r.Header["Authorization"]) > 0 {
+		return Bearer(r)
+	}
+	switch cookies := r.CookiesNamed(cookie); {
+	case len(cookies) > 1: // another domain or path planted one of them
+		return "", authcore.Errorf(authcore.KindInvalidInput, "the cookie %s is there twice", cookie)
+	case len(cookies) == 1 && cookies[0].Value != "":
+		return authcore.UnverifiedToken(cookies[0].Value), nil
+	default:
+		return "", authcore.Errorf(authcore.KindBadToken, "a token is needed: Authorization: Bearer <token>, or the cookie %s", cookie)
+	}
+}
+
 // SetUser sets the placeholders http.auth.user.*, from which access logs take their user_id.
 func SetUser(r *http.Request, id authcore.Identity) {
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
@@ -98,6 +114,17 @@ func standingOf(err error) (chatroom.Standing, error) {
 	default:
 		return chatroom.Living, err
 	}
+}
+
+// SetCookie gives the browser the token of a session, for as long as the session lasts. Scripts cannot read the cookie, and
+// pages of other sites make the browser send it only by a link.
+func SetCookie(h http.Header, name string, g authcore.Grant, now time.Time) {
+	left := g.Session.ExpiresAt.Sub(now).Round(time.Second) / time.Second
+	c := &http.Cookie{
+		Name: name, Value: string(g.Token), Path: "/", MaxAge: max(1, int(left)), // 0 would be left out
+		HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode,
+	}
+	h.Add("Set-Cookie", c.String())
 }
 
 // ExpireCookie makes the browser delete a cookie that has the path /.

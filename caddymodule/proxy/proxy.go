@@ -2,13 +2,11 @@ package proxy
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
-	"golang.org/x/net/http/httpguts"
 
 	"github.com/chatgate/chatgate/caddymodule/app"
 	"github.com/chatgate/chatgate/caddymodule/identity"
@@ -128,7 +126,7 @@ func (p *Proxy) Options() option.Table {
 		option.Word("preflights", &p.Preflights, preflightsRefuse, preflightsPass),
 		option.Word("bad_token", &p.BadToken, badTokenRefuse, badTokenClose),
 		option.Word("expiry", &p.Expiry, expirySession, expiryToken),
-		option.Text("cookie", &p.Cookie).Must(checkCookie),
+		origin.Cookie(&p.Cookie),
 		origin.Option(&p.Origins),
 		option.Text("query", &p.Query).Unbounded("any name will do"),
 		option.Size("max_message", &p.MaxMessage).Or("unlimited", -1).Default("16MiB").AtLeast("128B").
@@ -138,13 +136,6 @@ func (p *Proxy) Options() option.Table {
 		identity.Names("strip", &p.Strip),
 		identity.Names("keep", &p.Keep),
 	}
-}
-
-func checkCookie(name string) error {
-	if !httpguts.ValidHeaderFieldName(name) {
-		return fmt.Errorf("cookie %q is not a valid cookie name; use letters, digits and -_", name)
-	}
-	return nil
 }
 
 // check validates the options, fills in the defaults, and makes what requests are judged by.

@@ -7,14 +7,13 @@ import (
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/caddymodule/accounts/dialect"
-	"github.com/chatgate/chatgate/caddymodule/caller"
 )
 
 // Dialect is the dialect auth. The contract says "No authentication required" only for register and login, so every other
 // endpoint needs a token, even the public profiles.
 var Dialect = dialect.Dialect{
-	Name: "auth", Prefix: "/api/auth", Options: []string{"require_invites"}, TokenLifetime: time.Hour, Bodies: dialect.JSONOnly,
-	Token: caller.Bearer, Answers: answers,
+	Name: "auth", Prefix: "/api/auth", Options: []string{"cookie", "require_invites"}, TokenLifetime: time.Hour, Bodies: dialect.JSONOnly,
+	Answers: answers,
 	Routes: []dialect.Route{
 		{Method: http.MethodPost, Path: "/register", Handle: register},
 		{Method: http.MethodPost, Path: "/login", Handle: login},
@@ -88,7 +87,7 @@ func register(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 	if err != nil {
 		return dialect.Reply{}, err
 	}
-	return dialect.Reply{Status: http.StatusCreated, Body: grantOf(g)}, nil
+	return dialect.Reply{Status: http.StatusCreated, Body: grantOf(g), Grant: &g}, nil
 }
 
 type credentials struct {
@@ -110,7 +109,7 @@ func login(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 	if err != nil {
 		return dialect.Reply{}, err
 	}
-	return dialect.Reply{Status: http.StatusOK, Body: grantOf(g)}, nil
+	return dialect.Reply{Status: http.StatusOK, Body: grantOf(g), Grant: &g}, nil
 }
 
 func refresh(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
@@ -118,17 +117,19 @@ func refresh(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 	if err != nil {
 		return dialect.Reply{}, err
 	}
-	return dialect.Reply{Status: http.StatusOK, Body: grant{Token: g.Token}}, nil
+	return dialect.Reply{Status: http.StatusOK, Body: grant{Token: g.Token}, Grant: &g}, nil
 }
+
+var loggedOut = dialect.Reply{Status: http.StatusNoContent, LoggedOut: true}
 
 func logout(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 	_, err := c.Service.Logout(ctx, c.Actor)
-	return dialect.NoContent, err
+	return loggedOut, err
 }
 
 func logoutAll(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 	_, err := c.Service.LogoutAll(ctx, c.Actor, c.Identity.Account, "")
-	return dialect.NoContent, err
+	return loggedOut, err
 }
 
 func disconnect(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {

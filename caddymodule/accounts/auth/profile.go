@@ -106,6 +106,7 @@ func listSessions(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 }
 
 func endSession(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
-	_, err := c.Service.EndOwnSession(ctx, c.Actor, authcore.SessionID(c.ID))
-	return dialect.NoContent, err
+	id := authcore.SessionID(c.ID)
+	_, err := c.Service.EndOwnSession(ctx, c.Actor, id)
+	return dialect.Reply{Status: http.StatusNoContent, LoggedOut: id == c.Identity.Session}, err
 }

@@ -40,7 +40,10 @@ type Settings struct {
 type Reply struct {
 	Status int
 	Body   any
-	Cookie *http.Cookie
+	// Grant is the session that begins or goes on, whose token a browser keeps in the cookie, where there is one.
+	Grant *authcore.Grant
+	// LoggedOut says that the caller's session is over, so that a browser gives its cookie up.
+	LoggedOut bool
 }
 
 // NoContent is the reply without a body.

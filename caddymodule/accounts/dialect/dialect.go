@@ -19,8 +19,7 @@ type Dialect struct {
 	Routes        []Route
 	Bodies        Bodies
 
-	Cookie string                                                // name of the cookie that may hold the token; empty: none
-	Token  func(*http.Request) (authcore.UnverifiedToken, error) // returns the token of a request
+	Cookie string // name of the cookie that may hold the token; empty: what the option cookie names, if anything
 
 	Answers     Answers // to errors
 	WrongMethod Answer  // to a known path with another method

@@ -6,13 +6,12 @@ import (
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/caddymodule/accounts/dialect"
-	"github.com/chatgate/chatgate/caddymodule/caller"
 	"github.com/chatgate/chatgate/caddymodule/envelope"
 )
 
 // Dialect is the dialect rooms.
 var Dialect = dialect.Dialect{
-	Name: "rooms", Prefix: "/api/v1", Bodies: dialect.JSONAnyType, Token: caller.Bearer, Answers: envelope.Answers,
+	Name: "rooms", Prefix: "/api/v1", Options: []string{"cookie"}, Bodies: dialect.JSONAnyType, Answers: envelope.Answers,
 	Routes: []dialect.Route{
 		{Method: http.MethodPost, Path: "/users", Handle: register},
 		{Method: http.MethodPost, Path: "/login", Handle: login},
@@ -70,15 +69,19 @@ func login(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 	if err != nil {
 		return dialect.Reply{}, err
 	}
-	return dialect.Reply{Status: http.StatusOK, Body: envelope.Envelope{Data: grant{g.Token, user{g.Account.Number, g.Account.Username}}}}, nil
+	return dialect.Reply{Status: http.StatusOK, Body: envelope.Envelope{Data: grant{g.Token, user{g.Account.Number, g.Account.Username}}}, Grant: &g}, nil
+}
+
+func loggedOut() dialect.Reply {
+	return dialect.Reply{Status: http.StatusOK, Body: envelope.Envelope{Data: struct{}{}}, LoggedOut: true}
 }
 
 func logout(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 	_, err := c.Service.Logout(ctx, c.Actor)
-	return dialect.Reply{Status: http.StatusOK, Body: envelope.Envelope{Data: struct{}{}}}, err
+	return loggedOut(), err
 }
 
 func logoutAll(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 	_, err := c.Service.LogoutAll(ctx, c.Actor, c.Identity.Account, "")
-	return dialect.Reply{Status: http.StatusOK, Body: envelope.Envelope{Data: struct{}{}}}, err
+	return loggedOut(), err
 }

@@ -141,9 +141,14 @@ func must(t *testing.T, err error) {
 func start(t *testing.T, lines []string) (*transcript.Script, *gatetest.Gateway, string) {
 	t.Helper()
 	up := gatetest.NewUpstream(t, chooses)
+	proxied, accounts := transcript.Options(lines, "*", "\t\t"), ""
+	for line := range strings.Lines(proxied) {
+		if strings.HasPrefix(line, "\t\tcookie ") { // which both take
+			accounts += line
+		}
+	}
 	file := "{\n\t{{GLOBAL}}\n\tchatgate {\n\t\taccounts sqlite {{DIR}}/accounts.db\n\t\thash {\n\t\t\tmemory_kib 1024\n\t\t\ttime 1\n\t\t}\n" +
-		transcript.Options(lines, "+", "\t\t") + "\t}\n}\n\nhttp://{{HTTP}} {\n\tchatgate_accounts rooms\n\tchatgate_proxy " + up.Addr + " {\n" +
-		transcript.Options(lines, "*", "\t\t") + "\t}\n}\n"
+		transcript.Options(lines, "+", "\t\t") + "\t}\n}\n\nhttp://{{HTTP}} {\n\tchatgate_accounts rooms {\n" + accounts + "\t}\n\tchatgate_proxy " + up.Addr + " {\n" + proxied + "\t}\n}\n"
 	g := gatetest.Start(t, file)
 	return transcript.New(t, g, up), g, file
 }

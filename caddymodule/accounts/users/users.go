@@ -3,22 +3,22 @@ package users
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/caddymodule/accounts/dialect"
-	"github.com/chatgate/chatgate/caddymodule/caller"
 )
 
 // Dialect is the dialect users.
 var Dialect = dialect.Dialect{
 	Name: "users", Prefix: "/users", Options: []string{"login_creates_users"}, Bodies: dialect.JSONOrForm,
-	Cookie: ssid, Token: token, Answers: answers,
+	Cookie: "ssid", Answers: answers,
 	Routes: []dialect.Route{
 		{Method: http.MethodPost, Path: "/login", Handle: login, Answers: loginAnswers},
 		{Method: http.MethodPost, Path: "/register", Handle: register},
 		{Method: http.MethodPost, Path: "/requestotp", Handle: requestOTP},
 		{Method: http.MethodPost, Path: "/modifypassword", Handle: modifyPassword},
+		{Method: http.MethodPost, Path: "/logout", Access: dialect.NeedsSession, Handle: logout},
+		{Method: http.MethodPost, Path: "/logout_all", Access: dialect.NeedsSession, Handle: logoutAll},
 		{Method: http.MethodGet, Path: "/info", Access: dialect.NeedsSession, Handle: info},
 	},
 	WrongMethod: dialect.Answer{Status: http.StatusMethodNotAllowed, Code: "INVALID_METHOD"},
@@ -39,33 +39,6 @@ type data struct {
 
 func ok(message any) dialect.Reply {
 	return dialect.Reply{Status: http.StatusOK, Body: envelope{true, data{message}}}
-}
-
-// ssid is the name of the cookie that a login sets.
-const ssid = "ssid"
-
-// token returns the token of the Authorization header, or else of the cookie. The header comes first because a script chose
-// it, while the browser adds the cookie by itself.
-func token(r *http.Request) (authcore.UnverifiedToken, error) {
-	if len(r.Header["Authorization"]) > 0 {
-		return caller.Bearer(r)
-	}
-	switch cookies := r.CookiesNamed(ssid); {
-	case len(cookies) > 1: // another domain or path planted one of them
-		return "", authcore.Errorf(authcore.KindInvalidInput, "the cookie ssid is there twice")
-	case len(cookies) == 1 && cookies[0].Value != "":
-		return authcore.UnverifiedToken(cookies[0].Value), nil
-	default:
-		return "", authcore.Errorf(authcore.KindBadToken, "nobody is logged in")
-	}
-}
-
-// ssidCookie returns a cookie that lasts until the session ends at the latest.
-func ssidCookie(g authcore.Grant, now time.Time) *http.Cookie {
-	return &http.Cookie{
-		Name: ssid, Value: string(g.Token), Path: "/", MaxAge: max(1, int(g.Session.ExpiresAt.Sub(now).Round(time.Second)/time.Second)),
-		HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode,
-	}
 }
 
 type credentials struct {
@@ -97,7 +70,7 @@ func login(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 		return dialect.Reply{}, err
 	}
 	rep := ok(grant{c.Service.UserHash(g.Account.Username), g.Token})
-	rep.Cookie = ssidCookie(g, time.Now())
+	rep.Grant = &g
 	return rep, nil
 }
 
@@ -143,4 +116,21 @@ func info(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 		u.Email = &a.Email
 	}
 	return ok(u), nil
+}
+
+// loggedOut is the reply to a logout, which the contract does not have.
+func loggedOut() dialect.Reply {
+	rep := ok("LOGGED_OUT")
+	rep.LoggedOut = true
+	return rep
+}
+
+func logout(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
+	_, err := c.Service.Logout(ctx, c.Actor)
+	return loggedOut(), err
+}
+
+func logoutAll(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
+	_, err := c.Service.LogoutAll(ctx, c.Actor, c.Identity.Account, "")
+	return loggedOut(), err
 }

@@ -29,6 +29,7 @@ func TestBrowser(t *testing.T) {
 		{"layout", testLayout},
 		{"contracts", testContracts},
 		{"cookie", testCookieAfterLogout}, // before a gateway of its own
+		{"origins", testOrigins},          // likewise
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, browser, s) })
 	}

@@ -16,6 +16,8 @@ type CredentialRules struct {
 	Origins Origins // whose pages may use the cookie beside the site's own
 	// TrustedProxy says that a trusted proxy sent the request, which knows the scheme that the browser used.
 	TrustedProxy bool
+	// OthersSubprotocols and OthersAuthorization say that a token there is the chat's own, so it passes as it is.
+	OthersSubprotocols, OthersAuthorization bool
 	// Judge says what a token in the cookie is worth, since browsers send it unasked. Nil takes every token for living.
 	Judge func(authcore.UnverifiedToken) Standing
 }
@@ -51,7 +53,10 @@ func (c CredentialRules) Take(r *http.Request, class Class) (Credential, *Refusa
 		cred.Token = authcore.UnverifiedToken(token)
 		return nil
 	}
-	if class.WebSocket {
+	switch {
+	case class.WebSocket && c.OthersSubprotocols:
+		cred.Offered = class.Offered
+	case class.WebSocket:
 		token, others, ref := takeSubprotocol(r.Header, class.Offered)
 		if ref != nil {
 			return cred, ref
@@ -64,7 +69,7 @@ func (c CredentialRules) Take(r *http.Request, class Class) (Credential, *Refusa
 			}
 		}
 	}
-	if auth := r.Header["Authorization"]; len(auth) > 0 {
+	if auth := r.Header["Authorization"]; len(auth) > 0 && !c.OthersAuthorization {
 		scheme, token, _ := strings.Cut(auth[0], " ")
 		if len(auth) > 1 {
 			return cred, refuse(http.StatusBadRequest, "more than one Authorization header")

@@ -132,6 +132,47 @@ func TestTakeCredential(t *testing.T) {
 	})
 }
 
+// A token where ours is not looked for is somebody else's, and is not touched.
+func TestTakeLeavesOthersTokens(t *testing.T) {
+	const own, theirs = "eyJ.alice.x", "eyJ.theirs.y"
+	protocols := []string{"v1.chat, base64url.bearer." + strings.Repeat("a", 64), theirs}
+	for name, tc := range map[string]struct {
+		rules       CredentialRules
+		bearer      string
+		want        string
+		left, offer bool // the header and the subprotocols are as they were
+		status      int
+	}{
+		"Authorization is theirs": {CredentialRules{Cookie: "session", OthersSubprotocols: true, OthersAuthorization: true}, theirs, own, true, true, 0},
+		"subprotocols are theirs": {CredentialRules{Cookie: "session", OthersSubprotocols: true}, own, own, false, true, 0},
+		"both are looked at":      {CredentialRules{Cookie: "session"}, own, "", false, false, http.StatusBadRequest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodGet, "/ws", nil)
+			r.Host = "chat.example"
+			r.Header = http.Header{
+				"Authorization": {"Bearer " + tc.bearer}, "Cookie": {"session=" + own}, "Origin": {"http://chat.example"},
+				"Sec-Websocket-Protocol": slices.Clone(protocols),
+			}
+			class, ref := classOf(r, true)
+			if ref != nil {
+				t.Fatal(ref)
+			}
+			cred, ref := tc.rules.Take(r, class)
+			if ref != nil || tc.status != 0 {
+				if ref == nil || ref.Status != tc.status {
+					t.Errorf("%v, want %d", ref, tc.status)
+				}
+				return
+			}
+			if string(cred.Token) != tc.want || (r.Header.Get("Authorization") != "") != tc.left || r.Header.Get("Cookie") != "" ||
+				!slices.Equal(r.Header["Sec-Websocket-Protocol"], protocols) != !tc.offer || !slices.Equal(cred.Offered, class.Offered) || cred.Answer != "" {
+				t.Errorf("%+v, left: %q", cred, r.Header)
+			}
+		})
+	}
+}
+
 // classOf is what Classify makes of the subprotocols alone.
 func classOf(r *http.Request, websocket bool) (Class, *Refusal) {
 	if !websocket {

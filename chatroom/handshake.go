@@ -28,14 +28,23 @@ func (r *Refusal) Error() string { return r.Msg }
 
 func refuse(status int, msg string) *Refusal { return &Refusal{status, msg} }
 
+// PathRules say what the path of a request may have beyond what all servers understand alike. The zero value allows nothing.
+type PathRules struct {
+	EncodedSlash bool // %2f, which some servers take for a slash
+	Semicolon    bool // ; and %3b, behind which some servers see no part of the path
+}
+
+// Classify is [PathRules.Classify] for a path that all servers understand alike.
+func Classify(r *http.Request) (Class, *Refusal) { return PathRules{}.Classify(r) }
+
 // Classify canonicalises r in place and returns its class, or refuses it. What claims to be a WebSocket handshake must be a
 // clean one. Any other upgrade loses its Upgrade header and goes on as an ordinary request, so that nothing can be tunnelled.
 // Trailers are dropped, and a Connection header that names a field of its own is refused.
-func Classify(r *http.Request) (Class, *Refusal) {
+func (p PathRules) Classify(r *http.Request) (Class, *Refusal) {
 	if ref := TooEarly(r); ref != nil {
 		return Class{}, ref
 	}
-	if ref := checkTarget(r); ref != nil {
+	if ref := p.checkTarget(r); ref != nil {
 		return Class{}, ref
 	}
 	if _, ok := r.Header[":protocol"]; ok && r.Method != http.MethodConnect { // RFC 8441, section 4
@@ -117,7 +126,7 @@ func checkVersion(r *http.Request) (Class, *Refusal) {
 
 // checkTarget judges everything but the fields that goes into the head of the upstream's request. HTTP/2 and HTTP/3 have no
 // syntax that would keep a line break or a space out of it.
-func checkTarget(r *http.Request) *Refusal {
+func (p PathRules) checkTarget(r *http.Request) *Refusal {
 	switch {
 	case !httpguts.ValidHeaderFieldName(r.Method): // both are an RFC 9110 token
 		return refuse(http.StatusBadRequest, "malformed method")
@@ -125,7 +134,7 @@ func checkTarget(r *http.Request) *Refusal {
 		return refuse(http.StatusBadRequest, "malformed host")
 	case r.Method == http.MethodConnect && r.ProtoMajor == 1:
 		return nil // its target is an authority; classifyConnect refuses it
-	case ambiguous(r.URL):
+	case p.ambiguous(r.URL):
 		return refuse(http.StatusBadRequest, "the path is ambiguous")
 	case strings.ContainsFunc(r.URL.RawQuery, func(c rune) bool { return c <= ' ' || c >= 0x7F || c == '#' }):
 		return refuse(http.StatusBadRequest, "the query has a space, a control character, a # or a letter that is not ASCII; encode it as %20 or the like")
@@ -133,13 +142,16 @@ func checkTarget(r *http.Request) *Refusal {
 	return nil
 }
 
-// ambiguous reports whether two servers could understand a path differently.
-func ambiguous(u *url.URL) bool {
-	p := u.EscapedPath()
-	low := strings.ToLower(p)
-	bad := !strings.HasPrefix(p, "/") || strings.Contains(p, "//") || strings.ContainsAny(p, "\\;") ||
-		strings.Contains(low, "%2f") || strings.Contains(low, "%5c") || strings.Contains(low, "%00") || strings.Contains(low, "%3b")
+// ambiguous reports whether two servers could understand a path differently. Whatever is allowed, a segment that is . or .. for
+// some server is never.
+func (p PathRules) ambiguous(u *url.URL) bool {
+	path := u.EscapedPath()
+	low := strings.ToLower(path)
+	bad := !strings.HasPrefix(path, "/") || strings.Contains(path, "//") || strings.Contains(path, "\\") ||
+		strings.Contains(low, "%5c") || strings.Contains(low, "%00") ||
+		!p.EncodedSlash && strings.Contains(low, "%2f") || !p.Semicolon && (strings.Contains(path, ";") || strings.Contains(low, "%3b"))
 	for seg := range strings.SplitSeq(u.Path, "/") {
+		seg, _, _ = strings.Cut(seg, ";")
 		bad = bad || seg == "." || seg == ".."
 	}
 	for i := range len(u.Path) {

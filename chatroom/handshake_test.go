@@ -213,3 +213,22 @@ func TestSubprotocols(t *testing.T) {
 		}
 	}
 }
+
+// What is allowed in paths is allowed by itself, and no segment is . or .. for any server.
+func TestPathRules(t *testing.T) {
+	slash, semicolon, both := PathRules{EncodedSlash: true}, PathRules{Semicolon: true}, PathRules{true, true}
+	for path, allowed := range map[string][]PathRules{
+		"/a%2fb": {slash, both}, "/a%2Fb": {slash, both}, "/%2f%2fb": {slash, both},
+		"/a;b=c": {semicolon, both}, "/a%3bb": {semicolon, both}, "/;": {semicolon, both}, "/a%2fb;c": {both},
+		"/a%2f..%2fb": nil, "/..%2fb": nil, "/a%2f.": nil, "/..;/b": nil, "/.;x/b": nil, "/..%3bx/b": nil, "/a%2f..;b": nil,
+		"/a//b": nil, "/a%5cb": nil, "/a%00b": nil, "/a/../b": nil,
+	} {
+		for _, rules := range []PathRules{{}, slash, semicolon, both} {
+			r := httptest.NewRequest(http.MethodGet, path, nil)
+			_, ref := rules.Classify(r)
+			if (ref == nil) != slices.Contains(allowed, rules) {
+				t.Errorf("%s with %+v: %v", path, rules, ref)
+			}
+		}
+	}
+}

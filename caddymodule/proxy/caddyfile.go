@@ -40,6 +40,8 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	    cookie            <name>
 //	    origins           <origins...>
 //	    query             <name>
+//	    token             from [subprotocol] [authorization] [cookie] [query] # default: all that are named
+//	    allow_in_path     [encoded_slash] [semicolon]
 //	    max_message       16MiB | unlimited
 //	    handshake_timeout 10s
 //	    identity {
@@ -64,6 +66,9 @@ func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	probe := *p
 	if err := probe.check(); err != nil {
+		if wrong, ok := errors.AsType[*option.Error](err); ok {
+			return lines.Blame(wrong.Option, err)
+		}
 		return lines.Blame("keep", err)
 	}
 	p.ReverseProxy = new(reverseproxy.Handler)
@@ -97,7 +102,8 @@ func (p *Proxy) checkReverseProxy(tokens []caddyfile.Token) error {
 func (p *Proxy) block() option.Block {
 	return option.Block{Of: "chatgate_proxy", Table: p.Options(), Rule: func() error {
 		probe := *p
-		probe.Keep = nil // which may come before the names of the identity
+		probe.TokenFrom = nil // which may come before the cookie and the query
+		probe.Keep = nil      // which may come before the names of the identity
 		return probe.check()
 	}}
 }

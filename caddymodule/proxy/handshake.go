@@ -47,7 +47,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 }
 
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	class, ref := chatroom.Classify(r)
+	class, ref := p.paths.Classify(r)
 	if ref != nil {
 		p.refuse(w, r, ref)
 		return nil

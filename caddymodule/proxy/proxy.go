@@ -39,6 +39,11 @@ type Proxy struct {
 	Origins []string `json:"origins,omitempty"`
 	// The name of the query parameter that may hold the token. Default: none, since URLs end up in logs.
 	Query string `json:"query,omitempty"`
+	// Where tokens are looked for: any of "subprotocol", "authorization", "cookie" and "query". What is elsewhere is the upstream's
+	// and passes. Default: in the first two, and in the cookie and the query if they are named.
+	TokenFrom []string `json:"token_from,omitempty"`
+	// What paths may have although servers understand it differently: "encoded_slash" (%2f), "semicolon". Default: neither.
+	AllowInPath []string `json:"allow_in_path,omitempty"`
 	// The headers that tell the upstream who is asking. "off" as a name omits one.
 	Identity *chatroom.IdentityHeaders `json:"identity,omitempty"`
 	// Headers to remove from every request, besides those that look like an identity. A name that ends in * matches every name
@@ -60,6 +65,7 @@ type Proxy struct {
 	quic     *quicSockets
 	ctx      caddy.Context
 	rules    chatroom.CredentialRules
+	paths    chatroom.PathRules
 	headers  chatroom.IdentityHeaders
 	stripper *chatroom.Stripper
 
@@ -129,6 +135,8 @@ func (p *Proxy) Options() option.Table {
 		origin.Cookie(&p.Cookie),
 		origin.Option(&p.Origins),
 		option.Text("query", &p.Query).Unbounded("any name will do"),
+		tokenOption(&p.TokenFrom),
+		pathOption(&p.AllowInPath),
 		option.Size("max_message", &p.MaxMessage).Or("unlimited", -1).Default("16MiB").AtLeast("128B").
 			Allowing("it is -1, for any size, or at least 128 bytes"),
 		option.Duration("handshake_timeout", &p.HandshakeTimeout).Default("10s").Unbounded("an upstream may take any time"),
@@ -146,6 +154,10 @@ func (p *Proxy) check() error {
 	}
 	t.Fill()
 	p.rules = chatroom.CredentialRules{Cookie: p.Cookie, Query: p.Query, Origins: origin.Of(p.Origins)}
+	if err := p.placeRules(&p.rules); err != nil {
+		return err
+	}
+	p.paths = pathRules(p.AllowInPath)
 	var err error
 	if p.headers, err = identity.Headers(p.Identity); err != nil {
 		return err

@@ -70,6 +70,13 @@ http://{{HTTP}}, https://{{HTTPS}} {
 		cookie ssid
 		anonymous allow
 	}
+	chatgate_proxy /cookie-only/* UPSTREAM {
+		cookie ssid
+		token from cookie
+	}
+	chatgate_proxy /odd-paths/* UPSTREAM {
+		allow_in_path encoded_slash semicolon
+	}
 	chatgate_proxy /query/* UPSTREAM {
 		query token
 	}

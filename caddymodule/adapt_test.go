@@ -365,7 +365,7 @@ func TestValidateRefuses(t *testing.T) {
 
 		"no reverse_proxy":           {handler(`"handler":"chatgate_proxy"`), `chatgate_proxy has no reverse_proxy configuration`},
 		"unknown proxy field":        {proxy(`"anonymouse":"refuse"`), `unknown field "anonymouse"`},
-		"anonymous":                  {proxy(`"anonymous":"readonly"`), `anonymous is "readonly"; it is one of ["read_only" "refuse" "allow"]`},
+		"anonymous":                  {proxy(`"anonymous":"readonly"`), `anonymous is "readonly"; it is one of ["read_only" "refuse" "allow" "unmarked"]`},
 		"bad_token":                  {proxy(`"bad_token":"4401"`), `bad_token is "4401"; it is one of ["refuse" "close"]`},
 		"expiry":                     {proxy(`"expiry":"never"`), `expiry is "never"; it is one of ["session" "token"]`},
 		"token from nowhere":         {proxy(`"token_from":["header"]`), `token from "header" is unknown`},

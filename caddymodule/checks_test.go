@@ -66,6 +66,8 @@ func TestChecks(t *testing.T) {
 		config string
 		want   []string
 	}{
+		"visitors without a mark":     {":8080 {\n\tchatgate_proxy /ws* 127.0.0.1:9000 {\n\t\tanonymous unmarked\n\t}\n}", []string{"unmarked-visitors|server srv0 (:8080), path /ws*|127.0.0.1:9000"}},
+		"visitors who write":          {":8080 {\n\tchatgate_proxy /ws* 127.0.0.1:9000 {\n\t\tanonymous allow\n\t}\n}", nil},
 		"the gate alone":              {":8080 {\n" + gate + "}", nil},
 		"nothing of ours":             {":8080 {\n reverse_proxy 127.0.0.1:9000\n}\n:8081 {\n chatgate_accounts rooms\n}", nil},
 		"another upstream":            {":8080 {\n" + gate + "\treverse_proxy 127.0.0.1:9001\n}", nil},

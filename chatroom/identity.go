@@ -13,8 +13,9 @@ type Access uint8
 
 // The kinds of access.
 const (
-	ReadOnly Access = iota
+	ReadOnly Access = iota // the gate keeps a visitor from writing, as far as it can
 	ReadWrite
+	Unmarked // the upstream itself keeps those without the header from writing
 )
 
 const readWriteValue = "read-write"

@@ -28,6 +28,7 @@ func TestSetIdentity(t *testing.T) {
 			"Remote-User": {"alice"}, "Remote-Name": {"alice"}, "Remote-Id": {"0198"}, "Remote-Access": {"read-write"},
 		}},
 		"a visitor":               {DefaultIdentityHeaders, nil, ReadOnly, http.Header{}},
+		"an unmarked visitor":     {DefaultIdentityHeaders, nil, Unmarked, http.Header{}},
 		"a visitor who may write": {DefaultIdentityHeaders, nil, ReadWrite, http.Header{"Remote-Access": {"read-write"}}},
 		"other names":             {IdentityHeaders{User: "x-chat-user", Access: "X-Mode"}, alice, ReadWrite, http.Header{"X-Chat-User": {"alice"}, "X-Mode": {"read-write"}}},
 		"no names":                {IdentityHeaders{}, alice, ReadWrite, http.Header{}},

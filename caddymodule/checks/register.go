@@ -4,6 +4,6 @@ import "github.com/chatgate/chatgate/caddymodule/app"
 
 func init() {
 	app.RegisterChecks(
-		bypass, openUpstreams, demoRooms, hiddenEndpoints, lateRefusals, spellings, logs, directories,
+		bypass, openUpstreams, demoRooms, hiddenEndpoints, lateRefusals, spellings, logs, unmarkedVisitors, directories,
 	)
 }

@@ -33,7 +33,7 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 // UnmarshalCaddyfile reads the directive. Syntax, with the defaults:
 //
 //	chatgate_proxy [<matcher>] <upstreams...> {
-//	    anonymous         read_only | refuse | allow
+//	    anonymous         read_only | refuse | allow | unmarked
 //	    preflights        refuse | pass
 //	    bad_token         refuse | close
 //	    expiry            session | token

@@ -127,6 +127,8 @@ func (p *Proxy) admit(r *http.Request, authn *caller.Authenticator, cred chatroo
 	switch p.Anonymous {
 	case anonymousAllow:
 		hs.access = chatroom.ReadWrite
+	case anonymousUnmarked:
+		hs.access = chatroom.Unmarked
 	case anonymousReadOnly:
 		// A visitor may only read. Only the upstream knows what else a request would do, so the method decides.
 		if !hs.websocket && r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions {

@@ -23,7 +23,8 @@ func init() {
 // asking, and relays WebSockets itself, so that they end with their session and outlive the configuration. Upstreams, load
 // balancing, health checks, retries, headers and TLS are configured as for reverse_proxy.
 type Proxy struct {
-	// What visitors without a token may do: "read_only" (the default), "refuse" or "allow".
+	// What visitors without a token may do: "read_only" (the default), "refuse", "allow", or whatever the upstream lets requests
+	// do that do not bear Remote-Access ("unmarked").
 	Anonymous string `json:"anonymous,omitempty"`
 	// Whether CORS preflights, which bear no token, are refused with anonymous: "refuse" ("refuse", the default), or "pass".
 	Preflights string `json:"preflights,omitempty"`
@@ -76,6 +77,7 @@ const (
 	anonymousReadOnly = "read_only"
 	anonymousRefuse   = "refuse"
 	anonymousAllow    = "allow"
+	anonymousUnmarked = "unmarked"
 
 	preflightsRefuse = "refuse"
 	preflightsPass   = "pass"
@@ -128,7 +130,7 @@ func (p *Proxy) Provision(ctx caddy.Context) error {
 // Options implements [option.Holder].
 func (p *Proxy) Options() option.Table {
 	return option.Table{
-		option.Word("anonymous", &p.Anonymous, anonymousReadOnly, anonymousRefuse, anonymousAllow),
+		option.Word("anonymous", &p.Anonymous, anonymousReadOnly, anonymousRefuse, anonymousAllow, anonymousUnmarked),
 		option.Word("preflights", &p.Preflights, preflightsRefuse, preflightsPass),
 		option.Word("bad_token", &p.BadToken, badTokenRefuse, badTokenClose),
 		option.Word("expiry", &p.Expiry, expirySession, expiryToken),
@@ -165,6 +167,9 @@ func (p *Proxy) check() error {
 	p.stripper, err = chatroom.NewStripper(p.headers, chatroom.StripRules{Strip: p.Strip, Keep: p.Keep})
 	return err
 }
+
+// LeavesWritingToUpstream reports whether visitors may send what they like, and the upstream alone tells them from members.
+func (p *Proxy) LeavesWritingToUpstream() bool { return p.Anonymous == anonymousUnmarked }
 
 // Cleanup releases the reverse proxy. Live WebSockets go on, but for those that Caddy will cut.
 func (p *Proxy) Cleanup() error {

@@ -77,6 +77,9 @@ http://{{HTTP}}, https://{{HTTPS}} {
 	chatgate_proxy /odd-paths/* UPSTREAM {
 		allow_in_path encoded_slash semicolon
 	}
+	chatgate_proxy /unmarked/* UPSTREAM {
+		anonymous unmarked
+	}
 	chatgate_proxy /query/* UPSTREAM {
 		query token
 	}

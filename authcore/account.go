@@ -11,17 +11,21 @@ type Account struct {
 	Number       int64 // the numeric id of the rooms contract; unique, assigned by the store, never reused
 	Username     Username
 	DisplayName  string // free text; empty means the username is shown
+	DisplayClash bool   // DisplayName looks like another account's username, so others are told the username; the store decides it
 	AvatarURL    string // https URL, or empty
 	Bot          bool
 	Email        string // for mail; empty if there is none or only its hash is kept
 	EmailHash    []byte // keyed hash of the canonical address; nil when there is none
-	PasswordHash PasswordHash
-	Disabled     bool
-	PhonePending bool      // it was made with a phone number that is not validated yet
-	EmailPending bool      // likewise for its address
-	Epoch        int64     // of its sessions; sessions of an earlier epoch are over. The first is 0
-	Kept         SessionID // the one session of an earlier epoch that lives on, if any
-	CreatedAt    time.Time // UTC, whole milliseconds
+	// EmailConfirmed is set once the owner has proven to read the address. Until then it is a claim: others may claim it,
+	// too, and nobody is told of it. At most one account has confirmed an address.
+	EmailConfirmed bool
+	PasswordHash   PasswordHash
+	Disabled       bool
+	PhonePending   bool      // it was made with a phone number that is not validated yet
+	EmailPending   bool      // likewise for its address
+	Epoch          int64     // of its sessions; sessions of an earlier epoch are over. The first is 0
+	Kept           SessionID // the one session of an earlier epoch that lives on, if any
+	CreatedAt      time.Time // UTC, whole milliseconds
 }
 
 // pending returns what keeps an account from being used.
@@ -34,4 +38,12 @@ func (a *Account) pending() error {
 	default:
 		return nil
 	}
+}
+
+// confirmedEmail returns the address if it is proven and known, and else nothing.
+func (a *Account) confirmedEmail() string {
+	if !a.EmailConfirmed {
+		return ""
+	}
+	return a.Email
 }

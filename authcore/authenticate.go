@@ -10,19 +10,38 @@ var errStopping = &Error{Kind: KindUnavailable, Msg: "the server is restarting",
 
 var errSessionOver = &Error{Kind: KindSessionOver, Msg: "the session is over"}
 
-// Authenticate proves a token: its signature, its claims, and that its session is alive. It asks no store about a session
-// that this process knows. Kinds: BadToken, SessionOver, Unavailable.
+// Authenticate proves a token: its signature, its claims, that its session is alive, and that the policy lets its account
+// into the chat. It asks no store about a session that this process knows. Kinds: BadToken, SessionOver, UnverifiedEmail,
+// Unavailable.
 func (s *Service) Authenticate(ctx context.Context, token UnverifiedToken) (ProvenSession, error) {
-	c, err := s.tokens.check(ctx, token)
+	p, a, err := s.prove(ctx, token)
+	if err == nil {
+		err = s.admit(a)
+	}
 	if err != nil {
 		return ProvenSession{}, err
+	}
+	return p, nil
+}
+
+// AuthenticateOwner is Authenticate for what owners do with their account, such as confirming its address: that is open to
+// whom the policy does not let into the chat. Kinds: BadToken, SessionOver, Unavailable.
+func (s *Service) AuthenticateOwner(ctx context.Context, token UnverifiedToken) (ProvenSession, error) {
+	p, _, err := s.prove(ctx, token)
+	return p, err
+}
+
+func (s *Service) prove(ctx context.Context, token UnverifiedToken) (ProvenSession, *Account, error) {
+	c, err := s.tokens.check(ctx, token)
+	if err != nil {
+		return ProvenSession{}, nil, err
 	}
 	account, id := AccountID(c.Subject), SessionID(c.Session)
 	_, k, err := s.alive(ctx, account, id, c.Generation, s.state.load(account, id))
 	if err != nil {
-		return ProvenSession{}, err
+		return ProvenSession{}, nil, err
 	}
-	return provenSession(&k.account, id, c.Generation, time.Unix(c.Expires, 0).UTC()), nil
+	return provenSession(&k.account, id, c.Generation, time.Unix(c.Expires, 0).UTC()), &k.account, nil
 }
 
 // alive returns what is known of a session if it lives, and notes its use. A token of any generation is good for that:
@@ -105,7 +124,7 @@ func (st *State) owner(ctx context.Context, sess Session) (Account, error) {
 
 // Hold registers conn as live under a proven session, if that is still alive. From then on the end of the session ends
 // conn; it cannot end unnoticed in between. With tillExpiry, conn also ends when the token expires. The caller releases
-// the lease when the connection is gone, for whatever reason. Kinds: BadToken, SessionOver, Unavailable.
+// the lease when the connection is gone, for whatever reason. Kinds: BadToken, SessionOver, UnverifiedEmail, Unavailable.
 func (s *Service) Hold(ctx context.Context, p ProvenSession, conn LiveConn, lease *Lease, tillExpiry bool) error {
 	if p.generation == 0 { // not from a Service
 		return errSessionOver
@@ -119,7 +138,10 @@ func (s *Service) Hold(ctx context.Context, p ProvenSession, conn LiveConn, leas
 		if left <= 0 {
 			return stale("expired")
 		}
-		e, _, err := s.alive(ctx, p.Account, p.Session, p.generation, load)
+		e, k, err := s.alive(ctx, p.Account, p.Session, p.generation, load)
+		if err == nil {
+			err = s.admit(&k.account)
+		}
 		if err != nil {
 			return err
 		}

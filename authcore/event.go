@@ -20,9 +20,11 @@ const (
 	EventResetCodeSent   // by mail
 	EventResetCodeUnsent // the mail could not be sent
 	EventEmailCodeSent   // queued for delivery, to validate an address
+	EventEmailCodeUnsent // the mail could not be sent
 	EventPhoneCodeSent   // by text message; or a message that the number is validated already
 	EventWrongCode       // for an account
 	EventWrongPhoneCode  // for a number, so that no account is known
+	EventWrongEmailCode  // likewise for an address
 	EventCodeDelayed     // not tried, after too many wrong ones
 	EventPasswordReset   // by a code
 	EventPhoneValidated
@@ -73,8 +75,9 @@ type Event struct {
 	Invite   Invite   // without its hash
 	Count    int      // of lapsed registrations
 
-	email    string // of the account, for mails
-	repeated bool   // its owner was notified of the first
+	email     string // of the account, for mails
+	confirmed bool   // the owner reads it
+	repeated  bool   // its owner was notified of the first
 }
 
 // Subscriber gets every event, in the order of their publication, from any goroutine. It returns at once and cannot
@@ -83,7 +86,7 @@ type Subscriber func(Event)
 
 // about returns an event that affects an account.
 func about(k EventKind, a Account, c Client) Event {
-	return Event{Kind: k, Account: a.ID, Username: a.Username, Client: c, email: a.Email}
+	return Event{Kind: k, Account: a.ID, Username: a.Username, Client: c, email: a.Email, confirmed: a.EmailConfirmed}
 }
 
 // byOwner returns an event caused by the owner of the account.

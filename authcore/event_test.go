@@ -85,10 +85,17 @@ var happen = [numEvents]happening{
 		h.mail.set(func() { h.mail.broken = errStore })
 		_, _ = h.requestReset("alice")
 	}, "account err"},
-	EventEmailCodeSent:  {func(h *house, t *testing.T) { h.signUp(t, asks("alice", email("alice@example.com"))) }, "account"},
+	EventEmailCodeSent: {func(h *house, t *testing.T) { h.signUp(t, asks("alice", email("alice@example.com"))) }, "account"},
+	EventEmailCodeUnsent: {func(h *house, t *testing.T) {
+		h.mail.set(func() { h.mail.broken = errStore })
+		r := joining("alice")
+		r.ClaimedEmail = "alice@example.com"
+		must[Grant](t)(h.Join(t.Context(), r))
+	}, "account err"},
 	EventPhoneCodeSent:  {func(h *house, t *testing.T) { h.signUp(t, asks("alice")) }, "account"},
 	EventWrongCode:      {func(h *house, t *testing.T) { tryWrong(h, t, "setting a password", 1) }, "account err"},
 	EventWrongPhoneCode: {func(h *house, t *testing.T) { tryWrong(h, t, "validating a number", 1) }, "err"},
+	EventWrongEmailCode: {func(h *house, t *testing.T) { tryWrong(h, t, "validating an address", 1) }, "err"},
 	EventCodeDelayed: {func(h *house, t *testing.T) {
 		tryWrong(h, t, "setting a password", CodeTries)
 		tryWrong(h, t, "setting a password", 1)

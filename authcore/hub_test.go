@@ -115,7 +115,7 @@ type nodeHouse struct {
 }
 
 // nodes runs f with n houses over one store, in a bubble of its own time.
-func nodes(t *testing.T, n int, f func(t *testing.T, nodes []nodeHouse)) {
+func nodes(t *testing.T, n int, f func(t *testing.T, nodes []nodeHouse), settings ...setting) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{presence: make(map[AccountID]map[*member]map[SessionID]int)}
@@ -123,9 +123,9 @@ func nodes(t *testing.T, n int, f func(t *testing.T, nodes []nodeHouse)) {
 		all := make([]nodeHouse, n)
 		for i := range all {
 			feed := h.join()
-			all[i] = nodeHouse{newHouseOn(t, store, newClock(), func(o *StateOptions, _ *Policy) {
+			all[i] = nodeHouse{newHouseOn(t, store, newClock(), append([]setting{func(o *StateOptions, _ *Policy) {
 				o.Feed, o.Presence, o.FeedGrace, o.LiveGrace, o.Now = feed, feed, 3*time.Second, time.Minute, time.Now
-			}), feed}
+			}}, settings...)...), feed}
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup

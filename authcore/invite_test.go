@@ -109,6 +109,7 @@ func TestREG01InviteAtOnce(t *testing.T) {
 	if err := h.registerBy("alice", first, "alice@example.com"); err != nil {
 		t.Fatal(err)
 	}
+	h.store.accounts[0].EmailConfirmed = true
 	for round := range 10 {
 		code := h.invite(t, NewInvite{Uses: 1})
 		wantKind(t, "a taken name", h.registerBy("alice", code, ""), KindUsernameTaken)

@@ -19,7 +19,7 @@ func TestJoin(t *testing.T) {
 	r.DisplayName, r.ClaimedEmail, r.TokenLifetime = "Alice  A.", "alice@example.com", time.Hour
 	g := must[Grant](t)(h.Join(t.Context(), r))
 	id := must[Identity](t)(h.auth(t, g))
-	want(t, "identity", id, Identity{g.Account.ID, g.Session.ID, "alice", "Alice A.", "alice@example.com", 1, h.clock.Now().Add(time.Hour)})
+	want(t, "identity", id, Identity{g.Account.ID, g.Session.ID, "alice", "Alice A.", "", 1, h.clock.Now().Add(time.Hour)})
 	want(t, "dialect", g.Session.Dialect, "test")
 	must[Grant](t)(h.try(t, "alice", rightPassword))
 

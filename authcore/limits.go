@@ -99,6 +99,24 @@ var (
 	sendsAnHour = Rate{Burst: 5, Per: 5 * time.Hour}
 )
 
+// How many codes may be sent to one address, on behalf of all who claim it: twelve in any two hours. Each client has less,
+// so that one cannot use up what others have.
+var codesAnAddress = Rate{Burst: 12, Per: 2 * time.Hour}
+
+// takeEmail counts a code that a client has sent to an address, for whichever account. Kinds: RateLimited, Unavailable.
+func (s *Service) takeEmail(ctx context.Context, emailHash []byte, c Client) error {
+	if err := s.takeSend(ctx, LimitTarget, emailKey(emailHash)+" "+AddrKey(c.Addr)); err != nil {
+		return err
+	}
+	wait, err := query(ctx, "counting a message", func(ctx context.Context) (time.Duration, error) {
+		return s.state.options.Limits.Take(ctx, LimitTarget, "codes:"+emailKey(emailHash), codesAnAddress)
+	})
+	if err == nil && wait > 0 {
+		err = rateLimited(wait)
+	}
+	return err
+}
+
 // takeSend counts a message to an account, a name or an address. Kinds: RateLimited, Unavailable.
 func (s *Service) takeSend(ctx context.Context, class LimitClass, key string) error {
 	for _, budget := range []struct {

@@ -12,6 +12,7 @@ type Credentials struct {
 	ClaimedEmail  string // instead of a name
 	Password      Password
 	TokenLifetime time.Duration // of the token; 0: the session's
+	Enter         bool          // the session is for the chat alone, so whom the policy does not let in gets none
 	Client        Client
 }
 
@@ -28,10 +29,10 @@ func (s *Service) Login(ctx context.Context, c Credentials) (Grant, error) {
 
 var errWrongPassword = &Error{Kind: KindWrongPassword, Msg: "wrong password"}
 
-// LoginOrJoin is Login, but makes the account if the name is free and registration is open. Kinds: those of Login and of
-// Join.
+// LoginOrJoin is Login, but makes the account if the name is free, registration is open, and an account needs no
+// address. Kinds: those of Login and of Join.
 func (s *Service) LoginOrJoin(ctx context.Context, c Credentials) (Grant, error) {
-	if s.policy.Registration != RegistrationOpen || c.ClaimedEmail != "" {
+	if s.policy.Registration != RegistrationOpen || s.policy.ConfirmedEmail || c.ClaimedEmail != "" {
 		return s.Login(ctx, c)
 	}
 	for try := 1; ; try++ {
@@ -68,6 +69,9 @@ func (s *Service) login(ctx context.Context, c Credentials) (Grant, error) {
 	rehash, err := s.provePassword(ctx, at, c.Password)
 	if err == nil {
 		err = at.account.pending()
+	}
+	if err == nil && c.Enter {
+		err = s.admit(&at.account)
 	}
 	if err != nil {
 		return Grant{}, err

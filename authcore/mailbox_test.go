@@ -2,6 +2,7 @@ package authcore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -16,6 +17,8 @@ type mailbox struct {
 	all    []Notice      // in their order
 	takes  time.Duration // to deliver
 	broken error
+	full   bool
+	held   int // places
 }
 
 func (b *mailbox) Send(ctx context.Context, n Notice) error {
@@ -29,6 +32,35 @@ func (b *mailbox) Send(ctx context.Context, n Notice) error {
 }
 
 func (b *mailbox) Queue(n Notice) error { return b.keep(&b.queued, n) }
+
+// Hold fails as Queue does while the queue is full.
+func (b *mailbox) Hold() (MailPlace, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.full {
+		return nil, errors.New("full")
+	}
+	b.held++
+	return &mailPlace{b: b}, nil
+}
+
+type mailPlace struct {
+	b    *mailbox
+	used bool
+}
+
+func (p *mailPlace) Queue(n Notice) error {
+	p.used = true
+	p.b.set(func() { p.b.held-- })
+	return p.b.Queue(n)
+}
+
+func (p *mailPlace) Release() {
+	if !p.used {
+		p.used = true
+		p.b.set(func() { p.b.held-- })
+	}
+}
 
 func (b *mailbox) keep(in *[]Notice, n Notice) error {
 	b.mu.Lock()
@@ -64,6 +96,17 @@ func (b *mailbox) last() Notice {
 		return Notice{}
 	}
 	return b.all[len(b.all)-1]
+}
+
+// take returns the latest notice as last does, and forgets it.
+func (b *mailbox) take() Notice {
+	n := b.last()
+	b.set(func() {
+		b.all = b.all[:max(len(b.all)-1, 0)]
+		b.sent = slices.DeleteFunc(b.sent, func(o Notice) bool { return o == n })
+		b.queued = slices.DeleteFunc(b.queued, func(o Notice) bool { return o == n })
+	})
+	return n
 }
 
 // outbox is a Texter that keeps what it is given.

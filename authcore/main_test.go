@@ -129,6 +129,17 @@ func (h *house) auth(t testing.TB, g Grant) (Identity, error) {
 	return p.Identity, err
 }
 
+// confirmOwn confirms the address of an account by the code that it was just sent, if there is mail.
+func (h *house) confirmOwn(t testing.TB, g Grant) {
+	t.Helper()
+	if !h.confirms() {
+		return
+	}
+	n := h.mail.take()
+	want(t, "the code of a new account", fmt.Sprint(n.Kind, n.To), fmt.Sprint(NoticeConfirmCode, g.Account.Email))
+	want(t, "confirming an address", h.ConfirmEmail(t.Context(), Actor{g.Proven.Identity, Client{Dialect: "test", Addr: netip.MustParseAddr("192.0.2.200")}}, string(n.Code)), nil)
+}
+
 // online reports whether any node holds a live connection of an account.
 func (h *house) online(t testing.TB, account AccountID) bool {
 	t.Helper()

@@ -46,6 +46,28 @@ func (m *memory) TryCode(ctx context.Context, p CodePurpose, request RequestID, 
 	})
 }
 
+func (m *memory) TryEmailCodes(ctx context.Context, emailHash []byte, now time.Time) ([]Code, error) {
+	return result(ctx, m, "TryEmailCodes", func() (all []Code, _ error) {
+		failure := error(Errorf(KindInvalidEmail, "nobody waits"))
+		for _, a := range m.accounts {
+			if !a.EmailPending || !bytes.Equal(a.EmailHash, emailHash) {
+				continue
+			}
+			failure = badCode()
+			place := codePlace{a.ID, CodeEmail}
+			if c, ok := m.codes[place]; ok && c.Tries < CodeTries && kept(now).Before(c.ExpiresAt) {
+				c.Tries++
+				m.codes[place] = c
+				all = append(all, c)
+			}
+		}
+		if len(all) == 0 {
+			return nil, failure
+		}
+		return all, nil
+	})
+}
+
 func (m *memory) ResetPassword(ctx context.Context, request RequestID, code []byte, hash PasswordHash, now time.Time) (Account, error) {
 	return result(ctx, m, "ResetPassword", func() (Account, error) {
 		c, err := m.codeLocked(CodeReset, request, now)
@@ -61,6 +83,9 @@ func (m *memory) ResetPassword(ctx context.Context, request RequestID, code []by
 		}
 		a.PasswordHash, a.Epoch, a.Kept = hash, a.Epoch+1, ""
 		delete(m.codes, codePlace{c.Account, c.Purpose})
+		if a.EmailConfirmed || a.Email != "" && a.EmailHash != nil && !m.confirmedLocked(a) {
+			m.confirmLocked(a)
+		}
 		return *a, nil
 	})
 }
@@ -72,13 +97,36 @@ func (m *memory) ConfirmEmail(ctx context.Context, request RequestID, code, emai
 			return badCode()
 		}
 		a, err := m.accountLocked(c.Account)
-		if err != nil || !a.EmailPending || !bytes.Equal(a.EmailHash, emailHash) {
+		if err != nil || a.EmailConfirmed || !bytes.Equal(a.EmailHash, emailHash) || m.confirmedLocked(a) {
 			return badCode()
 		}
-		a.EmailPending = false
 		delete(m.codes, codePlace{c.Account, c.Purpose})
+		m.confirmLocked(a)
 		return nil
 	})
+}
+
+// confirmedLocked reports whether another account has confirmed the address of a.
+func (m *memory) confirmedLocked(a *Account) bool {
+	_, err := m.findLocked(func(o *Account) bool {
+		return o.EmailConfirmed && o.ID != a.ID && bytes.Equal(o.EmailHash, a.EmailHash)
+	})
+	return err == nil
+}
+
+// confirmLocked makes a the only account with its address.
+func (m *memory) confirmLocked(a *Account) {
+	a.EmailConfirmed, a.EmailPending = true, false
+	for i := range m.accounts {
+		if o := &m.accounts[i]; o.ID != a.ID && bytes.Equal(o.EmailHash, a.EmailHash) {
+			o.Email, o.EmailHash, o.EmailPending = "", nil, false
+			for place := range m.codes {
+				if place.account == o.ID {
+					delete(m.codes, place)
+				}
+			}
+		}
+	}
 }
 
 func (m *memory) DeleteCodes(ctx context.Context, now time.Time) error {
@@ -158,7 +206,7 @@ func (m *memory) SetPendingEmail(ctx context.Context, account AccountID, emailHa
 			return errNoAccount()
 		}
 		for _, o := range m.accounts {
-			if len(emailHash) > 0 && o.ID != account && bytes.Equal(o.EmailHash, emailHash) {
+			if o.EmailConfirmed && o.ID != account && bytes.Equal(o.EmailHash, emailHash) {
 				return Errorf(KindEmailTaken, "taken")
 			}
 		}
@@ -186,6 +234,9 @@ func (m *memory) DeleteUnvalidated(ctx context.Context, before, now time.Time) (
 			waits := ok && kept(now).Before(c.ExpiresAt)
 			return a.PhonePending && !a.Disabled && !waits && a.CreatedAt.Before(kept(before))
 		})
+		for i := range m.accounts {
+			m.accounts[i].DisplayClash = m.clashLocked(&m.accounts[i])
+		}
 		return was - len(m.accounts), nil
 	})
 }

@@ -117,7 +117,7 @@ func (m *memory) accountLocked(id AccountID) (*Account, error) {
 }
 
 // freeLocked reports what of an account that is to be made belongs to another one.
-func (m *memory) freeLocked(a Account) error {
+func (m *memory) freeLocked(a Account, c Creation) error {
 	var taken error
 	for _, o := range m.accounts {
 		switch {
@@ -125,28 +125,34 @@ func (m *memory) freeLocked(a Account) error {
 			return errors.New("there is an account with this ID")
 		case o.Username.Skeleton() == a.Username.Skeleton():
 			taken = Errorf(KindUsernameTaken, "this username is taken")
-		case len(a.EmailHash) > 0 && bytes.Equal(o.EmailHash, a.EmailHash) && taken == nil:
+		case len(a.EmailHash) > 0 && bytes.Equal(o.EmailHash, a.EmailHash) && taken == nil &&
+			(o.EmailConfirmed || a.EmailConfirmed || !c.SharedEmail):
 			taken = Errorf(KindEmailTaken, "this address is taken")
 		}
 	}
 	return taken
 }
 
-func (m *memory) CreateAccount(ctx context.Context, a Account, invite []byte) (Account, error) {
+func (m *memory) CreateAccount(ctx context.Context, a Account, c Creation) (Account, error) {
 	return result(ctx, m, "CreateAccount", func() (Account, error) {
 		var redeemed *Invite
-		if invite != nil {
-			redeemed = m.inviteLocked(invite)
+		if c.Invite != nil {
+			redeemed = m.inviteLocked(c.Invite)
 			if redeemed == nil || !redeemed.usable(a.CreatedAt, a.EmailHash) {
 				return Account{}, badInvite()
 			}
 		}
-		if err := m.freeLocked(a); err != nil {
+		if err := m.freeLocked(a, c); err != nil {
 			return Account{}, err
 		}
 		if redeemed != nil {
 			redeemed.Used++
 		}
+		for i := range m.accounts {
+			o := &m.accounts[i]
+			o.DisplayClash = o.DisplayClash || o.DisplayName != "" && DisplaySkeleton(o.DisplayName) == a.Username.Skeleton()
+		}
+		a.DisplayClash = m.clashLocked(&a)
 		m.numbers++
 		a.Number, a.CreatedAt, a.EmailHash = m.numbers, kept(a.CreatedAt), some(a.EmailHash)
 		m.accounts = append(m.accounts, a)
@@ -174,7 +180,16 @@ func (m *memory) AccountByUsername(ctx context.Context, n Username) (Account, er
 }
 
 func (m *memory) AccountByEmailHash(ctx context.Context, h []byte) (Account, error) {
-	return m.find(ctx, "AccountByEmailHash", func(a *Account) bool { return len(h) > 0 && bytes.Equal(a.EmailHash, h) })
+	return result(ctx, m, "AccountByEmailHash", func() (Account, error) {
+		a, err := m.findLocked(func(a *Account) bool { return a.EmailConfirmed && bytes.Equal(a.EmailHash, h) })
+		if err != nil {
+			a, err = m.findLocked(func(a *Account) bool { return len(h) > 0 && bytes.Equal(a.EmailHash, h) })
+		}
+		if err != nil {
+			return Account{}, err
+		}
+		return *a, nil
+	})
 }
 
 func (m *memory) SwapPasswordHash(ctx context.Context, id AccountID, old, fresh PasswordHash) (bool, error) {
@@ -206,11 +221,33 @@ func (m *memory) SetProfile(ctx context.Context, id AccountID, displayName, avat
 		}
 		if displayName != nil {
 			a.DisplayName = *displayName
+			a.DisplayClash = m.clashLocked(a)
 		}
 		if avatarURL != nil {
 			a.AvatarURL = *avatarURL
 		}
 		return *a, nil
+	})
+}
+
+// clashLocked reports whether the display name of a looks like the username of another account.
+func (m *memory) clashLocked(a *Account) bool {
+	if a.DisplayName == "" {
+		return false
+	}
+	shown := DisplaySkeleton(a.DisplayName)
+	_, err := m.findLocked(func(o *Account) bool { return o.ID != a.ID && shown == o.Username.Skeleton() })
+	return err == nil
+}
+
+func (m *memory) AccountsShownAs(ctx context.Context, name Username) ([]AccountID, error) {
+	return result(ctx, m, "AccountsShownAs", func() (all []AccountID, _ error) {
+		for i := range m.accounts {
+			if a := &m.accounts[i]; a.DisplayName != "" && DisplaySkeleton(a.DisplayName) == name.Skeleton() {
+				all = append(all, m.accounts[i].ID)
+			}
+		}
+		return all, nil
 	})
 }
 

@@ -31,6 +31,9 @@ func (k NoticeKind) String() string {
 	return "unknown"
 }
 
+// HasCode reports whether somebody waits for the notice, since it has a code.
+func (k NoticeKind) HasCode() bool { return k == NoticeResetCode || k == NoticeConfirmCode }
+
 // NoticeKinds returns every kind.
 func NoticeKinds() []NoticeKind {
 	ks := make([]NoticeKind, numNotices)
@@ -61,6 +64,19 @@ type Mailer interface {
 	// Queue queues a notice for delivery in the background, with retries, and returns at once. An error means that it is
 	// not queued.
 	Queue(n Notice) error
+
+	// Hold takes a place in the queue for a notice with a code that may be made later, whoever it is for. An error means that
+	// there is none.
+	Hold() (MailPlace, error)
+}
+
+// MailPlace is a place in the queue of a [Mailer].
+type MailPlace interface {
+	// Queue is that of the Mailer, and takes the place. It is called once at most.
+	Queue(n Notice) error
+
+	// Release gives the place back, unless it was taken.
+	Release()
 }
 
 // noMail is the Mailer of a service without mail.
@@ -70,8 +86,16 @@ var errNoMail = errors.New("mail is off")
 
 func (noMail) Send(context.Context, Notice) error { return errNoMail }
 func (noMail) Queue(Notice) error                 { return errNoMail }
+func (noMail) Hold() (MailPlace, error)           { return noPlace{}, nil } // what is not configured is not told
 
-// notify is the [Subscriber] that mails the owners of accounts, if the account has an address.
+// noPlace is a place in no queue.
+type noPlace struct{}
+
+func (noPlace) Queue(Notice) error { return errNoMail }
+func (noPlace) Release()           {}
+
+// notify is the subscriber that writes to the owners of accounts, where there is mail. One whose address is a claim is not
+// written to: it may be anybody's.
 func (s *Service) notify(e Event) {
 	if e.email == "" {
 		return
@@ -80,21 +104,52 @@ func (s *Service) notify(e Event) {
 	case EventLogin:
 		s.noteDevice(e)
 	case EventPasswordReset:
-		s.queueNotice(NoticePasswordChanged, e)
+		s.writeNotice(NoticePasswordChanged, e)
 	case EventTokenTheft:
 		if !e.repeated {
-			s.queueNotice(NoticeTokenTheft, e)
+			s.writeNotice(NoticeTokenTheft, e)
 		}
 	}
 }
 
-func (s *Service) queueNotice(k NoticeKind, e Event) {
+// How many notices of a kind an account, and an address, may be sent: five at once, and one more every 20 minutes. Who
+// could have an owner sent so many of one kind that they are not read any more cannot hide those of another behind them.
+var noticesOfAKind = Rate{Burst: 5, Per: 100 * time.Minute}
+
+// writeNotice queues a notice in the background.
+func (s *Service) writeNotice(k NoticeKind, e Event) {
+	if e.confirmed {
+		s.state.background(context.Background(), "writing a notice", func(ctx context.Context) error { return s.queueNotice(ctx, k, e) })
+	}
+}
+
+// queueNotice queues a notice to whoever reads their address, unless they were sent too many of its kind.
+func (s *Service) queueNotice(ctx context.Context, k NoticeKind, e Event) error {
+	if !e.confirmed {
+		return nil
+	}
+	for _, budget := range []struct {
+		class LimitClass
+		key   string
+	}{{LimitAccount, string(e.Account)}, {LimitTarget, emailKey(EmailHash(s.state.emailKey, Email(e.email)))}} {
+		wait, err := query(ctx, "counting a notice", func(ctx context.Context) (time.Duration, error) {
+			return s.state.options.Limits.Take(ctx, budget.class, "notice:"+k.String()+":"+budget.key, noticesOfAKind)
+		})
+		if err != nil {
+			return err
+		}
+		if wait > 0 {
+			s.state.options.Log.Warn("a notice was left out, since there were many of its kind", "notice", k.String(), "account", e.Account)
+			return nil
+		}
+	}
 	err := s.mailer.Queue(Notice{
 		Kind: k, To: Email(e.email), Username: e.Username, Device: DeviceLabel(e.Client.UserAgent), Addr: e.Client.Addr, At: e.At.UTC().Truncate(time.Millisecond),
 	})
 	if err != nil {
 		s.state.options.Log.Warn("cannot queue a notice", "notice", k.String(), "account", e.Account, "error", err)
 	}
+	return nil
 }
 
 // noteDevice notifies the owner of an account of a login from a new device, unless it is the account's first.
@@ -103,7 +158,7 @@ func (s *Service) noteDevice(e Event) {
 	s.state.background(context.Background(), "noting a device", func(ctx context.Context) error {
 		known, others, err := s.state.options.Devices.NoteDevice(ctx, e.Account, device, s.wholeNow())
 		if err == nil && !known && others {
-			s.queueNotice(NoticeNewDevice, e)
+			err = s.queueNotice(ctx, NoticeNewDevice, e)
 		}
 		return err
 	})

@@ -38,7 +38,7 @@ func TestNewDevice(t *testing.T) {
 	h := newHouse(t)
 	r := joining("alice")
 	r.ClaimedEmail, r.Client.UserAgent = "alice@example.com", firefox
-	must[Grant](t)(h.Join(t.Context(), r))
+	h.confirmOwn(t, must[Grant](t)(h.Join(t.Context(), r)))
 	h.idle()
 	h.loginFrom(t, "alice", firefox)
 	h.loginFrom(t, "alice", newFirefox) // an update
@@ -72,6 +72,42 @@ func TestNewDevice(t *testing.T) {
 	h.state.purge(t.Context())
 	h.loginFrom(t, "alice", chrome)
 	want(t, "of last year", h.mail.last().Device, "Chrome on Windows")
+}
+
+// Owners are not flooded, and no kind of notice hides another.
+func TestNoticeBudgets(t *testing.T) {
+	h := newHouse(t)
+	g := h.join(t, "alice")
+	h.idle()
+	flood := func(name, what string) {
+		for i := range 20 {
+			h.loginFrom(t, name, fmt.Sprint(what, i, "/1.0"))
+		}
+	}
+	count := func(kind NoticeKind, to string) (n int) {
+		for _, m := range h.mail.all {
+			if m.Kind == kind && string(m.To) == to {
+				n++
+			}
+		}
+		return n
+	}
+	flood("alice", "First")
+	want(t, "notices to alice", count(NoticeNewDevice, "alice@example.com"), noticesOfAKind.Burst)
+	h.notify(byOwner(EventPasswordReset, h.store.accounts[0], client))
+	h.idle()
+	want(t, "notices of another kind", count(NoticePasswordChanged, "alice@example.com"), 1)
+	h.clock.Advance(2 * noticesOfAKind.Per)
+	flood("alice", "Second")
+	want(t, "notices to alice, later", count(NoticeNewDevice, "alice@example.com"), 2*noticesOfAKind.Burst)
+
+	// An address has a budget of its own, whichever accounts have it in turn.
+	h.join(t, "bob")
+	h.store.accounts[1].Email, h.store.accounts[1].EmailHash = "alice@example.com", h.store.accounts[0].EmailHash
+	h.idle()
+	flood("bob", "Third")
+	want(t, "notices to alice, for bob", count(NoticeNewDevice, "alice@example.com"), 2*noticesOfAKind.Burst)
+	_ = g
 }
 
 // Without an address, or without mail, there is nobody to tell, and nothing is kept.

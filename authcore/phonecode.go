@@ -32,8 +32,11 @@ func (st *State) emailRequest(account AccountID, emailHash []byte) RequestID {
 	return RequestID(hex.EncodeToString(hashFields(st.codeKey, "request", string(CodeEmail), string(account), string(emailHash))))
 }
 
-// sendEmailCode stores a code that confirms an address, and queues the mail with it.
-func (s *Service) sendEmailCode(ctx context.Context, a Account, to Email, c Client) error {
+// emailKey is what messages to an address, and tries of codes for it, are counted under.
+func emailKey(hash []byte) string { return "email:" + hex.EncodeToString(hash) }
+
+// sendEmailCode stores a code that confirms an address, and has the mail with it delivered.
+func (s *Service) sendEmailCode(ctx context.Context, a Account, to Email, c Client, deliver func(Notice) error) error {
 	code, err := newOneTimeCode()
 	if err != nil {
 		return err
@@ -46,12 +49,13 @@ func (s *Service) sendEmailCode(ctx context.Context, a Account, to Email, c Clie
 	if err := exec(ctx, "storing a code", func(ctx context.Context) error { return s.state.options.Codes.PutCode(ctx, stored) }); err != nil {
 		return err
 	}
-	err = s.mailer.Queue(Notice{
+	err = deliver(Notice{
 		Kind: NoticeConfirmCode, To: to, Username: a.Username, Code: code, Lifetime: CodeLifetime, Device: DeviceLabel(c.UserAgent),
 		Addr: c.Addr, At: now,
 	})
 	if err != nil {
-		return unavailable("queueing a code", err)
+		s.publish(failed(EventEmailCodeUnsent, a, c, err))
+		return &Error{Kind: KindMailFailed, Msg: "the message could not be sent", Err: err}
 	}
 	s.publish(about(EventEmailCodeSent, a, c))
 	return nil

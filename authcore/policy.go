@@ -15,6 +15,10 @@ type Policy struct {
 	Conceal      bool // answers do not tell whether an account exists, see [Service.Login] and [Service.RequestReset]
 	MinPassword  int  // code points
 
+	// ConfirmedEmail keeps accounts without a confirmed address out of the chat: [Service.Authenticate] and [Service.Hold]
+	// refuse them, and accounts are made with an address only. It takes mail.
+	ConfirmedEmail bool
+
 	SessionIdle time.Duration // a session ends this long after its last use; 0: never
 	SessionMax  time.Duration // and at the latest this long after its login
 

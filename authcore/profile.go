@@ -81,25 +81,34 @@ func (s *Service) UpdateProfile(ctx context.Context, by Actor, p ProfileChange) 
 	if err != nil {
 		return Account{}, err
 	}
-	s.state.live.stale(id.Account)
 	changed := by.event(EventProfileChanged, a.ID)
 	changed.Session, changed.Username = id.Session, a.Username
 	s.publish(changed)
-	if s.state.options.Feed != nil {
-		// The change is made; without the event other nodes see it within minutes.
-		if _, err := s.state.options.Feed.Publish(context.WithoutCancel(ctx), NodeEvent{Account: id.Account, Changed: true}); err != nil {
-			s.state.options.Log.Warn("cannot tell the other nodes about a changed profile; they see it within minutes", "account", id.Account, "error", err)
-		}
-	}
+	s.tellChanged(ctx, id.Account)
 	return a, nil
 }
 
-// ParseDisplayName returns the stored form of a display name, or KindInvalidInput: NFC, up to 64 code points, without
-// characters that are invisible or change the direction of the text, and with single spaces between words. Empty means
-// none.
+// tellChanged has every node look an account up anew.
+func (s *Service) tellChanged(ctx context.Context, account AccountID) {
+	s.state.live.stale(account)
+	if s.state.options.Feed == nil {
+		return
+	}
+	// The change is made; what other nodes know of it lapses within minutes if they do not hear.
+	if _, err := s.state.options.Feed.Publish(context.WithoutCancel(ctx), NodeEvent{Account: account, Changed: true}); err != nil {
+		s.state.options.Log.Warn("telling the other nodes of a changed account failed", "account", account, "error", err)
+	}
+}
+
+// ParseDisplayName returns the form in which a display name is kept, or KindInvalidInput: NFC, up to 64 code points,
+// without control characters, without what does not show or changes the direction of what follows, and single spaces
+// between words; not of words that are reserved. White space around it is not part of it. Empty means that there is none.
 func ParseDisplayName(claimed string) (string, error) {
 	if len(claimed) > 16*MaxDisplayName || !utf8.ValidString(claimed) {
 		return "", Errorf(KindInvalidInput, "a display name has up to %d characters of valid UTF-8", MaxDisplayName)
+	}
+	if strings.ContainsFunc(strings.TrimSpace(claimed), func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }) {
+		return "", Errorf(KindInvalidInput, "the display name has control characters")
 	}
 	name := strings.Join(strings.Fields(norm.NFC.String(claimed)), " ")
 	if utf8.RuneCountInString(name) > MaxDisplayName {
@@ -118,6 +127,9 @@ func ParseDisplayName(claimed string) (string, error) {
 			return "", Errorf(KindInvalidInput, "the display name has characters that do not show")
 		}
 		before, marks = r, 0
+	}
+	if DisplayReserved(name) {
+		return "", Errorf(KindInvalidInput, "this display name is reserved")
 	}
 	return name, nil
 }

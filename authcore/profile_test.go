@@ -27,7 +27,7 @@ func TestProfile(t *testing.T) {
 		var c conn
 		n[1].hold(t, other, &c, false)
 
-		a := must[Account](t)(n[0].UpdateProfile(t.Context(), as(id), ProfileChange{DisplayName: ptr(" Alice\tA. "), AvatarURL: ptr("https://example.com/a.png?x=1#y")}))
+		a := must[Account](t)(n[0].UpdateProfile(t.Context(), as(id), ProfileChange{DisplayName: ptr(" Alice  A.\r\n"), AvatarURL: ptr("https://example.com/a.png?x=1#y")}))
 		want(t, "what comes back", fmt.Sprint(a.DisplayName, "|", a.AvatarURL), "Alice A.|https://example.com/a.png?x=1#y")
 		for i := range n {
 			for _, g := range []Grant{g, other} {
@@ -121,7 +121,7 @@ func TestPublicProfile(t *testing.T) {
 
 func TestParseDisplayName(t *testing.T) {
 	for claimed, name := range map[string]string{
-		"": "", " \t\n ": "", "Alice": "Alice", "  Alice   B.\u00a0 C\u3000": "Alice B. C", "a\nb": "a b", "Zoe\u0308": "Zo\u00eb", "İ. Ğ.": "İ. Ğ.",
+		"": "", " \t\n ": "", "Alice": "Alice", "  Alice   B.\u00a0 C\u3000": "Alice B. C", "Alice\n": "Alice", "Zoe\u0308": "Zo\u00eb", "İ. Ğ.": "İ. Ğ.",
 		"👩‍👩‍👧‍👦 Smith": "👩‍👩‍👧‍👦 Smith", "❤️‍🔥": "❤️‍🔥", "👍🏽": "👍🏽", "1️⃣": "1️⃣", "🇩🇪": "🇩🇪", "O'Brien <3 & \"x\"": "O'Brien <3 & \"x\"",
 		"สมชาย": "สมชาย", "नरेंद्र": "नरेंद्र", "שָׁלוֹם": "שָׁלוֹם", "محمد": "محمد", "山田 太郎": "山田 太郎",
 		strings.Repeat("x", 64): strings.Repeat("x", 64), strings.Repeat("🙂", 64): strings.Repeat("🙂", 64), strings.Repeat("e\u0301", 64): strings.Repeat("é", 64),
@@ -134,6 +134,7 @@ func TestParseDisplayName(t *testing.T) {
 	}
 	for what, claimed := range map[string]string{
 		"65": strings.Repeat("x", 65), "65 in NFC": strings.Repeat("e\u0301", 65), "huge": strings.Repeat("x", 1<<20), "bad UTF-8": "a\xff", "surrogate": "\xed\xa0\x80",
+		"line break": "a\nb", "CRLF": "a\r\nb", "tab": "a\tb", "NEL": "a\u0085b", "line separator": "a\u2028b", "paragraph separator": "a\u2029b",
 		"NUL": "a\x00b", "bell": "a\ab", "escape": "\x1b[31mred", "DEL": "a\x7f", "C1": "a\u009b", "override": "a\u202eb", "isolate": "a\u2066b\u2069", "LRM": "a\u200eb", "ALM": "a\u061cb",
 		"soft hyphen": "a\u00adb", "ZWSP": "a\u200bb", "BOM": "\ufeffa", "word joiner": "a\u2060b", "private use": "a\ue000", "noncharacter": "a\uffff", "tag": "a\U000e0041",
 		"joiner alone": "\u200d", "joiner first": "\u200da", "joiner last": "a\u200d", "joiners": "a\u200d\u200db", "joiner before a space": "a\u200d b", "joiner after a space": "a \u200db",

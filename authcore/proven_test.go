@@ -77,7 +77,7 @@ func TestHoldNoticesTheEnd(t *testing.T) {
 func TestHoldAtOnce(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	for name, g := range map[string]Grant{"a login": h.person(t, "alice"), "a registration": h.join(t, "bob")} {
+	for name, g := range map[string]Grant{"a login": h.person(t, "alice"), "a registration": must[Grant](t)(h.Join(t.Context(), joining("bob")))} {
 		sessions, accounts := h.store.count("Session"), h.store.count("SessionAccount")
 		var c conn
 		want(t, name, h.Hold(t.Context(), g.Proven, &c, &c.lease, false), nil)

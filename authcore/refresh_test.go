@@ -33,9 +33,11 @@ func (h *house) steal(g Grant) (Grant, error) {
 // join makes an account with an address, and its first session.
 func (h *house) join(t testing.TB, name string) Grant {
 	t.Helper()
-	return must[Grant](t)(h.Join(t.Context(), Registration{
+	g := must[Grant](t)(h.Join(t.Context(), Registration{
 		ClaimedName: name, Password: NewPassword(rightPassword), ClaimedEmail: name + "@example.com", Client: client,
 	}))
+	h.confirmOwn(t, g)
+	return g
 }
 
 const toldOfTheft = "token-theft to alice@example.com;"
@@ -237,6 +239,8 @@ func testTheft(t *testing.T, at []int) {
 		}
 		want(t, "another session", conns[2].ended(), open)
 		must[Grant](t)(n[0].refresh(other, 0))
+		n[0].idle()
+		n[1].idle()
 		want(t, "notices", n[0].mail.told()+n[1].mail.told(), toldOfTheft)
 		for i := range conns {
 			conns[i].lease.Release()
@@ -267,6 +271,7 @@ func TestTheftWhileStoresFail(t *testing.T) {
 				_, err := n[0].steal(first)
 				wantKind(t, "the first token again", err, KindSessionOver, KindUnavailable)
 				want(t, "here", here.ended(), over)
+				n[0].idle()
 				want(t, "notices", n[0].mail.told(), toldOfTheft)
 				n[0].store.onCall(nil)
 				if op == "feed" {
@@ -362,6 +367,7 @@ func TestRefreshAfterStoreWentBack(t *testing.T) {
 		wantKind(t, "the first token again, though the store would take it", err, KindBadToken)
 		_, err = n[1].steal(first)
 		wantKind(t, "the first token again, from elsewhere", err, KindSessionOver)
+		n[1].idle()
 		want(t, "notices", n[1].mail.told(), toldOfTheft)
 		_, err = n[0].auth(t, g)
 		wantKind(t, "the newest token", err, KindSessionOver)

@@ -26,7 +26,11 @@ func (s *Service) Register(ctx context.Context, r Registration) (Account, error)
 	if err != nil {
 		return Account{}, err
 	}
-	return s.createAccount(ctx, a, invite, r.Client)
+	a, err = s.createAccount(ctx, a, invite, r.Client)
+	if err == nil {
+		s.greetAddress(ctx, a, r.Client)
+	}
+	return a, err
 }
 
 // Join makes an account and begins its first session. Kinds: as those of Register. After an error there is neither,
@@ -53,7 +57,8 @@ func (s *Service) Join(ctx context.Context, r Registration) (Grant, error) {
 		}
 		return Grant{}, err
 	}
-	g.Proven.Number = g.Account.Number
+	g.Proven.Number, g.Proven.DisplayName = g.Account.Number, g.Account.toldName() // which the store decided
+	s.greetAddress(ctx, g.Account, r.Client)
 	s.publish(g.event(EventLogin, r.Client))
 	return g, nil
 }
@@ -77,6 +82,9 @@ func (s *Service) prepareAccount(ctx context.Context, r Registration) (Account, 
 	a := Account{ID: AccountID(uuid.NewString()), Username: name, CreatedAt: s.wholeNow()}
 	if a.DisplayName, err = ParseDisplayName(r.DisplayName); err != nil {
 		return Account{}, nil, err
+	}
+	if r.ClaimedEmail == "" && s.policy.ConfirmedEmail {
+		return Account{}, nil, errEmailIsRequired
 	}
 	if r.ClaimedEmail != "" {
 		email, err := ParseEmail(r.ClaimedEmail)
@@ -107,11 +115,28 @@ func (s *Service) prepareAccount(ctx context.Context, r Registration) (Account, 
 
 func (s *Service) createAccount(ctx context.Context, a Account, invite []byte, c Client) (Account, error) {
 	a, err := query(ctx, "creating an account", func(ctx context.Context) (Account, error) {
-		return s.state.options.Accounts.CreateAccount(ctx, a, invite)
+		return s.state.options.Accounts.CreateAccount(ctx, a, Creation{Invite: invite, SharedEmail: s.confirms()})
 	})
 	if err != nil {
 		return Account{}, err
 	}
 	s.publish(byOwner(EventAccountRegistered, a, c))
+	s.tellShownAs(ctx, a)
 	return a, nil
+}
+
+// tellShownAs has every node look those up anew whose display name looks like the username of a new account.
+func (s *Service) tellShownAs(ctx context.Context, a Account) {
+	ctx = context.WithoutCancel(ctx)
+	ids, err := query(ctx, "looking up display names", func(ctx context.Context) ([]AccountID, error) {
+		return s.state.options.Accounts.AccountsShownAs(ctx, a.Username)
+	})
+	if err != nil { // the account is made; what was known of them lapses
+		s.state.options.Log.Warn("those with a display name like a new username could not be looked up", "account", a.ID, "error", err)
+	}
+	for _, id := range ids {
+		if id != a.ID {
+			s.tellChanged(ctx, id)
+		}
+	}
 }

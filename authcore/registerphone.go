@@ -3,7 +3,7 @@ package authcore
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
+	"errors"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -50,8 +50,10 @@ func (s *Service) RegisterByPhone(ctx context.Context, r PhoneRegistration) erro
 	switch {
 	case s.state.options.Phones == nil || s.texter == (noTexts{}):
 		return errNoPhones
-	case r.ClaimedEmail != "" && s.mailer == (noMail{}):
+	case r.ClaimedEmail != "" && !s.confirms():
 		return errNoAddresses
+	case r.ClaimedEmail == "" && s.policy.ConfirmedEmail:
+		return errEmailIsRequired
 	}
 	c, err := s.judgePhoneRegistration(r)
 	if err != nil {
@@ -84,7 +86,10 @@ func (s *Service) RegisterByPhone(ctx context.Context, r PhoneRegistration) erro
 		}
 	}
 	if a.EmailPending { // first, as it costs nothing
-		if err := s.sendEmailCode(ctx, a, c.email, r.Client); err != nil {
+		switch err := s.sendEmailCode(ctx, a, c.email, r.Client, s.mailer.Queue); {
+		case KindOf(err) == KindMailFailed: // the queue is full, or closed
+			return unavailable("queueing a code", errors.Unwrap(err))
+		case err != nil:
 			return err
 		}
 	}
@@ -144,7 +149,7 @@ func (s *Service) takeMessages(ctx context.Context, a Account, c phoneClaims, cl
 		}
 	}
 	if a.EmailPending {
-		if err := s.takeSend(ctx, LimitTarget, "email:"+hex.EncodeToString(c.emailHash)); err != nil {
+		if err := s.takeEmail(ctx, c.emailHash, client); err != nil {
 			return err
 		}
 	}

@@ -479,7 +479,7 @@ func TestPhonesStoreFails(t *testing.T) {
 	h.signUp(t, asks("alice", email("alice@example.com")))
 	code, _ := h.texted(t)
 	mailed := string(h.mail.last().Code)
-	for _, op := range []string{"PhoneValidated", "PutPhoneCode", "PutCode", "AccountByUsername", "TryPhoneCodes", "ValidatePhone", "TryCode", "ConfirmEmail"} {
+	for _, op := range []string{"PhoneValidated", "PutPhoneCode", "PutCode", "AccountByUsername", "TryPhoneCodes", "ValidatePhone", "TryEmailCodes", "ConfirmEmail"} {
 		h.store.onCall(func(_ context.Context, called string) error {
 			if called == op {
 				return errors.New("down")
@@ -490,7 +490,7 @@ func TestPhonesStoreFails(t *testing.T) {
 		switch op {
 		case "TryPhoneCodes", "ValidatePhone":
 			err = h.validate(t, theNumber, code)
-		case "TryCode", "ConfirmEmail":
+		case "TryEmailCodes", "ConfirmEmail":
 			err = h.confirm(t, "alice@example.com", mailed)
 		default:
 			err = h.RegisterByPhone(t.Context(), asks("bob"+strings.ToLower(op), phone("+447400123457"), email(op+"@example.com"), from("192.0.2.99")))

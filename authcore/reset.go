@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -50,8 +51,14 @@ func (s *Service) RequestReset(ctx context.Context, r ResetRequest) (PendingRese
 		return s.sendReset(ctx, at.account, p.Request, r.Client, deliver)
 	}
 	if s.policy.Conceal {
-		s.state.background(ctx, "sending a code", func(ctx context.Context) error {
-			err := send(ctx, s.mailer.Queue)
+		// What could keep a code from being sent is asked before it is known whether there is one to send.
+		place, err := s.mailer.Hold()
+		if err != nil {
+			return PendingReset{}, noCodeNow(err)
+		}
+		taken := s.state.runIn(s.state.senders, ctx, "sending a code", func(ctx context.Context) error {
+			defer place.Release()
+			err := send(ctx, place.Queue)
 			switch KindOf(err) {
 			case KindUnknownAccount, KindAccountDisabled, KindNoEmail, KindMailFailed: // expected, or logged already
 				return nil
@@ -59,6 +66,10 @@ func (s *Service) RequestReset(ctx context.Context, r ResetRequest) (PendingRese
 				return err
 			}
 		})
+		if !taken {
+			place.Release()
+			return PendingReset{}, noCodeNow(errors.New("too much runs in the background"))
+		}
 		return p, nil
 	}
 	err = send(ctx, func(n Notice) error { return s.mailer.Send(ctx, n) })
@@ -69,6 +80,11 @@ func (s *Service) RequestReset(ctx context.Context, r ResetRequest) (PendingRese
 	return p, nil
 }
 
+// noCodeNow is the error of a code that cannot be sent for now, to whomever.
+func noCodeNow(err error) error {
+	return &Error{Kind: KindUnavailable, Msg: "no message can be sent now", Err: err, RetryAfter: time.Second}
+}
+
 // sendReset makes a code, stores it and mails it, if the account can get mail.
 func (s *Service) sendReset(ctx context.Context, a Account, request RequestID, c Client, deliver func(Notice) error) error {
 	switch {
@@ -77,7 +93,7 @@ func (s *Service) sendReset(ctx context.Context, a Account, request RequestID, c
 	case a.Disabled:
 		return Errorf(KindAccountDisabled, "this account is closed")
 	case a.Email == "":
-		return Errorf(KindNoEmail, "this account has no e-mail address")
+		return errNoEmail
 	}
 	code, err := newOneTimeCode()
 	if err != nil {
@@ -119,7 +135,7 @@ func (PasswordReset) MarshalText() ([]byte, error) { return []byte("[password re
 var errBadCode = &Error{Kind: KindBadCode, Msg: "the code is not valid, or not any more"}
 
 // ResetPassword sets the password of the account that the code was sent to, ends all of its sessions on every node, and
-// notifies its owner. Kinds: RateLimited, WeakPassword, BadCode, AccountDisabled, Unavailable; after the last, a login
+// notifies its owner. It confirms the address that the code was sent to, as [Service.ConfirmEmail] does. Kinds: RateLimited, WeakPassword, BadCode, AccountDisabled, Unavailable; after the last, a login
 // tells whether it was set. A weak password does not use up the code. A wrong code costs the same, and gets the same
 // answer, whether or not there is an account.
 func (s *Service) ResetPassword(ctx context.Context, r PasswordReset) error {

@@ -36,6 +36,7 @@ func (h *house) requestReset(name string) (PendingReset, error) {
 // code asks for a code and reads it in the mail.
 func (h *house) code(t testing.TB, name string) (PendingReset, string) {
 	t.Helper()
+	h.idle() // or a notice of before comes behind it
 	p := must[PendingReset](t)(h.requestReset(name))
 	h.idle()
 	n := h.mail.last()
@@ -96,6 +97,7 @@ func TestReset(t *testing.T) {
 		wantKind(t, "the old password", err, KindWrongPassword)
 		must[Identity](t)(n[1].auth(t, must[Grant](t)(n[0].try(t, "alice", newPassword)))) // at once, whatever failed before
 		wantKind(t, "the code again", n[1].reset(p, code, "Yet-Another-Pass-9"), KindBadCode)
+		n[0].idle()
 		want(t, "notices", n[0].mail.told(), toldOfCode+toldOfNewSecret)
 	})
 }
@@ -209,6 +211,44 @@ func TestRequestReset(t *testing.T) {
 		_, err = off.RequestReset(t.Context(), ResetRequest{ClaimedName: "alice", Client: client})
 		wantKind(t, "mail is off", err, KindMailFailed)
 	})
+}
+
+// A code that is not going to be sent is no success, whether or not there is somebody to send it to.
+func TestConcealedCodesAreNotDropped(t *testing.T) {
+	bubble(t, func(t *testing.T, h *house) {
+		h.join(t, "alice")
+		h.idle()
+		for _, name := range []string{"alice", "mallory"} {
+			h.mail.set(func() { h.mail.full = true })
+			_, err := h.requestReset(name)
+			wantKind(t, name+", while the queue is full", err, KindUnavailable)
+			h.mail.set(func() { h.mail.full = false })
+			blocked := make(chan struct{})
+			for range maxWorkers {
+				h.state.runIn(h.state.senders, t.Context(), "a test", func(context.Context) error { <-blocked; return nil })
+			}
+			_, err = h.requestReset(name)
+			wantKind(t, name+", while too much is under way", err, KindUnavailable)
+			close(blocked)
+			h.idle()
+			want(t, "places that are held", h.mail.held, 0)
+			time.Sleep(24 * time.Hour)
+
+			// Notices in the background keep no code waiting.
+			blocked = make(chan struct{})
+			for range maxWorkers {
+				h.state.background(t.Context(), "a test", func(context.Context) error { <-blocked; return nil })
+			}
+			must[PendingReset](t)(h.requestReset(name))
+			synctest.Wait()
+			want(t, "codes to "+name, len(h.mail.queued), 1)
+			close(blocked)
+			h.idle()
+			want(t, "places that are held", h.mail.held, 0)
+			time.Sleep(24 * time.Hour)
+		}
+		want(t, "mail", h.mail.told(), toldOfCode)
+	}, conceal)
 }
 
 // ENU-02, ENU-03: where accounts are concealed, nothing in an answer, or in when it comes, tells of one.

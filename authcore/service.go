@@ -1,6 +1,9 @@
 package authcore
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Service has every operation of the domain, under one policy. Dialects use nothing else. It is safe for concurrent use.
 type Service struct {
@@ -40,6 +43,9 @@ func NewService(o ServiceOptions) (*Service, error) {
 	s := &Service{state: o.State, hasher: hasher, policy: o.Policy, tokens: t, mailer: noMail{}, texter: noTexts{}}
 	if o.Mailer != nil {
 		s.mailer, s.owners = o.Mailer, s.notify
+	}
+	if o.Policy.ConfirmedEmail && !s.confirms() {
+		return nil, errors.New("confirmed_address is required, but mail is off, so no address can be confirmed")
 	}
 	if o.Texter != nil {
 		s.texter = o.Texter

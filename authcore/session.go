@@ -45,8 +45,8 @@ type Identity struct {
 	Account     AccountID
 	Session     SessionID
 	Username    Username
-	DisplayName string
-	Email       string
+	DisplayName string // empty where the username is to be shown
+	Email       string // confirmed; empty if there is none that is
 	Number      int64
 	Expires     time.Time // of the token
 }
@@ -68,7 +68,7 @@ type ProvenSession struct {
 
 func provenSession(a *Account, id SessionID, generation int64, expires time.Time) ProvenSession {
 	return ProvenSession{Identity: Identity{
-		Account: a.ID, Session: id, Username: a.Username, DisplayName: a.DisplayName, Email: a.Email, Number: a.Number, Expires: expires,
+		Account: a.ID, Session: id, Username: a.Username, DisplayName: a.toldName(), Email: a.confirmedEmail(), Number: a.Number, Expires: expires,
 	}, generation: generation}
 }
 

@@ -115,6 +115,12 @@ type letters chan authcore.Notice
 func (l letters) Send(_ context.Context, n authcore.Notice) error { l <- n; return nil }
 func (l letters) Queue(n authcore.Notice) error                   { l <- n; return nil }
 
+func (l letters) Hold() (authcore.MailPlace, error) { return held{l}, nil }
+
+type held struct{ letters }
+
+func (held) Release() {}
+
 // Over a real store: an invite, refreshes on two nodes, and a reset.
 func TestSQLiteAccount(t *testing.T) {
 	path, mail := filepath.Join(t.TempDir(), "chatgate.db"), make(letters, 10)
@@ -136,6 +142,14 @@ func TestSQLiteAccount(t *testing.T) {
 	}
 	g, err := nodes[1].Join(ctx, r)
 	fatal("join", err)
+	confirm := <-mail
+	if confirm.Kind != authcore.NoticeConfirmCode {
+		t.Errorf("a notice %s", confirm.Kind)
+	}
+	fatal("confirm", nodes[0].ConfirmEmail(ctx, authcore.Actor{Identity: g.Proven.Identity, Client: client}, string(confirm.Code)))
+	if id, err := nodes[0].Authenticate(ctx, authcore.UnverifiedToken(g.Token)); err != nil || id.Email != "alice@example.com" {
+		t.Errorf("confirmed as %q, %v", id.Email, err)
+	}
 	r.ClaimedName = "bob"
 	if _, err := nodes[0].Join(ctx, r); authcore.KindOf(err) != authcore.KindBadInvite {
 		t.Errorf("the invite again: %v", err)

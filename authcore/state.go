@@ -45,6 +45,7 @@ type State struct {
 	codeKey  []byte
 	phoneKey []byte
 	workers  chan struct{} // has an element for each background task
+	senders  chan struct{} // likewise for those that send a code, which wait for no other
 	events   eventLog
 	dropped  atomic.Uint64 // tasks
 	dropping atomic.Bool   // a warning of that is being written
@@ -85,7 +86,7 @@ func OpenState(ctx context.Context, o StateOptions) (*State, error) {
 	}
 	st := &State{
 		options: o, keyring: newKeyring(o.Keys, o.KeyRotate, o.Now), live: newLive(o.Now), doubts: make(chan struct{}, 1),
-		workers: make(chan struct{}, maxWorkers), events: eventLog{log: o.Log},
+		workers: make(chan struct{}, maxWorkers), senders: make(chan struct{}, maxWorkers), events: eventLog{log: o.Log},
 	}
 	st.live.followed, st.live.presence = o.Feed != nil, o.Presence != nil
 	st.SetGraces(o.FeedGrace, o.LiveGrace)
@@ -107,13 +108,18 @@ func OpenState(ctx context.Context, o StateOptions) (*State, error) {
 	return st, nil
 }
 
-// maxWorkers bounds how many tasks run in the background.
+// maxWorkers bounds how many tasks run in the background, and how many of those that send a code.
 const maxWorkers = 64
 
 // background runs a task that no request waits for. It drops, counts and logs tasks beyond maxWorkers.
 func (st *State) background(ctx context.Context, what string, do func(context.Context) error) {
+	st.runIn(st.workers, ctx, what, do)
+}
+
+// runIn is background among other workers, and reports whether the task is run.
+func (st *State) runIn(workers chan struct{}, ctx context.Context, what string, do func(context.Context) error) bool {
 	select {
-	case st.workers <- struct{}{}:
+	case workers <- struct{}{}:
 	default:
 		st.dropped.Add(1)
 		if st.dropping.CompareAndSwap(false, true) { // a log that is stuck holds nobody up, and one line says enough
@@ -122,30 +128,33 @@ func (st *State) background(ctx context.Context, what string, do func(context.Co
 				st.options.Log.Warn("dropped a background task because too many are running", "task", what)
 			}()
 		}
-		return
+		return false
 	}
 	go func() {
-		defer func() { <-st.workers }()
+		defer func() { <-workers }()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		if err := do(ctx); err != nil {
 			st.options.Log.Warn("a background task failed", "task", what, "error", err)
 		}
 	}()
+	return true
 }
 
 // idle returns when no background task runs and the log is written, or ctx ends.
 func (st *State) idle(ctx context.Context) {
-	taken := 0
-	for taken < maxWorkers && ctx.Err() == nil {
-		select {
-		case st.workers <- struct{}{}:
-			taken++
-		case <-ctx.Done():
+	for _, workers := range []chan struct{}{st.senders, st.workers} {
+		taken := 0
+		for taken < maxWorkers && ctx.Err() == nil {
+			select {
+			case workers <- struct{}{}:
+				taken++
+			case <-ctx.Done():
+			}
 		}
-	}
-	for range taken {
-		<-st.workers
+		for range taken {
+			<-workers
+		}
 	}
 	st.events.flush(ctx)
 }

@@ -15,16 +15,23 @@ import (
 // AccountStore keeps accounts. It must never lose one.
 type AccountStore interface {
 	// CreateAccount stores a under its ID and returns it with its Number. Of two callers with the same username, or with
-	// usernames of the same Skeleton, exactly one wins; the other gets KindUsernameTaken. Likewise KindEmailTaken for a
-	// non-nil EmailHash; if both are taken, KindUsernameTaken.
+	// usernames of the same Skeleton, exactly one wins; the other gets KindUsernameTaken.
 	//
-	// If invite is not nil, the same transaction redeems the invite with that hash. It must not be for another address
+	// KindEmailTaken if another account has confirmed the address of a non-nil EmailHash, or only claims it while
+	// c.SharedEmail is not set or a itself comes confirmed. Of callers that share no address exactly one wins. If both are
+	// taken, KindUsernameTaken.
+	//
+	// DisplayClash of a is not the caller's to say. It is set if the [DisplaySkeleton] of a.DisplayName is the Skeleton of
+	// another account's username; from then on also for every other account whose display name is like a's username.
+	//
+	// If c.Invite is not nil, the same transaction redeems the invite with that hash. It must not be for another address
 	// than a's, revoked, or expired before a.CreatedAt, and must have a use left, which is used up if and only if the
 	// account is created. Otherwise KindBadInvite, which takes precedence over taken names and addresses.
-	CreateAccount(ctx context.Context, a Account, invite []byte) (Account, error)
+	CreateAccount(ctx context.Context, a Account, c Creation) (Account, error)
 
 	// AccountByID, AccountByUsername and AccountByEmailHash return the account as it is now, disabled or not, or
-	// KindUnknownAccount.
+	// KindUnknownAccount. Of several accounts with one address the last returns the one that has confirmed it, or else
+	// the one that was made first.
 	AccountByID(ctx context.Context, id AccountID) (Account, error)
 	AccountByUsername(ctx context.Context, name Username) (Account, error)
 	AccountByEmailHash(ctx context.Context, hash []byte) (Account, error)
@@ -36,8 +43,19 @@ type AccountStore interface {
 	// SetDisabled closes or opens an account. KindUnknownAccount if there is none.
 	SetDisabled(ctx context.Context, id AccountID, disabled bool) error
 
-	// SetProfile changes the fields that are not nil, and returns the changed account. KindUnknownAccount if there is none.
+	// SetProfile changes the fields that are not nil, and returns the changed account. A new display name decides
+	// DisplayClash as in CreateAccount. KindUnknownAccount if there is none.
 	SetProfile(ctx context.Context, id AccountID, displayName, avatarURL *string) (Account, error)
+
+	// AccountsShownAs returns the accounts whose display name is like a username, as [DisplaySkeleton] has it, in any order.
+	// None is an empty result.
+	AccountsShownAs(ctx context.Context, name Username) ([]AccountID, error)
+}
+
+// Creation is what making an account depends on, beside the account itself. The zero value is the strictest.
+type Creation struct {
+	Invite      []byte // hash of the invite to redeem; nil: none
+	SharedEmail bool   // the address may be one that other accounts claim, but have not confirmed
 }
 
 // CodeStore keeps one-time codes, in the database of the accounts.
@@ -50,17 +68,24 @@ type CodeStore interface {
 	// no tries left; the error does not tell which.
 	TryCode(ctx context.Context, p CodePurpose, request RequestID, now time.Time) (Code, error)
 
+	// TryEmailCodes counts a try of every code for [CodeEmail] of the accounts that wait for an address to be validated
+	// (EmailPending), and returns those, as of N callers at once no more than [CodeTries] get one. KindInvalidEmail if no
+	// account waits for it, KindBadCode if none of those has a code that does not expire by now and has tries left.
+	TryEmailCodes(ctx context.Context, emailHash []byte, now time.Time) ([]Code, error)
+
 	// ResetPassword uses up the code of a request for [CodeReset], sets the password of its account and begins a new epoch
 	// without a kept session, in one transaction, and returns the changed account. Of two callers with the same code
 	// exactly one wins; the other gets KindBadCode, as does a caller with another hash, or with a code that was used or
 	// superseded or has expired by now. KindAccountDisabled if the account is disabled, and KindUnknownAccount if it is
-	// gone; both leave the code unchanged.
+	// gone; both leave the code unchanged. If the account has an address that is written to, the code went there, which
+	// confirms it as [CodeStore.ConfirmEmail] does.
 	ResetPassword(ctx context.Context, request RequestID, code []byte, hash PasswordHash, now time.Time) (Account, error)
 
-	// ConfirmEmail uses up the code of a request for [CodeEmail] and clears EmailPending of its account, in one
-	// transaction. Of two callers with the same code exactly one wins; the other gets KindBadCode, as does a caller with
+	// ConfirmEmail uses up the code of a request for [CodeEmail] clears EmailPending of its account and sets its
+	// EmailConfirmed, in one transaction. Every other account with the address has none then, and neither codes nor
+	// EmailPending. Of two callers with the same code, or with codes for one address, exactly one wins; the other gets KindBadCode, as does a caller with
 	// another hash, or with a code that was used or superseded or has expired by now. Also KindBadCode if the account is
-	// gone, its address is not pending, or its address has another hash than emailHash.
+	// gone, its address is confirmed, or its address has another hash than emailHash.
 	ConfirmEmail(ctx context.Context, request RequestID, code, emailHash []byte, now time.Time) error
 
 	// DeleteCodes deletes codes that expired before now.
@@ -104,7 +129,7 @@ type PhoneStore interface {
 	ValidatePhone(ctx context.Context, c PhoneCode, now time.Time) error
 
 	// SetPendingEmail gives an account another address, of which only the hash is kept, or none (nil). EmailPending is set
-	// if there is one. KindEmailTaken if it belongs to another account; of two callers with one address exactly one wins.
+	// if there is one. KindEmailTaken if another account has confirmed it.
 	// KindUnknownAccount if there is no such account, if nothing of it is pending, or if its address was confirmed.
 	SetPendingEmail(ctx context.Context, account AccountID, emailHash []byte) error
 
@@ -113,7 +138,7 @@ type PhoneStore interface {
 
 	// DeleteUnvalidated deletes the accounts that were created before a time and have not validated their number, with
 	// their codes, and returns how many. It spares disabled accounts, and those with a code for a number that has not
-	// expired by now.
+	// expired by now. A display name that was like one of their usernames alone clashes no more.
 	DeleteUnvalidated(ctx context.Context, before, now time.Time) (int, error)
 }
 

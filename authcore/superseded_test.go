@@ -89,6 +89,7 @@ func TestThreeTabs(t *testing.T) {
 	wantKind(t, "a refresh after its hour", tabs[2].refresh(), KindBadToken)
 	tabs[0].mustRefresh(t, "the busy one")
 	want(t, "a connection under the session", c.ends[EndSession].Load(), 0)
+	h.idle()
 	want(t, "notices", h.mail.told(), "")
 	c.lease.Release()
 }
@@ -137,6 +138,7 @@ func TestLostAnswers(t *testing.T) {
 	lost.mustRefresh(t, "with the first token, within the minute")
 	want(t, "generation", claimsOf(t, lost.grant).Generation, 3)
 	lost.works(t, "within the minute")
+	h.idle()
 	want(t, "notices", h.mail.told(), "")
 }
 
@@ -182,6 +184,8 @@ func TestTabsWake(t *testing.T) {
 		for i := range tabs {
 			tabs[i].works(t, fmt.Sprintf("tab %d", i))
 		}
+		n[0].idle()
+		n[1].idle()
 		want(t, "notices", n[0].mail.told()+n[1].mail.told(), "")
 	})
 }
@@ -279,6 +283,7 @@ func TestThief(t *testing.T) {
 				last := steal(t, owner, stolen)
 				h.clock.Advance(supersededGrace)
 				err := last.refresh()
+				h.idle()
 				if c.caught {
 					wantKind(t, "an old token", err, KindSessionOver)
 					want(t, "notices", h.mail.told(), toldOfTheft)

@@ -46,15 +46,15 @@ func TestEveryTrialOfACode(t *testing.T) {
 				start = time.Now()
 				tried("another code, too soon", try(code), KindRateLimited)
 
-				message := "a wrong code was tried"
-				if name == "validating a number" {
-					message = "a wrong code for a number was tried"
-				}
+				message := map[string]string{
+					"setting a password": "a wrong code was tried", "validating a number": "a wrong code for a number was tried",
+					"validating an address": "a wrong code for an address was tried",
+				}[name]
 				want(t, "wrong codes logged", len(h.lines(t, &log, message)), CodeTries)
 				delays := h.lines(t, &log, "a code was delayed after failures")
 				want(t, "delays logged", len(delays), 1)
 				_, known := delays[0]["account"]
-				want(t, "with an account", known, name != "validating a number")
+				want(t, "with an account", known, name == "setting a password")
 			}, logged(&log))
 		})
 	}

@@ -90,7 +90,7 @@ func (EmailValidation) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[e-m
 // MarshalText keeps it out of JSON.
 func (EmailValidation) MarshalText() ([]byte, error) { return []byte("[e-mail validation]"), nil }
 
-// ValidateEmail records that the address of an account is validated. Kinds: RateLimited, InvalidEmail (also if no account
+// ValidateEmail records that the address of an account is validated, and that no other account has it. Kinds: RateLimited, InvalidEmail (also if no account
 // has the address pending), BadCode, Unavailable. Where accounts are concealed, an address that is not pending is BadCode.
 func (s *Service) ValidateEmail(ctx context.Context, v EmailValidation) error {
 	floor := time.Now().Add(trialFloor)
@@ -105,32 +105,32 @@ func (s *Service) ValidateEmail(ctx context.Context, v EmailValidation) error {
 }
 
 func (s *Service) validateEmail(ctx context.Context, hash []byte, v EmailValidation) error {
-	a, err := s.accountByEmailHash(ctx, hash)
+	codes, err := query(ctx, "looking up a code", func(ctx context.Context) ([]Code, error) {
+		return s.state.options.Codes.TryEmailCodes(ctx, hash, s.wholeNow())
+	})
 	switch {
-	case KindOf(err) == KindUnknownAccount || err == nil && !a.EmailPending:
+	case KindOf(err) == KindInvalidEmail:
 		return errUnknownEmail
 	case err != nil:
 		return err
 	}
-	request := s.state.emailRequest(a.ID, hash)
-	c, err := query(ctx, "looking up a code", func(ctx context.Context) (Code, error) {
-		return s.state.options.Codes.TryCode(ctx, CodeEmail, request, s.wholeNow())
-	})
-	if err != nil {
-		return err
-	}
+	var match Code
 	err = s.tryCode(ctx, trial{
-		class: LimitAccount, key: codeTries(a.ID), account: a, client: v.Client, wrong: EventWrongCode,
-		right: func() bool { return hmac.Equal(c.Hash, s.state.codeHash(&c, parseCode(v.Code))) },
-		use: func(ctx context.Context) error {
-			return exec(ctx, "validating an address", func(ctx context.Context) error {
-				return s.state.options.Codes.ConfirmEmail(ctx, request, c.Hash, hash, s.wholeNow())
-			})
+		class: LimitTarget, key: "code:" + emailKey(hash), client: v.Client, wrong: EventWrongEmailCode,
+		right: func() bool {
+			for i := range codes {
+				right := hmac.Equal(codes[i].Hash, s.state.codeHash(&codes[i], parseCode(v.Code)))
+				if right && codes[i].Request == s.state.emailRequest(codes[i].Account, hash) { // and not to an address of before
+					match = codes[i]
+				}
+			}
+			return match.Account != ""
 		},
+		use: func(ctx context.Context) error { return s.useEmailCode(ctx, match, hash) },
 	})
 	if err != nil {
 		return err
 	}
-	s.publish(byOwner(EventEmailValidated, a, v.Client))
+	s.publish(Event{Kind: EventEmailValidated, Account: match.Account, By: match.Account, Client: v.Client})
 	return nil
 }

@@ -215,6 +215,8 @@ func TestValidateRefuses(t *testing.T) {
 		"unknown session store":       {app(`"sessions":{"store":"memcached"}`), `sessions "memcached" is unknown; it is embedded or redis`},
 		"registration":                {app(`"registration":"friends"`), `registration is "friends"; it is one of ["open" "invite" "closed"]`},
 		"registration in capitals":    {app(`"registration":"Closed"`), `registration is "Closed"; it is one of`},
+		"confirmed_address":           {app(`"confirmed_address":"yes"`), `confirmed_address is "yes"; it is one of ["optional" "required"]`},
+		"confirmed_address, no mail":  {app(`"confirmed_address":"required"`), `confirmed_address is required, but mail is off`},
 		"issuer without scheme":       {app(`"issuer":"chat.example.com"`), `issuer "chat.example.com" is not a URL like https://chat.example.com`},
 		"issuer with query":           {app(`"issuer":"https://chat.example.com?a"`), `is not a URL like`},
 		"issuer with fragment":        {app(`"issuer":"https://chat.example.com#a"`), `is not a URL like`},

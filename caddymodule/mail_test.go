@@ -48,6 +48,18 @@ func register(t *testing.T, name, invite string) error {
 	return err
 }
 
+// registerAt registers somebody, and waits for the code that is sent to confirm the address.
+func registerAt(t *testing.T, s *smtptest.Server, name string) {
+	t.Helper()
+	sent := len(s.Messages())
+	if err := register(t, name, ""); err != nil {
+		t.Fatal(err)
+	}
+	if m := s.Wait(t, sent+1)[sent]; !strings.HasPrefix(m.Subject(t), "Confirm your address") || m.To[0] != name+"@mail.example.org" {
+		t.Errorf("%s was sent %q", m.To, m.Subject(t))
+	}
+}
+
 // reset asks for a code, and returns what that said.
 func reset(t *testing.T, name string) error {
 	t.Helper()
@@ -123,20 +135,18 @@ func TestMailOverSMTP(t *testing.T) {
 			s := smtptest.Start(t, smtptest.Options{Security: security, User: "chat", Password: password})
 			g := startGateway(t, mailApp(t, t.TempDir(), map[string]any{"mail": smtpConfig(t, s, password)}))
 			before := g.metrics(t)
-			if err := register(t, "alice", ""); err != nil {
-				t.Fatal(err)
-			}
+			registerAt(t, s, "alice")
 			if err := reset(t, "alice"); err != nil {
 				t.Fatal(err)
 			}
-			m := s.Wait(t, 1)[0]
+			m := s.Wait(t, 2)[1]
 			if len(m.To) != 1 || m.To[0] != "alice@mail.example.org" || m.From != "chat@example.com" || m.User != "chat" || m.Hello != "example.com" {
 				t.Errorf("%+v", m)
 			}
 			if !regexp.MustCompile(`\b\d{6}\b`).MatchString(m.Text(t)) || !strings.Contains(m.Text(t), "https://chat.example.com\n") {
 				t.Errorf("%s", m.Text(t))
 			}
-			g.until(t, mailSent, before[mailSent]+1)
+			g.until(t, mailSent, before[mailSent]+2)
 			g.until(t, "chatgate_mail_queued", 0)
 
 			s.Reply(smtptest.Reply{Stage: smtptest.Rcpt, Code: 550})
@@ -172,9 +182,7 @@ func TestMailOutlivesReloads(t *testing.T) {
 	smtp := smtpConfig(t, s, "")
 	g := startGateway(t, appWith(smtp))
 	before := g.metrics(t)
-	if err := register(t, "alice", ""); err != nil {
-		t.Fatal(err)
-	}
+	registerAt(t, s, "alice")
 	for i, next := range []string{
 		appWith(smtp, "closed"),                     // nothing about mail
 		appWith(map[string]any{"transport": "off"}), // and this about it,
@@ -189,9 +197,7 @@ func TestMailOutlivesReloads(t *testing.T) {
 		}
 		name := fmt.Sprint("person", i) // each may be sent a few codes only
 		if i > 0 {
-			if err := register(t, name, ""); err != nil {
-				t.Fatal(err)
-			}
+			registerAt(t, s, name)
 		} else {
 			name = "alice"
 		}
@@ -228,7 +234,7 @@ func TestMailOutlivesReloads(t *testing.T) {
 			t.Fatal("no message was written")
 		}
 	}
-	if n := len(s.Messages()); n != 3 {
+	if n := len(s.Messages()); n != 6 { // a confirmation and a code each
 		t.Errorf("%d messages were sent", n)
 	}
 }
@@ -251,7 +257,7 @@ func TestMailInFiles(t *testing.T) {
 			if err := reset(t, "alice"); err != nil {
 				t.Fatal(err)
 			}
-			files, err := filepath.Glob(filepath.Join(box, "*.eml"))
+			files, err := filepath.Glob(filepath.Join(box, "*-reset-code-*.eml"))
 			if err != nil || len(files) != 1 {
 				t.Fatalf("%v, %v", files, err)
 			}
@@ -301,14 +307,12 @@ func TestMailTemplates(t *testing.T) {
 	write("One for {{.Service}}")
 	app := mailApp(t, t.TempDir(), map[string]any{"mail": mail})
 	g := startGateway(t, app)
-	if err := register(t, "alice", ""); err != nil {
-		t.Fatal(err)
-	}
+	registerAt(t, s, "alice")
 	for i, subject := range []string{"One for chat.example.com", "Two for chat.example.com"} {
 		if err := reset(t, "alice"); err != nil {
 			t.Fatal(err)
 		}
-		if got := s.Wait(t, i+1)[i].Subject(t); got != subject {
+		if got := s.Wait(t, i+2)[i+1].Subject(t); got != subject {
 			t.Errorf("the subject is %q, want %q", got, subject)
 		}
 		write("Two for {{.Service}}")
@@ -323,7 +327,7 @@ func TestMailTemplates(t *testing.T) {
 	if err := reset(t, "alice"); err != nil {
 		t.Errorf("after a reload that failed: %v", err)
 	}
-	if got := s.Wait(t, 3)[2].Subject(t); got != "Two for chat.example.com" {
+	if got := s.Wait(t, 4)[3].Subject(t); got != "Two for chat.example.com" {
 		t.Errorf("after a reload that failed, the subject is %q", got)
 	}
 }

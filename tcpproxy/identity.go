@@ -53,10 +53,12 @@ func proxyHeader(version byte, from, to net.Addr, who caller) ([]byte, error) {
 // template is a line that the upstream is sent first. Its pieces are text and the names of fields by turns.
 type template []string
 
-// field is what a template can tell of somebody. No value is longer, in bytes.
+// field is what a template can tell of somebody. No value is longer, in bytes. Free text can have spaces, and so words that
+// the chat would take for more of the line.
 type field struct {
 	value   func(who caller, from net.Addr) string
 	longest int
+	free    bool
 }
 
 // The longest values, in bytes. Names are counted in code points, of up to four.
@@ -69,22 +71,22 @@ const (
 
 // fields are there by name.
 var fields = map[string]field{
-	"user.name":   {func(who caller, _ net.Addr) string { return string(who.id.Username) }, longestName},
-	"user.id":     {func(who caller, _ net.Addr) string { return string(who.id.Account) }, longestID},
-	"user.access": {func(who caller, _ net.Addr) string { return string(who.access) }, len(readWrite)},
+	"user.name":   {func(who caller, _ net.Addr) string { return string(who.id.Username) }, longestName, false},
+	"user.id":     {func(who caller, _ net.Addr) string { return string(who.id.Account) }, longestID, false},
+	"user.access": {func(who caller, _ net.Addr) string { return string(who.access) }, len(readWrite), false},
 	"user.display_name": {func(who caller, _ net.Addr) string {
 		if who.id.DisplayName != "" {
 			return who.id.DisplayName
 		}
 		return string(who.id.Username)
-	}, longestDisplay},
+	}, longestDisplay, true},
 	"client.ip": {func(_ caller, from net.Addr) string {
 		host, _, err := net.SplitHostPort(from.String())
 		if err != nil {
 			return ""
 		}
 		return host
-	}, longestAddress},
+	}, longestAddress, false},
 }
 
 // maxFirstLine is how long a line may get, in bytes, without its end: a chat that reads less would take the rest for another.
@@ -98,7 +100,10 @@ func parseTemplate(text string) (template, error) {
 		piece += before
 		if !open {
 			t = append(t, piece)
-			return t, errors.Join(checkText(piece), t.checkLength())
+			if err := errors.Join(checkText(piece), t.checkLength()); err != nil {
+				return t, err
+			}
+			return t, t.checkFree()
 		}
 		name, after, closed := strings.Cut(rest, "}")
 		if !closed {
@@ -154,7 +159,10 @@ func (t template) checkLength() error {
 	n := 0
 	for i, piece := range t {
 		if i%2 == 1 {
-			n += fields[piece].longest
+			f := fields[piece]
+			if n += f.longest; f.free && t.quoted(i) {
+				n += f.longest // each of its bytes may be escaped
+			}
 		} else {
 			n += len(piece)
 		}
@@ -164,6 +172,24 @@ func (t template) checkLength() error {
 	}
 	return nil
 }
+
+// checkFree refuses free text in the middle of a line, where a name such as "x user=admin" would add to it. It stands last, or
+// between double quotes.
+func (t template) checkFree() error {
+	for i := 1; i < len(t); i += 2 {
+		if fields[t[i]].free && !t.quoted(i) && (i != len(t)-2 || t[i+1] != "") {
+			return fmt.Errorf("{%s} can have spaces and so add words to the line; put it last, or between double quotes if your chat reads those, with \\\" and \\\\ inside", t[i])
+		}
+	}
+	return nil
+}
+
+// quoted reports whether a field stands between double quotes.
+func (t template) quoted(i int) bool {
+	return strings.HasSuffix(t[i-1], `"`) && strings.HasPrefix(t[i+1], `"`)
+}
+
+var quotes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 // appendTo appends the line for somebody, or nothing where there is no value for one of its fields.
 func (t template) appendTo(b *bytes.Buffer, who caller, from net.Addr) error {
@@ -176,6 +202,9 @@ func (t template) appendTo(b *bytes.Buffer, who caller, from net.Addr) error {
 			}
 			if err := checkValue(piece, f.longest); err != nil {
 				return err
+			}
+			if t.quoted(i) {
+				piece = quotes.Replace(piece)
 			}
 		}
 		line.WriteString(piece)

@@ -59,7 +59,7 @@ func TestFirstLines(t *testing.T) {
 	p := up.proxy()
 	p.ProxyProtocol = "v1"
 	r := start(t, newService(t), &Line{Proxy: p, Anonymous: anonymousDrop, FirstLines: []string{
-		"PASS {env.CHATGATE_TEST_PASS}", "NICK {user.name}", "USER {user.name} 0 * :{user.display_name} ({user.access}, {client.ip})",
+		"PASS {env.CHATGATE_TEST_PASS}", "NICK {user.name}", "USER {user.name} {user.access} {client.ip} :{user.display_name}",
 	}}, false)
 	c := r.dial()
 	c.send("login u:alice p:wrong\nlogin u:ALICE p:\"" + password + "\"\nJOIN #chat\r\n")
@@ -67,7 +67,7 @@ func TestFirstLines(t *testing.T) {
 	if got := u.readLine(); !strings.HasPrefix(got, "PROXY TCP4 127.0.0.1 127.0.0.1 ") {
 		t.Errorf("got %q", got)
 	}
-	u.takes("PASS swordfish {user.name}\r\nNICK alice\r\nUSER alice 0 * :alice (read-write, 127.0.0.1)\r\nJOIN #chat\r\n")
+	u.takes("PASS swordfish {user.name}\r\nNICK alice\r\nUSER alice read-write 127.0.0.1 :alice\r\nJOIN #chat\r\n")
 
 	c = r.dial()
 	c.send("visit\n")
@@ -107,6 +107,38 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
+// A display name adds nothing to a line: it stands last, or is quoted.
+func TestTemplatesWithFreeText(t *testing.T) {
+	for _, text := range []string{
+		"LOGIN name={user.display_name} user={user.name}", "{user.display_name} {user.name}", "USER {user.name} 0 * :{user.display_name} ({user.access})",
+		"NAME {user.display_name};", "NAME \"{user.display_name} {user.name}\"", "NAME '{user.display_name}' {user.name}",
+		"NAME {user.display_name}{user.name}", "NAME {user.display_name} {user.display_name}",
+	} {
+		if _, err := parseTemplate(text); err == nil || !strings.Contains(err.Error(), "add words to the line; put it last, or between double quotes") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	hostile := caller{access: readWrite, id: authcore.ProvenSession{Identity: authcore.Identity{Username: "eve", DisplayName: `x user=admin" user="admin\`}}}
+	from := &net.TCPAddr{IP: net.IPv6loopback, Port: 7}
+	for text, want := range map[string]string{
+		`LOGIN user={user.name} name={user.display_name}`:   `LOGIN user=eve name=x user=admin" user="admin\` + "\r\n",
+		`LOGIN name="{user.display_name}" user={user.name}`: `LOGIN name="x user=admin\" user=\"admin\\" user=eve` + "\r\n",
+		`"{user.display_name}"`:                             `"x user=admin\" user=\"admin\\"` + "\r\n",
+	} {
+		tm, err := parseTemplate(text)
+		var b bytes.Buffer
+		if err == nil {
+			err = tm.appendTo(&b, hostile, from)
+		}
+		if err != nil || b.String() != want {
+			t.Errorf("%s: got %q, %v, want %q", text, b.String(), err, want)
+		}
+	}
+	if _, err := parseTemplate(strings.Repeat(`"{user.display_name}"`, 3)); err == nil {
+		t.Error("a line was taken that escapes can make too long")
+	}
+}
+
 // Accounts have no such names; but should something else have written one into the store, it is told to no upstream, since
 // some would read more than one value, or more than one line, out of it.
 func TestHostileValues(t *testing.T) {
@@ -117,7 +149,7 @@ func TestHostileValues(t *testing.T) {
 		"a\x85b", long,
 	} {
 		who := caller{access: readWrite, id: authcore.ProvenSession{Identity: authcore.Identity{Username: authcore.Username(value), Account: "id", DisplayName: value}}}
-		for _, text := range []string{"NICK {user.name}", "USER a 0 * :{user.display_name} ({user.access})"} {
+		for _, text := range []string{"NICK {user.name}", "USER a 0 {user.access} :{user.display_name}"} {
 			tm, err := parseTemplate(text)
 			if err != nil {
 				t.Fatal(err)

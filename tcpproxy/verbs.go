@@ -47,7 +47,7 @@ var verbs = map[line.Verb]func(context.Context, request) (outcome, error){
 }
 
 func login(ctx context.Context, r request) (outcome, error) {
-	c := authcore.Credentials{Password: authcore.NewPassword(r.args["p"]), TokenLifetime: r.lifetime, Client: r.client}
+	c := authcore.Credentials{Password: authcore.NewPassword(r.args["p"]), TokenLifetime: r.lifetime, Enter: true, Client: r.client}
 	if u := r.args["u"]; strings.Contains(u, "@") { // which no username has
 		c.ClaimedEmail = u
 	} else {

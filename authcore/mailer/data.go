@@ -41,7 +41,7 @@ func parseIssuer(text string) issuer {
 
 func dataOf(n authcore.Notice, i issuer) Data {
 	d := Data{
-		Service: i.service, Issuer: i.url, Username: clean(string(n.Username)), Code: clean(string(n.Code)),
+		Service: i.service, Issuer: i.url, Username: hostless(string(n.Username)), Code: clean(string(n.Code)),
 		Minutes: int((n.Lifetime + 59e9) / 60e9), Device: linkless(n.Device), Address: "unknown",
 		Time: n.At.UTC().Format("2006-01-02 15:04 UTC"),
 	}
@@ -74,6 +74,16 @@ func clean(text string) string {
 		text = string(runes[:longest]) + "…"
 	}
 	return text
+}
+
+// hostless is clean without what makes a mail program take a username for a host, a URL or an address, and a link of it.
+func hostless(text string) string {
+	return clean(strings.Map(func(r rune) rune {
+		if strings.ContainsRune(".:/@", r) {
+			return ' '
+		}
+		return r
+	}, text))
 }
 
 // linkless is clean without characters that could make a link, because a client chooses its own name.

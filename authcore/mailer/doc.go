@@ -12,4 +12,5 @@
 //   - A queued message is sent once, and again after a temporary failure until it is too old. If the server's answer is
 //     lost, it may arrive twice, with one Message-ID.
 //   - The queue is bounded and in memory, so a crash loses it.
+//   - Codes wait for no notice: they go first, have a worker of their own, and a part of the queue that notices cannot fill.
 package mailer

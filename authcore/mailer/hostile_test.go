@@ -122,8 +122,8 @@ func TestHostileNames(t *testing.T) {
 		if n := strings.Count(html, "href="); n != 1 || !strings.Contains(html, `<a href="https://chat.example.com">`) {
 			t.Errorf("%q: there are %d links in\n%s", text, n, html)
 		}
-		if asked := body[strings.Index(body, "Asked for"):]; strings.Contains(asked, "evil.example") || strings.Count(asked, "://") != 1 {
-			t.Errorf("%q: a device is a link in\n%s", text, asked)
+		if strings.Contains(body, "evil.example") || strings.Contains(body, "evil@") || strings.Count(body, "://") != 1 {
+			t.Errorf("%q: a name or a device is a link in\n%s", text, body)
 		}
 		if strings.Count(body, theCode) != 1 {
 			t.Errorf("%q: the code is there %d times", text, strings.Count(body, theCode))

@@ -22,7 +22,7 @@ type Options struct {
 	Templates *Templates // [LoadTemplates]("") if nil
 
 	Queue      int           // messages that may wait; 1,000 if zero
-	Workers    int           // queued messages sent at once; 4 if zero
+	Workers    int           // queued messages sent at once, beside one code; 4 if zero
 	MaxAge     time.Duration // until a message is given up; 1 h if zero; a message with a code no later than the code expires
 	FirstRetry time.Duration // before the first retry; 5 s if zero; doubled for each further one, up to 5 min
 
@@ -93,8 +93,9 @@ func New(o Options) (*Mailer, error) {
 	m.queue = newQueue(cmp.Or(o.Queue, 1000), cmp.Or(o.MaxAge, time.Hour), cmp.Or(o.FirstRetry, 5*time.Second), m.now)
 	m.run, m.stop = context.WithCancel(context.Background())
 	for range cmp.Or(o.Workers, 4) {
-		m.work.Go(m.serve)
+		m.work.Go(func() { m.serve(false) })
 	}
+	m.work.Go(func() { m.serve(true) }) // so that no code waits for a server that takes its time with notices
 	return m, nil
 }
 
@@ -127,9 +128,13 @@ func (m *Mailer) sendNow(ctx context.Context, e envelope) error {
 
 // Queue implements [authcore.Mailer].
 func (m *Mailer) Queue(n authcore.Notice) error {
+	return m.enqueue(n, false)
+}
+
+func (m *Mailer) enqueue(n authcore.Notice, held bool) error {
 	e, err := m.compose(n)
 	if err == nil {
-		err = m.queue.add(e, n)
+		err = m.queue.add(e, n, held)
 	}
 	if err != nil {
 		m.tally.drop(1)
@@ -137,10 +142,40 @@ func (m *Mailer) Queue(n authcore.Notice) error {
 	return err
 }
 
-// serve delivers messages of the queue until it is closed and empty.
-func (m *Mailer) serve() {
+// Hold implements [authcore.Mailer].
+func (m *Mailer) Hold() (authcore.MailPlace, error) {
+	if err := m.queue.hold(); err != nil {
+		return nil, err
+	}
+	return &place{mailer: m}, nil
+}
+
+// place is one for a code, in the queue of a mailer. It belongs to one goroutine.
+type place struct {
+	mailer *Mailer
+	used   bool
+}
+
+func (p *place) Queue(n authcore.Notice) error {
+	if p.used {
+		return errors.New("the place in the queue is used already")
+	}
+	err := p.mailer.enqueue(n, true)
+	p.used = err == nil
+	return err
+}
+
+func (p *place) Release() {
+	if !p.used {
+		p.used = true
+		p.mailer.queue.release()
+	}
+}
+
+// serve delivers what is in the queue, or the codes in it alone, until that is closed and empty.
+func (m *Mailer) serve(codesOnly bool) {
 	for {
-		j, ok := m.queue.take(m.run)
+		j, ok := m.queue.take(m.run, codesOnly)
 		if !ok {
 			return
 		}

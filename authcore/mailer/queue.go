@@ -14,6 +14,7 @@ import (
 // job is a message in the queue.
 type job struct {
 	envelope
+	code  bool      // somebody waits for it
 	tries int       // so far, including the current one
 	due   time.Time // of the next try
 	until time.Time // when it is given up
@@ -24,15 +25,18 @@ const maxRetry = 5 * time.Minute
 
 var errFull = errors.New("too many messages are waiting to be sent")
 
-// queue holds messages until they are due. Its bound includes those that are being sent.
+// queue holds messages until they are due. Its bound includes those that are being sent. Codes come first, and have a part
+// of it that notices cannot fill.
 type queue struct {
 	limit         int
 	maxAge, retry time.Duration
 	now           func() time.Time
 
 	mu      sync.Mutex
-	waiting jobs
+	codes   jobs
+	notices jobs
 	sending int
+	held    int // places for codes that are still to be made
 	closed  bool
 	changed chan struct{} // closed and replaced to wake the workers
 }
@@ -52,42 +56,99 @@ func (q *queue) enter(wg *sync.WaitGroup) bool {
 	return true
 }
 
-func (q *queue) add(e envelope, n authcore.Notice) error {
+// hold takes a place for a code that is still to be made.
+func (q *queue) hold() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if err := q.roomLocked(true); err != nil {
+		return err
+	}
+	q.held++
+	return nil
+}
+
+// release gives back a place that was held.
+func (q *queue) release() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.held--
+}
+
+// roomLocked reports why a message cannot be taken. A quarter of the queue is for codes alone.
+func (q *queue) roomLocked(code bool) error {
+	limit := q.limit
+	if !code {
+		limit -= limit / 4
+	}
 	switch {
 	case q.closed:
 		return errClosed
-	case len(q.waiting)+q.sending >= q.limit:
+	case q.lengthLocked()+q.held >= limit:
 		return errFull
 	}
+	return nil
+}
+
+// add takes a message, into a place that was held if it has one.
+func (q *queue) add(e envelope, n authcore.Notice, held bool) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	code := n.Kind.HasCode()
+	switch {
+	case !held:
+		if err := q.roomLocked(code); err != nil {
+			return err
+		}
+	case q.closed:
+		return errClosed
+	default:
+		q.held--
+	}
 	now := q.now()
-	j := &job{envelope: e, due: now, until: now.Add(q.maxAge)}
+	j := &job{envelope: e, code: code, due: now, until: now.Add(q.maxAge)}
 	if n.Lifetime > 0 && n.At.Add(n.Lifetime).Before(j.until) {
 		j.until = n.At.Add(n.Lifetime)
 	}
-	heap.Push(&q.waiting, j)
+	heap.Push(q.ofLocked(j), j)
 	q.wakeLocked()
 	return nil
 }
 
-// take returns the next message when it is due, or false once the queue is closed and empty or ctx is done.
-func (q *queue) take(ctx context.Context) (*job, bool) {
+// ofLocked returns where a message waits.
+func (q *queue) ofLocked(j *job) *jobs {
+	if j.code {
+		return &q.codes
+	}
+	return &q.notices
+}
+
+// take returns the next message when it is due, a code before any notice; only codes with codesOnly. It is false when the
+// queue is closed and has none, or ctx is over.
+func (q *queue) take(ctx context.Context, codesOnly bool) (*job, bool) {
 	for {
 		q.mu.Lock()
-		if ctx.Err() != nil || q.closed && len(q.waiting) == 0 { // a message that is put back is taken by the same worker
+		if ctx.Err() != nil || q.closed && len(q.codes) == 0 && (codesOnly || len(q.notices) == 0) { // whoever puts one back takes it again
 			q.mu.Unlock()
 			return nil, false
 		}
 		wait := time.Duration(1<<63 - 1)
-		if len(q.waiting) > 0 {
-			if wait = q.waiting[0].due.Sub(q.now()); wait <= 0 {
-				j := heap.Pop(&q.waiting).(*job)
+		from := []*jobs{&q.codes, &q.notices}
+		if codesOnly {
+			from = from[:1]
+		}
+		for _, waiting := range from {
+			if len(*waiting) == 0 {
+				continue
+			}
+			due := (*waiting)[0].due.Sub(q.now())
+			if due <= 0 {
+				j := heap.Pop(waiting).(*job)
 				j.tries++
 				q.sending++
 				q.mu.Unlock()
 				return j, true
 			}
+			wait = min(wait, due)
 		}
 		changed := q.changed
 		q.mu.Unlock()
@@ -123,7 +184,7 @@ func (q *queue) again(j *job) (time.Duration, bool) {
 	if j.due = q.now().Add(wait); !j.due.Before(j.until) {
 		return 0, false
 	}
-	heap.Push(&q.waiting, j)
+	heap.Push(q.ofLocked(j), j)
 	q.wakeLocked()
 	return wait, true
 }
@@ -134,12 +195,14 @@ func (q *queue) close() {
 	defer q.mu.Unlock()
 	q.closed = true
 	now := q.now()
-	for _, j := range q.waiting {
-		if j.due.After(now) {
-			j.due = now
+	for _, waiting := range []*jobs{&q.codes, &q.notices} {
+		for _, j := range *waiting {
+			if j.due.After(now) {
+				j.due = now
+			}
 		}
+		heap.Init(waiting)
 	}
-	heap.Init(&q.waiting)
 	q.wakeLocked()
 }
 
@@ -147,16 +210,18 @@ func (q *queue) close() {
 func (q *queue) empty() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := len(q.waiting)
-	q.waiting = nil
+	n := len(q.codes) + len(q.notices)
+	q.codes, q.notices = nil, nil
 	return n
 }
 
 func (q *queue) length() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.waiting) + q.sending
+	return q.lengthLocked()
 }
+
+func (q *queue) lengthLocked() int { return len(q.codes) + len(q.notices) + q.sending }
 
 func (q *queue) wakeLocked() {
 	close(q.changed)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -114,19 +115,77 @@ func TestQueueFull(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "two are being sent", func() bool { return s.Reached(smtptest.Data) == 2 })
+	eventually(t, "three are being sent", func() bool { return s.Reached(smtptest.Data) == 3 })
 	if err := m.Queue(notice(authcore.NoticeResetCode)); !errors.Is(err, errFull) {
 		t.Errorf("the sixth of five: %v", err)
 	}
 	if got := m.Stats(); got != (Stats{Queued: 5, Dropped: 1}) {
 		t.Errorf("%+v", got)
 	}
-	if n := s.Reached(smtptest.Data); n != 2 {
-		t.Errorf("%d workers, want 2", n)
+	if n := s.Reached(smtptest.Data); n != 3 {
+		t.Errorf("%d workers, want 2 and one for codes", n)
 	}
 	release()
 	s.Wait(t, 5)
 	eventually(t, "the queue is empty", func() bool { return m.Stats() == Stats{Sent: 5, Dropped: 1} })
+}
+
+// A code waits for no notice: neither for a place in the queue, nor for a worker, nor for its turn.
+func TestCodesFirst(t *testing.T) {
+	s := smtptest.Start(t, smtptest.Options{})
+	release := s.Hold(smtptest.Data)
+	m, _ := start(t, Options{Server: server(t, s, Clear), Queue: 8, Workers: 1})
+	for range 6 { // three quarters
+		if err := m.Queue(notice(authcore.NoticeNewDevice)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.Queue(notice(authcore.NoticeNewDevice)); !errors.Is(err, errFull) {
+		t.Errorf("the seventh notice: %v", err)
+	}
+	eventually(t, "one is being sent", func() bool { return s.Reached(smtptest.Data) == 1 })
+	place, err := m.Hold()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Queue(notice(authcore.NoticeConfirmCode)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a code is being sent as well", func() bool { return s.Reached(smtptest.Data) == 2 })
+	for what, err := range map[string]error{"a code": m.Queue(notice(authcore.NoticeResetCode)), "a place": func() error { _, err := m.Hold(); return err }()} {
+		if !errors.Is(err, errFull) {
+			t.Errorf("%s, while the last place is held: %v", what, err)
+		}
+	}
+	if err := place.Queue(notice(authcore.NoticeResetCode)); err != nil {
+		t.Errorf("in the place that was held: %v", err)
+	}
+	if err := place.Queue(notice(authcore.NoticeResetCode)); err == nil {
+		t.Error("a place was used twice")
+	}
+	place.Release() // which has nothing to give back
+	if _, err := m.Hold(); !errors.Is(err, errFull) {
+		t.Errorf("another place: %v", err)
+	}
+	release()
+	var kinds []string
+	for _, message := range s.Wait(t, 8) {
+		kinds = append(kinds, message.Subject(t))
+	}
+	if code := slices.IndexFunc(kinds, func(subject string) bool { return strings.HasPrefix(subject, "Your code") }); code > 3 {
+		t.Errorf("a code was sent as number %d of %q", code+1, kinds)
+	}
+	if place, err = m.Hold(); err != nil {
+		t.Fatal(err)
+	}
+	place.Release()
+	eventually(t, "every place is free", func() bool { return m.Stats().Queued == 0 })
+	if err := m.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := m.Hold(); !errors.Is(err, errClosed) {
+		t.Errorf("a place after Close: %v", err)
+	}
 }
 
 // Close sends what is waiting, also what would have waited longer.
@@ -142,7 +201,7 @@ func TestCloseDrains(t *testing.T) {
 	eventually(t, "it was tried and put back", func() bool {
 		m.queue.mu.Lock()
 		defer m.queue.mu.Unlock()
-		return s.Reached(smtptest.Rcpt) == 1 && len(m.queue.waiting) == 1
+		return s.Reached(smtptest.Rcpt) == 1 && len(m.queue.notices) == 1
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -233,11 +292,11 @@ func TestManyAtOnce(t *testing.T) {
 func TestDelaysGrow(t *testing.T) {
 	now := time.Now()
 	q := newQueue(1, 24*time.Hour, 5*time.Second, func() time.Time { return now })
-	if err := q.add(envelope{}, authcore.Notice{}); err != nil {
+	if err := q.add(envelope{}, authcore.Notice{}, false); err != nil {
 		t.Fatal(err)
 	}
 	for _, most := range []time.Duration{5, 10, 20, 40, 80, 160, 300, 300, 300} {
-		j, ok := q.take(t.Context())
+		j, ok := q.take(t.Context(), false)
 		if !ok {
 			t.Fatal("it is not due")
 		}

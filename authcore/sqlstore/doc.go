@@ -15,10 +15,15 @@
 //	          username       text, unique
 //	          skeleton       text, unique: authcore.Username.Skeleton of the username
 //	          display_name   text
+//	          display_skeleton
+//	                         text, indexed: authcore.DisplaySkeleton of it; NULL until a store has looked at it
+//	          display_clash  boolean: that is the skeleton of another account's username
 //	          avatar_url     text
 //	          bot            boolean
 //	          email          text, empty when there is none
-//	          email_hash     bytes, unique, NULL when there is none
+//	          email_hash     bytes, indexed, NULL when there is none
+//	          email_confirmed
+//	                         boolean: its owner has proven to read the address; email_hash is unique among those
 //	          password_hash  text
 //	          disabled       boolean
 //	          phone_pending  boolean: its phone number is not validated yet; then indexed by created_at
@@ -124,6 +129,8 @@
 //	3  codes, invites, devices
 //	4  phones, phone_codes; phone_pending and email_pending of accounts
 //	5  rotations and refreshed_by of sessions
+//	6  email_confirmed of accounts; email_hash need not be unique any more
+//	7  display_skeleton and display_clash of accounts
 //
 // # SQLite
 //

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/authcore/sqlstore"
 )
 
@@ -33,7 +34,7 @@ func TestSQLiteLocksStay(t *testing.T) {
 	path := newPath(t)
 	s, err := sqlstore.OpenSQLite(t.Context(), path)
 	must(t, err)
-	_, err = s.CreateAccount(t.Context(), newAccount("alice"), nil)
+	_, err = s.CreateAccount(t.Context(), newAccount("alice"), authcore.Creation{})
 	must(t, err)
 	second, err := sqlstore.OpenSQLite(t.Context(), path)
 	must(t, err)

@@ -21,6 +21,7 @@ type Store struct {
 	sessionAccount    lookup
 	statements        []*sql.Stmt // used by them
 
+	advise   adviser          // makes a transaction wait for others; nil where there is one at a time
 	begin    string           // statements at the beginning of each transaction; may be empty
 	limit    time.Duration    // of one call; 0 if the database needs none
 	lostRace func(error) bool // reports whether a failed transaction is worth another try; may be nil

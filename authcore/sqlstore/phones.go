@@ -120,35 +120,21 @@ func one(r sql.Result, err error) error {
 	return err
 }
 
-// ConfirmEmail implements [authcore.CodeStore].
-func (s *Store) ConfirmEmail(ctx context.Context, request authcore.RequestID, code, emailHash []byte, now time.Time) error {
-	ctx, cancel := s.bound(ctx)
-	defer cancel()
-	return s.tx(ctx, "confirm e-mail", func(tx *sql.Tx) error {
-		var id string
-		err := tx.QueryRowContext(ctx, `DELETE FROM codes WHERE request = $1 AND purpose = $2 AND hash = $3 AND expires_at > $4
-			RETURNING account`, string(request), string(authcore.CodeEmail), code, now.UnixMilli()).Scan(&id)
-		if err != nil {
-			return orBadCode(err)
-		}
-		return orBadCode(one(tx.ExecContext(ctx, `UPDATE accounts SET email_pending = false
-			WHERE id = $1 AND email_hash = $2 AND email_pending`, id, emailHash)))
-	})
-}
-
 // The accounts that SetPendingEmail may change.
 const emailIsPending = `(phone_pending OR email_pending) AND (email_pending OR email_hash IS NULL)`
 
-// SetPendingEmail implements [authcore.PhoneStore]. If two accounts get one address at once, the second may violate the
-// unique index, unless the database serialises the two; then it is tried again.
+// SetPendingEmail implements [authcore.PhoneStore].
 func (s *Store) SetPendingEmail(ctx context.Context, account authcore.AccountID, emailHash []byte) error {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
 	emailHash = append([]byte(nil), emailHash...) // empty becomes nil
 	return s.tx(ctx, "set pending e-mail", func(tx *sql.Tx) error {
+		if err := s.lock(ctx, tx, addressLock(emailHash)); err != nil {
+			return err
+		}
 		err := one(tx.ExecContext(ctx, `UPDATE accounts SET email_hash = $2, email_pending = $3
 			WHERE id = $1 AND `+emailIsPending+`
-			AND NOT EXISTS (SELECT 1 FROM accounts AS other WHERE other.email_hash = $2 AND other.id <> $1)`,
+			AND NOT EXISTS (SELECT 1 FROM accounts AS other WHERE other.email_hash = $2 AND other.email_confirmed AND other.id <> $1)`,
 			string(account), emailHash, len(emailHash) > 0))
 		if !errors.Is(err, sql.ErrNoRows) {
 			return err
@@ -180,15 +166,35 @@ func (s *Store) DeletePhoneCodes(ctx context.Context, now time.Time) error {
 func (s *Store) DeleteUnvalidated(ctx context.Context, before, now time.Time) (int, error) {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
-	var n int64
-	err := s.tx(ctx, "delete unvalidated accounts", func(tx *sql.Tx) (err error) {
-		n, err = affected(tx.ExecContext(ctx, `DELETE FROM accounts WHERE phone_pending AND NOT disabled AND created_at < $1
-			AND NOT EXISTS (SELECT 1 FROM phone_codes WHERE phone_codes.account = accounts.id AND expires_at > $2)`,
-			before.UnixMilli(), now.UnixMilli()))
-		return err
+	var gone []string
+	err := s.tx(ctx, "delete unvalidated accounts", func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, `DELETE FROM accounts WHERE phone_pending AND NOT disabled AND created_at < $1
+			AND NOT EXISTS (SELECT 1 FROM phone_codes WHERE phone_codes.account = accounts.id AND expires_at > $2) RETURNING skeleton`,
+			before.UnixMilli(), now.UnixMilli())
+		if err != nil {
+			return err
+		}
+		if gone, err = collect(rows, func(r row) (skeleton string, err error) { return skeleton, r.Scan(&skeleton) }); err != nil {
+			return err
+		}
+		locks := make([][]byte, 0, len(gone))
+		for _, skeleton := range gone {
+			locks = append(locks, nameLock(skeleton))
+		}
+		if err := s.lock(ctx, tx, locks...); err != nil {
+			return err
+		}
+		for _, skeleton := range gone { // a username that is taken at once is seen by now
+			_, err := tx.ExecContext(ctx, `UPDATE accounts SET display_clash = false WHERE display_skeleton = $1 AND display_clash
+				AND NOT EXISTS (SELECT 1 FROM accounts AS other WHERE other.skeleton = $1 AND other.id <> accounts.id)`, skeleton)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return 0, err
 	}
-	return int(n), nil
+	return len(gone), nil
 }

@@ -78,6 +78,7 @@ func openPostgres(ctx context.Context, o PostgresOptions) (_ *Store, err error) 
 	db := stdlib.OpenDBFromPool(pool)
 	s := &Store{
 		write: db, read: db, begin: begin, release: pool.Close, limit: o.ConnectTimeout + o.StatementTimeout, lostRace: postgresLostRace,
+		advise: postgresAdvise,
 	}
 	defer func() {
 		if err != nil {
@@ -89,6 +90,9 @@ func openPostgres(ctx context.Context, o PostgresOptions) (_ *Store, err error) 
 		return nil, err
 	}
 	if err := migratePostgres(ctx, config.ConnConfig, pooled); err != nil {
+		return nil, err
+	}
+	if err := s.readDisplayNames(ctx); err != nil {
 		return nil, err
 	}
 	s.prepared()
@@ -217,12 +221,8 @@ func postgresCode(err error) string {
 }
 
 // postgresLostRace reports whether the server rolled a transaction back for another: after a deadlock, which statements
-// on several sessions can cause, a lock that was not released in time, or a conflict. If two accounts get one address at
-// once, that is a conflict as well; the second finds the address taken when it is tried again.
+// on several sessions can cause, a lock that was not released in time, or a conflict.
 func postgresLostRace(err error) bool {
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.ConstraintName == "accounts_email_hash_key" {
-		return true
-	}
 	code := postgresCode(err)
 	return code == "40P01" || code == "55P03" || code == "40001"
 }

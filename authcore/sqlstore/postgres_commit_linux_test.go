@@ -137,7 +137,7 @@ func doubtfulInvite(t *testing.T, s *sqlstore.Store, name string, uses int) doub
 			if again {
 				n = b
 			}
-			_, err := s.CreateAccount(ctx, n, i.Hash)
+			_, err := s.CreateAccount(ctx, n, authcore.Creation{Invite: i.Hash})
 			return err
 		},
 		after: func(t *testing.T, s *sqlstore.Store, done bool, err error) {
@@ -163,7 +163,7 @@ func doubtfulInvite(t *testing.T, s *sqlstore.Store, name string, uses int) doub
 }
 
 func doubtfulReset(t *testing.T, s *sqlstore.Store, name string) doubt {
-	a, err := s.CreateAccount(t.Context(), newAccount(name), nil)
+	a, err := s.CreateAccount(t.Context(), newAccount(name), authcore.Creation{})
 	must(t, err)
 	c := authcore.Code{
 		Request: authcore.RequestID(name), Account: a.ID, Purpose: authcore.CodeReset, Hash: []byte(name), ExpiresAt: a.CreatedAt.Add(time.Hour),
@@ -247,7 +247,7 @@ func TestPostgresRedeemAtOnce(t *testing.T) {
 	for k := range 4 {
 		busy.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
-				if _, err := nodes[k%2].CreateAccount(t.Context(), newAccount(fmt.Sprintf("busy%dx%d", k, n)), nil); err != nil {
+				if _, err := nodes[k%2].CreateAccount(t.Context(), newAccount(fmt.Sprintf("busy%dx%d", k, n)), authcore.Creation{}); err != nil {
 					t.Errorf("other work: %v", err)
 				}
 			}
@@ -255,7 +255,7 @@ func TestPostgresRedeemAtOnce(t *testing.T) {
 	}
 	for k := range racers {
 		redeeming.Go(func() {
-			_, err := nodes[k%2].CreateAccount(t.Context(), newAccount(fmt.Sprintf("user%d", k)), i.Hash)
+			_, err := nodes[k%2].CreateAccount(t.Context(), newAccount(fmt.Sprintf("user%d", k)), authcore.Creation{Invite: i.Hash})
 			switch authcore.KindOf(err) {
 			case authcore.KindBadInvite:
 				refused.Add(1)

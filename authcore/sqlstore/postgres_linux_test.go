@@ -5,8 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,7 +91,7 @@ func TestPostgres(t *testing.T) {
 		dsn := server.NewDatabase(t)
 		openPostgres(t, dsn)
 		s := openPostgres(t, dsn+"&default_transaction_read_only=on")
-		_, err := s.CreateAccount(t.Context(), newAccount("alice"), nil)
+		_, err := s.CreateAccount(t.Context(), newAccount("alice"), authcore.Creation{})
 		wantCode(t, err, "25006")
 		if _, err := s.AccountByUsername(t.Context(), "alice"); authcore.KindOf(err) != authcore.KindUnknownAccount {
 			t.Error(err)
@@ -119,7 +122,7 @@ func postgresRights(t *testing.T, server *pgtest.Server) {
 			continue
 		}
 		s := openPostgres(t, clerk)
-		a, err := s.CreateAccount(t.Context(), newAccount(fmt.Sprintf("user%d", time.Now().UnixNano())), nil)
+		a, err := s.CreateAccount(t.Context(), newAccount(fmt.Sprintf("user%d", time.Now().UnixNano())), authcore.Creation{})
 		must(t, err)
 		must(t, s.CreateSession(t.Context(), newSession(a.ID)))
 		_, err = s.DeleteExpired(t.Context(), time.Now())
@@ -135,7 +138,7 @@ func postgresConcurrentOpen(t *testing.T, dsn string) {
 		go func() {
 			s, err := sqlstore.OpenPostgres(t.Context(), sqlstore.PostgresOptions{DSN: dsn})
 			if err == nil {
-				_, err = s.CreateAccount(t.Context(), newAccount(fmt.Sprintf("user%d", i)), nil)
+				_, err = s.CreateAccount(t.Context(), newAccount(fmt.Sprintf("user%d", i)), authcore.Creation{})
 				err = errors.Join(err, s.Close())
 			}
 			errs <- err
@@ -169,7 +172,7 @@ func wantPostgresMigratedOnce(t *testing.T, s *sqlstore.Store) {
 func postgresReopen(t *testing.T, dsn string) {
 	s, err := sqlstore.OpenPostgres(t.Context(), sqlstore.PostgresOptions{DSN: dsn})
 	must(t, err)
-	a, err := s.CreateAccount(t.Context(), newAccount("alice"), nil)
+	a, err := s.CreateAccount(t.Context(), newAccount("alice"), authcore.Creation{})
 	must(t, err)
 	must(t, s.Close())
 	must(t, s.Close())
@@ -180,7 +183,7 @@ func postgresReopen(t *testing.T, dsn string) {
 	// A number stays spent, even if its account was removed by hand.
 	_, err = s.Writer().Exec(`DELETE FROM accounts`)
 	must(t, err)
-	if b, err := s.CreateAccount(t.Context(), newAccount("bob"), nil); err != nil || b.Number <= a.Number {
+	if b, err := s.CreateAccount(t.Context(), newAccount("bob"), authcore.Creation{}); err != nil || b.Number <= a.Number {
 		t.Errorf("number %d after %d, %v", b.Number, a.Number, err)
 	}
 }
@@ -252,20 +255,20 @@ func postgresLocked(t *testing.T, dsn string) {
 	must(t, err)
 	a := newAccount("alice")
 	soon(t, "a table that is locked", longest, func() {
-		if _, err := s.CreateAccount(t.Context(), a, nil); err == nil || errors.Is(err, context.Canceled) {
+		if _, err := s.CreateAccount(t.Context(), a, authcore.Creation{}); err == nil || errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
 	})
 	soon(t, "a table that is locked, for a caller in a hurry", time.Second, func() {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
-		if _, err := s.CreateAccount(ctx, a, nil); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := s.CreateAccount(ctx, a, authcore.Creation{}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 	})
 	must(t, tx.Rollback())
 	eventually(t, "it works again", func() bool {
-		_, err := s.CreateAccount(t.Context(), a, nil)
+		_, err := s.CreateAccount(t.Context(), a, authcore.Creation{})
 		return err == nil
 	})
 }
@@ -298,7 +301,7 @@ func init() {
 }
 
 func postgresUpgrade(t *testing.T, server *pgtest.Server) {
-	for _, version := range []int64{1, 2, 3, 4} {
+	for _, version := range []int64{1, 2, 3, 4, 5} {
 		dsn := server.NewDatabase(t)
 		old := rawPostgres(t, dsn)
 		o := makeOlder(t, old, goose.DialectPostgres, filepath.Join("migrations", "postgres"), version)
@@ -315,6 +318,37 @@ func postgresUpgrade(t *testing.T, server *pgtest.Server) {
 	openInProcesses(t, "open postgres", dsn)
 	s := openPostgres(t, dsn)
 	o.check(t, s)
+	wantPostgresMigratedOnce(t, s)
+	postgresUpgradeReleased(t, server.NewDatabase(t))
+}
+
+// postgresUpgradeReleased upgrades a database with the rows of [schema4].
+func postgresUpgradeReleased(t *testing.T, dsn string) {
+	db := rawPostgres(t, dsn)
+	p, err := goose.NewProvider(goose.DialectPostgres, db, os.DirFS(filepath.Join("migrations", "postgres")),
+		goose.WithTableName("chatgate_migrations"), goose.WithDisableGlobalRegistry(true))
+	must(t, err)
+	_, err = p.UpTo(t.Context(), 4)
+	must(t, err)
+	_, from := releasedSQLite(t)
+	for table := range dump(t, from) {
+		for _, row := range rowsOf(t, from, `SELECT * FROM `+table) {
+			names := slices.Sorted(maps.Keys(row))
+			var places []string
+			var values []any
+			for i, name := range names {
+				places, values = append(places, fmt.Sprintf("$%d", i+1)), append(values, row[name])
+			}
+			_, err := db.Exec(fmt.Sprintf(`INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE VALUES (%s)`,
+				table, strings.Join(names, ", "), strings.Join(places, ", ")), values...)
+			must(t, err)
+		}
+	}
+	_, err = db.Exec(`SELECT setval(pg_get_serial_sequence('accounts', 'number'), 13)`)
+	must(t, err)
+	before := dump(t, db)
+	s := openPostgres(t, dsn)
+	checkReleased(t, s, before, dump(t, db))
 	wantPostgresMigratedOnce(t, s)
 }
 

@@ -35,7 +35,7 @@ type outage struct {
 func newOutage(t *testing.T, server *pgtest.Server, dsn string) *outage {
 	o := &outage{server: server, dsn: dsn, s: openPostgres(t, dsn)}
 	var err error
-	o.alice, err = o.s.CreateAccount(t.Context(), newAccount("alice"), nil)
+	o.alice, err = o.s.CreateAccount(t.Context(), newAccount("alice"), authcore.Creation{})
 	must(t, err)
 	return o
 }
@@ -60,7 +60,7 @@ func (o *outage) calls() map[string]func(ctx context.Context) error {
 			return err
 		},
 		"CreateAccount": func(ctx context.Context) error {
-			_, err := o.s.CreateAccount(ctx, newAccount("bob"), []byte("no invite"))
+			_, err := o.s.CreateAccount(ctx, newAccount("bob"), authcore.Creation{Invite: []byte("no invite")})
 			return but(err, authcore.KindBadInvite)
 		},
 		"Invites": func(ctx context.Context) error { _, err := o.s.Invites(ctx); return err },
@@ -293,7 +293,7 @@ func TestPostgresCanceledCalls(t *testing.T) {
 	o := &outage{server: server, dsn: server.NewDatabase(t)}
 	o.s = openPostgresWith(t, sqlstore.PostgresOptions{DSN: o.dsn, MaxConns: conns})
 	var err error
-	o.alice, err = o.s.CreateAccount(t.Context(), newAccount("alice"), nil)
+	o.alice, err = o.s.CreateAccount(t.Context(), newAccount("alice"), authcore.Creation{})
 	must(t, err)
 	raw := rawPostgres(t, o.dsn)
 

@@ -66,10 +66,10 @@ func pooledLocked(t *testing.T, server *pgtest.Server, pooler *pgtest.Pooler) {
 	must(t, err)
 	_, err = tx.Exec(`LOCK TABLE accounts IN SHARE MODE`)
 	must(t, err)
-	_, err = s.CreateAccount(t.Context(), newAccount("alice"), nil)
+	_, err = s.CreateAccount(t.Context(), newAccount("alice"), authcore.Creation{})
 	wantCode(t, err, "55P03")
 	must(t, tx.Rollback())
-	_, err = s.CreateAccount(t.Context(), newAccount("alice"), nil)
+	_, err = s.CreateAccount(t.Context(), newAccount("alice"), authcore.Creation{})
 	must(t, err)
 	for range 20 {
 		var limit string
@@ -98,7 +98,7 @@ func pooledAtOnce(t *testing.T, server *pgtest.Server, pooler *pgtest.Pooler) {
 			for k := range 4 {
 				work.Go(func() {
 					for n := range 10 {
-						a, err := s.CreateAccount(t.Context(), newAccount(fmt.Sprintf("user%d-%d-%d", i, k, n)), nil)
+						a, err := s.CreateAccount(t.Context(), newAccount(fmt.Sprintf("user%d-%d-%d", i, k, n)), authcore.Creation{})
 						if err != nil {
 							t.Error(err)
 							return

@@ -116,7 +116,7 @@ func beKilled(path string) error {
 	for worker := range 4 {
 		go func() {
 			for i := 0; ; i++ {
-				a, err := s.CreateAccount(ctx, newAccount(fmt.Sprintf("u%dx%dx%d", prefix, worker, i)), nil)
+				a, err := s.CreateAccount(ctx, newAccount(fmt.Sprintf("u%dx%dx%d", prefix, worker, i)), authcore.Creation{})
 				if err != nil {
 					errs <- err
 					return

@@ -75,6 +75,9 @@ func openSQLite(ctx context.Context, path string) (_ *Store, err error) {
 	if err := (dialect{goose.DialectSQLite3, migrations}).migrate(ctx, s.write); err != nil {
 		return nil, err
 	}
+	if err := s.readDisplayNames(ctx); err != nil {
+		return nil, err
+	}
 	// SQLite opens a file that it may not write for reading, and fails at the first write. This is one.
 	if _, err := s.write.ExecContext(ctx, `DELETE FROM sessions WHERE account = ''`); err != nil {
 		return nil, err

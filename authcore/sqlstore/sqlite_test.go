@@ -87,7 +87,7 @@ func TestSQLiteTwoStores(t *testing.T) {
 		errs := make(chan error, 2)
 		for k, s := range []*sqlstore.Store{a, b} {
 			go func() {
-				_, err := s.CreateAccount(t.Context(), accounts[k], nil)
+				_, err := s.CreateAccount(t.Context(), accounts[k], authcore.Creation{})
 				errs <- err
 			}()
 		}
@@ -117,7 +117,7 @@ func TestSQLiteSettings(t *testing.T) {
 	path := filepath.Join(dir, "chat gate?mode=memory&%41.db")
 	s := open(t, path)
 	must(t, s.Ping(t.Context()))
-	_, err := s.CreateAccount(t.Context(), newAccount("alice"), nil)
+	_, err := s.CreateAccount(t.Context(), newAccount("alice"), authcore.Creation{})
 	must(t, err)
 
 	info, err := os.Stat(dir)
@@ -156,7 +156,13 @@ func TestSQLiteQueryPlans(t *testing.T) {
 	for _, query := range []string{
 		`SELECT * FROM accounts WHERE id = $1`,
 		`SELECT * FROM accounts WHERE username = $1`,
-		`SELECT * FROM accounts WHERE email_hash = $1`,
+		`SELECT * FROM accounts WHERE email_hash = $1 ORDER BY email_confirmed DESC, number LIMIT 1`,
+		`SELECT EXISTS (SELECT 1 FROM accounts WHERE email_hash = $1 AND (email_confirmed OR $2))`,
+		`UPDATE accounts SET email = '' WHERE email_hash = $1 AND id <> $2`,
+		`DELETE FROM codes WHERE account IN (SELECT id FROM accounts WHERE email_hash = $1 AND id <> $2)`,
+		`UPDATE codes SET tries = tries + 1 WHERE purpose = $1 AND account IN (SELECT id FROM accounts WHERE email_hash = $2 AND email_pending)`,
+		`UPDATE accounts SET display_clash = true WHERE display_skeleton = $1 AND id <> $2 AND NOT display_clash`,
+		`SELECT id FROM accounts WHERE display_skeleton IS NULL AND display_name <> '' ORDER BY number LIMIT 500`,
 		`SELECT EXISTS (SELECT 1 FROM accounts WHERE username = $1 OR skeleton = $2)`,
 		`SELECT * FROM sessions WHERE account = $1 AND id = $2`,
 		`DELETE FROM sessions WHERE account = $1 AND id <> $2 RETURNING id`,
@@ -196,7 +202,7 @@ func TestSQLiteReopen(t *testing.T) {
 	path := newPath(t)
 	s, err := sqlstore.OpenSQLite(t.Context(), path)
 	must(t, err)
-	a, err := s.CreateAccount(t.Context(), newAccount("alice"), nil)
+	a, err := s.CreateAccount(t.Context(), newAccount("alice"), authcore.Creation{})
 	must(t, err)
 	must(t, s.Close())
 	must(t, s.Close())
@@ -215,7 +221,7 @@ func TestSQLiteReopen(t *testing.T) {
 	// A number stays spent, even if its account was removed by hand.
 	_, err = s.Writer().Exec(`DELETE FROM accounts`)
 	must(t, err)
-	if b, err := s.CreateAccount(t.Context(), newAccount("bob"), nil); err != nil || b.Number <= a.Number {
+	if b, err := s.CreateAccount(t.Context(), newAccount("bob"), authcore.Creation{}); err != nil || b.Number <= a.Number {
 		t.Errorf("number %d after %d, %v", b.Number, a.Number, err)
 	}
 }
@@ -225,7 +231,7 @@ func TestSQLiteLocked(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
 	s := open(t, path)
-	first, err := s.CreateAccount(t.Context(), newAccount("alice"), nil)
+	first, err := s.CreateAccount(t.Context(), newAccount("alice"), authcore.Creation{})
 	must(t, err)
 
 	db := openRaw(t, path)
@@ -238,7 +244,7 @@ func TestSQLiteLocked(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	start := time.Now()
-	_, err = s.CreateAccount(ctx, a, nil)
+	_, err = s.CreateAccount(ctx, a, authcore.Creation{})
 	if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 4*time.Second { // it would wait for five by itself
 		t.Errorf("after %v: %v", time.Since(start), err)
 	}
@@ -248,7 +254,7 @@ func TestSQLiteLocked(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	time.AfterFunc(200*time.Millisecond, func() { _, _ = conn.ExecContext(context.Background(), `ROLLBACK`) })
-	_, err = s.CreateAccount(t.Context(), a, nil)
+	_, err = s.CreateAccount(t.Context(), a, authcore.Creation{})
 	must(t, err)
 	must(t, conn.Close())
 	must(t, db.Close())
@@ -257,7 +263,7 @@ func TestSQLiteLocked(t *testing.T) {
 func TestSQLiteFullDisk(t *testing.T) {
 	t.Parallel()
 	s := open(t, newPath(t))
-	alice, err := s.CreateAccount(t.Context(), newAccount("alice"), nil)
+	alice, err := s.CreateAccount(t.Context(), newAccount("alice"), authcore.Creation{})
 	must(t, err)
 	session := newSession(alice.ID)
 	must(t, s.CreateSession(t.Context(), session))
@@ -277,7 +283,7 @@ func TestSQLiteFullDisk(t *testing.T) {
 	a := newAccount("bob")
 	a.DisplayName = strings.Repeat("x", 30_000)
 	for range 3 {
-		_, err = s.CreateAccount(t.Context(), a, nil)
+		_, err = s.CreateAccount(t.Context(), a, authcore.Creation{})
 		wantFull(err)
 		if strings.Contains(err.Error(), "xxx") || strings.Contains(err.Error(), string(a.PasswordHash)) {
 			t.Errorf("the error tells what was to be stored: %.200q", err)
@@ -314,7 +320,7 @@ func TestSQLiteFullDisk(t *testing.T) {
 	}
 
 	must(t, s.Fill(t.Context(), -1))
-	_, err = s.CreateAccount(t.Context(), a, nil)
+	_, err = s.CreateAccount(t.Context(), a, authcore.Creation{})
 	must(t, err)
 	must(t, s.CreateSession(t.Context(), big))
 	if added, err := s.AddKey(t.Context(), next, "first", alice.CreatedAt); err != nil || !added {
@@ -344,7 +350,7 @@ func TestSQLiteConcurrentOpen(t *testing.T) {
 				s, err := sqlstore.OpenSQLite(t.Context(), path)
 				if err == nil {
 					stores <- s
-					_, err = s.CreateAccount(t.Context(), newAccount(fmt.Sprintf("user%d", i)), nil)
+					_, err = s.CreateAccount(t.Context(), newAccount(fmt.Sprintf("user%d", i)), authcore.Creation{})
 				}
 				errs <- err
 			}()

@@ -33,6 +33,7 @@ func makeOlder(t *testing.T, db *sql.DB, dialect goose.Dialect, migrations strin
 	_, err = p.UpTo(t.Context(), version)
 	must(t, err)
 	o := &older{db: db, version: version, alice: newAccount("alice")}
+	o.alice.Email = "alice@example.com"
 	o.kept, o.over = newSession(o.alice.ID), newSession(o.alice.ID)
 	if version >= 2 {
 		o.alice.Epoch, o.alice.Kept = 5, o.kept.ID
@@ -61,7 +62,7 @@ func (o *older) insertAccount(t *testing.T, a authcore.Account) (number int64) {
 	}
 	must(t, o.db.QueryRow(`INSERT INTO accounts (id, username, skeleton, display_name, avatar_url, bot, email, email_hash,
 			password_hash, disabled, created_at`+columns+`)
-		VALUES ($1, $2, $3, '', '', false, '', $4, $5, false, $6`+values+`) RETURNING number`, args...).Scan(&number))
+		VALUES ($1, $2, $3, '', '', false, '`+a.Email+`', $4, $5, false, $6`+values+`) RETURNING number`, args...).Scan(&number))
 	return number
 }
 
@@ -136,17 +137,17 @@ func (o *older) check(t *testing.T, s *sqlstore.Store) {
 	// What the third version added works with what was there.
 	c := authcore.Code{Request: "request", Account: bob.ID, Purpose: authcore.CodeReset, Hash: []byte("code"), ExpiresAt: bob.CreatedAt.Add(time.Hour)}
 	must(t, s.PutCode(t.Context(), c))
-	if got, err := s.ResetPassword(t.Context(), c.Request, c.Hash, "new", bob.CreatedAt); err != nil || got.Epoch != 1 || got.PasswordHash != "new" {
+	if got, err := s.ResetPassword(t.Context(), c.Request, c.Hash, "new", bob.CreatedAt); err != nil || got.Epoch != 1 || got.PasswordHash != "new" || got.EmailConfirmed {
 		t.Errorf("epoch %d after a reset, %v", got.Epoch, err)
 	}
 	i := authcore.Invite{ID: "invite", Hash: []byte("invite"), Uses: 1, CreatedAt: bob.CreatedAt, ExpiresAt: bob.CreatedAt.Add(time.Hour)}
 	if added, err := s.AddInvite(t.Context(), i); err != nil || !added {
 		t.Errorf("invite: %v, %v", added, err)
 	}
-	if _, err := s.CreateAccount(t.Context(), newAccount("bob"), i.Hash); authcore.KindOf(err) != authcore.KindUsernameTaken {
+	if _, err := s.CreateAccount(t.Context(), newAccount("bob"), authcore.Creation{Invite: i.Hash}); authcore.KindOf(err) != authcore.KindUsernameTaken {
 		t.Errorf("a name that was taken before: %v", err)
 	}
-	if _, err := s.CreateAccount(t.Context(), newAccount("carol"), i.Hash); err != nil {
+	if _, err := s.CreateAccount(t.Context(), newAccount("carol"), authcore.Creation{Invite: i.Hash}); err != nil {
 		t.Error(err)
 	}
 	if known, others, err := s.NoteDevice(t.Context(), bob.ID, []byte("device"), bob.CreatedAt); err != nil || known || others {
@@ -156,7 +157,7 @@ func (o *older) check(t *testing.T, s *sqlstore.Store) {
 	// As does what the fourth added.
 	dave := newAccount("dave")
 	dave.PhonePending, dave.CreatedAt = true, bob.CreatedAt.Add(-48*time.Hour)
-	dave, err = s.CreateAccount(t.Context(), dave, nil)
+	dave, err = s.CreateAccount(t.Context(), dave, authcore.Creation{})
 	must(t, err)
 	phone := authcore.PhoneCode{Account: dave.ID, Phone: []byte("phone"), Hash: []byte("code"), ExpiresAt: bob.CreatedAt.Add(time.Hour)}
 	must(t, s.PutPhoneCode(t.Context(), phone))
@@ -198,7 +199,7 @@ func newOlderSQLite(t *testing.T, version int64) (path string, o *older) {
 
 func TestSQLiteUpgrade(t *testing.T) {
 	t.Parallel()
-	for _, version := range []int64{1, 2, 3, 4} {
+	for _, version := range []int64{1, 2, 3, 4, 5} {
 		t.Run(fmt.Sprint("from ", version), func(t *testing.T) {
 			path, o := newOlderSQLite(t, version)
 			s := o.upgrade(t, func() (*sqlstore.Store, error) { return sqlstore.OpenSQLite(t.Context(), path) })
@@ -221,7 +222,7 @@ func keepsRevocations(t *testing.T, open func() (*sqlstore.Store, error)) {
 	t.Helper()
 	s, err := open()
 	must(t, err)
-	a, err := s.CreateAccount(t.Context(), newAccount("alice"), nil)
+	a, err := s.CreateAccount(t.Context(), newAccount("alice"), authcore.Creation{})
 	must(t, err)
 	kept, over := newSession(a.ID), newSession(a.ID)
 	kept.Epoch, over.Epoch = 0, 1<<40

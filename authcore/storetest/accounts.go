@@ -19,11 +19,15 @@ var accountTests = []group[authcore.AccountStore]{
 	{"uniqueness/a name at once", accountNameRace},
 	{"uniqueness/an address at once", accountEmailRace},
 	{"uniqueness/crossed", accountCrossedRace},
+	{"claims", accountClaims},
+	{"claims/at once", accountClaimRace},
 	{"compare-and-swap", accountSwap},
 	{"compare-and-swap/at once", accountSwapRace},
 	{"disabling", accountDisabling},
 	{"profile", accountProfile},
 	{"profile/hostile strings", accountProfileHostile},
+	{"display names", accountDisplayNames},
+	{"display names/at once", accountDisplayNameRace},
 	{"no lost update", accountLostUpdate},
 	{"times", accountTimes},
 	{"hostile strings", accountHostile},
@@ -41,7 +45,7 @@ func newAccount(name string) authcore.Account {
 
 func create(t *testing.T, s authcore.AccountStore, a authcore.Account) authcore.Account {
 	t.Helper()
-	got, err := s.CreateAccount(t.Context(), a, nil)
+	got, err := s.CreateAccount(t.Context(), a, authcore.Creation{})
 	must(t, err)
 	return got
 }
@@ -141,7 +145,7 @@ func accountUniqueness(t *testing.T, s authcore.AccountStore) {
 		a := newAccount(fmt.Sprintf("other%d", i))
 		fine := a
 		c.make(&a)
-		got, err := s.CreateAccount(t.Context(), a, nil)
+		got, err := s.CreateAccount(t.Context(), a, authcore.Creation{})
 		wantKind(t, c.name, err, c.kind)
 		wantSame(t, c.name+": what comes with the error", got, authcore.Account{})
 		wantNoAccount(t, s, a)
@@ -153,7 +157,7 @@ func accountUniqueness(t *testing.T, s authcore.AccountStore) {
 
 	again := newAccount("somebody")
 	again.ID = first.ID
-	_, err := s.CreateAccount(t.Context(), again, nil)
+	_, err := s.CreateAccount(t.Context(), again, authcore.Creation{})
 	wantPlain(t, "an ID for the second time", err)
 	wantAccount(t, s, first)
 	_, err = s.AccountByUsername(t.Context(), "somebody")
@@ -173,7 +177,7 @@ func raceToCreate(t *testing.T, s authcore.AccountStore, accounts []authcore.Acc
 	parallel(len(accounts), func(i int) {
 		accounts[i].Number = 0
 		var got authcore.Account
-		if got, errs[i] = s.CreateAccount(t.Context(), accounts[i], nil); errs[i] == nil {
+		if got, errs[i] = s.CreateAccount(t.Context(), accounts[i], authcore.Creation{}); errs[i] == nil {
 			accounts[i] = got
 		}
 	})
@@ -229,7 +233,7 @@ func accountCrossedRace(t *testing.T, s authcore.AccountStore) {
 			accounts[i] = newAccount(fmt.Sprintf("c%dx%d", r, i%2))
 			accounts[i].EmailHash = hashes[i/2%2]
 		}
-		parallel(racers, func(i int) { _, errs[i] = s.CreateAccount(t.Context(), accounts[i], nil) })
+		parallel(racers, func(i int) { _, errs[i] = s.CreateAccount(t.Context(), accounts[i], authcore.Creation{}) })
 		names, emails := make(map[authcore.Username]int), make(map[string]int)
 		for i, err := range errs {
 			if err == nil {
@@ -323,7 +327,7 @@ func accountDisabling(t *testing.T, s authcore.AccountStore) {
 	}
 	// A closed account keeps its name and address.
 	thief := newAccount("alice")
-	_, err := s.CreateAccount(t.Context(), thief, nil)
+	_, err := s.CreateAccount(t.Context(), thief, authcore.Creation{})
 	wantKind(t, "name of a closed account", err, authcore.KindUsernameTaken)
 	wantKind(t, "nobody's account", s.SetDisabled(t.Context(), authcore.AccountID(newID()), true), authcore.KindUnknownAccount)
 }
@@ -456,7 +460,7 @@ func accountCanceled(t *testing.T, s authcore.AccountStore) {
 	a := create(t, s, newAccount("alice"))
 	ctx := canceled()
 	b := newAccount("bob")
-	_, err := s.CreateAccount(ctx, b, nil)
+	_, err := s.CreateAccount(ctx, b, authcore.Creation{})
 	wantCanceled(t, "CreateAccount", err)
 	wantNoAccount(t, s, b)
 	_, err = s.AccountByID(ctx, a.ID)
@@ -488,7 +492,7 @@ func accountCanceledHalfway(t *testing.T, s authcore.AccountStore) {
 		parallel(4, func(i int) {
 			a := newAccount(fmt.Sprintf("u%dx%d", r, i))
 			ctx, cancel := context.WithTimeout(t.Context(), rand.N(4*usual))
-			_, err := s.CreateAccount(ctx, a, nil)
+			_, err := s.CreateAccount(ctx, a, authcore.Creation{})
 			cancel()
 			switch {
 			case err == nil:
@@ -510,7 +514,7 @@ func accountCanceledHalfway(t *testing.T, s authcore.AccountStore) {
 					break
 				}
 				if errID != nil && errName != nil && errHash != nil {
-					if _, err := s.CreateAccount(t.Context(), a, nil); err == nil {
+					if _, err := s.CreateAccount(t.Context(), a, authcore.Creation{}); err == nil {
 						break
 					}
 				}

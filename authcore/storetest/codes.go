@@ -90,7 +90,7 @@ func wantReset(t *testing.T, s codes, what string, c authcore.Code, a authcore.A
 }
 
 func codeLookups(t *testing.T, s codes) {
-	alice, bob := create(t, s.accounts, newAccount("alice")), create(t, s.accounts, newAccount("bob"))
+	alice, bob := create(t, s.accounts, confirmed(newAccount("alice"))), create(t, s.accounts, confirmed(newAccount("bob")))
 	reset, email, bobs := newCode(alice), newCode(alice), newCode(bob)
 	email.Purpose = authcore.CodeEmail
 	bobs.Tries = 3 // stored as it is
@@ -119,7 +119,7 @@ func codeLookups(t *testing.T, s codes) {
 }
 
 func codeReplacing(t *testing.T, s codes) {
-	alice, bob := create(t, s.accounts, newAccount("alice")), create(t, s.accounts, newAccount("bob"))
+	alice, bob := create(t, s.accounts, confirmed(newAccount("alice"))), create(t, s.accounts, confirmed(newAccount("bob")))
 	email, bobs := newCode(alice), put(t, s, newCode(bob))
 	email.Purpose = authcore.CodeEmail
 	put(t, s, email)
@@ -147,7 +147,7 @@ func codeReplacing(t *testing.T, s codes) {
 
 // codeReplacingRace stores many codes for one account and purpose; one of them must be left, complete.
 func codeReplacingRace(t *testing.T, s codes) {
-	a := create(t, s.accounts, newAccount("alice"))
+	a := create(t, s.accounts, confirmed(newAccount("alice")))
 	for range fewRounds {
 		all := make([]authcore.Code, racers)
 		parallel(racers, func(i int) {
@@ -173,7 +173,7 @@ func codeReplacingRace(t *testing.T, s codes) {
 }
 
 func codeTries(t *testing.T, s codes) {
-	a := create(t, s.accounts, newAccount("alice"))
+	a := create(t, s.accounts, confirmed(newAccount("alice")))
 	c := put(t, s, newCode(a))
 	for i := range authcore.CodeTries {
 		wantNoTry(t, s, "of another purpose", authcore.CodeEmail, c.Request, now()) // counts for nothing
@@ -188,7 +188,7 @@ func codeTries(t *testing.T, s codes) {
 }
 
 func codeTriesRace(t *testing.T, s codes) {
-	a := create(t, s.accounts, newAccount("alice"))
+	a := create(t, s.accounts, confirmed(newAccount("alice")))
 	for range fewRounds {
 		c := put(t, s, newCode(a))
 		tries := make([]int, racers)
@@ -225,7 +225,7 @@ func codeExpiry(t *testing.T, s codes) {
 		{"after", time.Millisecond, false},
 		{"long after", time.Hour, false},
 	} {
-		a := create(t, s.accounts, newAccount(fmt.Sprintf("user%d", i)))
+		a := create(t, s.accounts, confirmed(newAccount(fmt.Sprintf("user%d", i))))
 		n := newCode(a)
 		n.ExpiresAt = at.Add(c.left)
 		put(t, s, n)
@@ -250,10 +250,10 @@ func codeExpiry(t *testing.T, s codes) {
 }
 
 func codeReset(t *testing.T, s codes) {
-	a := newAccount("alice")
+	a := confirmed(newAccount("alice"))
 	a.Epoch, a.Kept = 7, "kept"
 	a = create(t, s.accounts, a)
-	other := create(t, s.accounts, newAccount("bob"))
+	other := create(t, s.accounts, confirmed(newAccount("bob")))
 	email, others := newCode(a), put(t, s, newCode(other))
 	email.Purpose = authcore.CodeEmail
 	put(t, s, email)
@@ -277,7 +277,7 @@ func codeReset(t *testing.T, s codes) {
 }
 
 func codeResetWrong(t *testing.T, s codes) {
-	a, other := create(t, s.accounts, newAccount("alice")), create(t, s.accounts, newAccount("bob"))
+	a, other := create(t, s.accounts, confirmed(newAccount("alice"))), create(t, s.accounts, confirmed(newAccount("bob")))
 	email, others := newCode(a), put(t, s, newCode(other))
 	email.Purpose = authcore.CodeEmail
 	put(t, s, email)
@@ -300,7 +300,7 @@ func codeResetWrong(t *testing.T, s codes) {
 }
 
 func codeResetClosed(t *testing.T, s codes) {
-	a := create(t, s.accounts, newAccount("alice"))
+	a := create(t, s.accounts, confirmed(newAccount("alice")))
 	c := put(t, s, newCode(a))
 	c = wantTry(t, s, "open", c)
 	must(t, s.accounts.SetDisabled(t.Context(), a.ID, true))
@@ -319,7 +319,7 @@ func codeResetClosed(t *testing.T, s codes) {
 	wantReset(t, s, "open again", c, a, "new")
 
 	// Of an account that is gone the code may still be there.
-	gone := newAccount("bob")
+	gone := confirmed(newAccount("bob"))
 	c = put(t, s, newCode(gone))
 	for range 2 {
 		wantNoReset(t, s, "gone", c, now(), authcore.KindUnknownAccount)
@@ -330,7 +330,7 @@ func codeResetClosed(t *testing.T, s codes) {
 }
 
 func codeResetRace(t *testing.T, s codes) {
-	a := create(t, s.accounts, newAccount("alice"))
+	a := create(t, s.accounts, confirmed(newAccount("alice")))
 	for r := range fewRounds {
 		c := put(t, s, newCode(a))
 		hash := func(i int) authcore.PasswordHash {
@@ -361,7 +361,7 @@ func codeResetRace(t *testing.T, s codes) {
 
 // codeResetReplacing stores a new code while the old one is used and tried. Either may come first; the new one stays.
 func codeResetReplacing(t *testing.T, s codes) {
-	a := create(t, s.accounts, newAccount("alice"))
+	a := create(t, s.accounts, confirmed(newAccount("alice")))
 	for range 2 * fewRounds {
 		first, second := put(t, s, newCode(a)), newCode(a)
 		parallel(3, func(i int) {
@@ -396,7 +396,7 @@ func codeResetReplacing(t *testing.T, s codes) {
 // codeResetClosing disables an account while its password is reset. It is disabled, and the code is used if and only if
 // the password was reset.
 func codeResetClosing(t *testing.T, s codes) {
-	a := create(t, s.accounts, newAccount("alice"))
+	a := create(t, s.accounts, confirmed(newAccount("alice")))
 	for range 2 * fewRounds {
 		c := put(t, s, newCode(a))
 		var reset bool
@@ -426,7 +426,7 @@ func codeResetClosing(t *testing.T, s codes) {
 
 // codeResetLostUpdate catches a store that writes back whole records.
 func codeResetLostUpdate(t *testing.T, s codes) {
-	a := create(t, s.accounts, newAccount("alice"))
+	a := create(t, s.accounts, confirmed(newAccount("alice")))
 	for r := range 2 * fewRounds {
 		c := put(t, s, newCode(a))
 		name := fmt.Sprintf("name of round %d", r)
@@ -467,7 +467,7 @@ func codeDeleting(t *testing.T, s codes) {
 	}
 	var all []authcore.Code
 	for i, c := range cases {
-		a := create(t, s.accounts, newAccount(fmt.Sprintf("user%d", i)))
+		a := create(t, s.accounts, confirmed(newAccount(fmt.Sprintf("user%d", i))))
 		for _, p := range []authcore.CodePurpose{authcore.CodeReset, authcore.CodeEmail} {
 			n := newCode(a)
 			n.Purpose, n.ExpiresAt = p, at.Add(c.expires)
@@ -492,7 +492,7 @@ func codeDeleting(t *testing.T, s codes) {
 }
 
 func codeTimes(t *testing.T, s codes) {
-	a := create(t, s.accounts, newAccount("alice"))
+	a := create(t, s.accounts, confirmed(newAccount("alice")))
 	for _, at := range times {
 		c := newCode(a)
 		c.ExpiresAt = at
@@ -507,7 +507,7 @@ func codeTimes(t *testing.T, s codes) {
 }
 
 func codeHostile(t *testing.T, s codes) {
-	a := create(t, s.accounts, newAccount("alice"))
+	a := create(t, s.accounts, confirmed(newAccount("alice")))
 	var all []authcore.Code
 	for i, text := range hostile {
 		if len(text) > 1000 { // an index need not take it, and no ID is as long
@@ -532,7 +532,7 @@ func codeHostile(t *testing.T, s codes) {
 }
 
 func codeCanceled(t *testing.T, s codes) {
-	a := create(t, s.accounts, newAccount("alice"))
+	a := create(t, s.accounts, confirmed(newAccount("alice")))
 	c, other := put(t, s, newCode(a)), newCode(a)
 	ctx := canceled()
 	wantCanceled(t, "PutCode", s.PutCode(ctx, other))
@@ -550,7 +550,7 @@ func codeCanceled(t *testing.T, s codes) {
 
 // codeCanceledHalfway cancels resets at random moments. A second try finds that it was done, or does it.
 func codeCanceledHalfway(t *testing.T, s codes) {
-	a := create(t, s.accounts, newAccount("alice"))
+	a := create(t, s.accounts, confirmed(newAccount("alice")))
 	begun := time.Now()
 	a = wantReset(t, s, "at first", put(t, s, newCode(a)), a, "first")
 	usual := max(time.Since(begun), time.Millisecond)

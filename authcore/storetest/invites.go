@@ -64,7 +64,7 @@ func wantInvite(t *testing.T, s invites, what string, i authcore.Invite) {
 // redeem creates an account with an invite, and returns the invite as it is then.
 func redeem(t *testing.T, s invites, what string, i authcore.Invite, a authcore.Account) authcore.Invite {
 	t.Helper()
-	got, err := s.accounts.CreateAccount(t.Context(), a, i.Hash)
+	got, err := s.accounts.CreateAccount(t.Context(), a, authcore.Creation{Invite: i.Hash})
 	if err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
@@ -79,7 +79,7 @@ func redeem(t *testing.T, s invites, what string, i authcore.Invite, a authcore.
 // wantNoAccountBy checks that an invite creates no account, and stays unchanged.
 func wantNoAccountBy(t *testing.T, s invites, what string, i authcore.Invite, a authcore.Account, kind authcore.Kind) {
 	t.Helper()
-	got, err := s.accounts.CreateAccount(t.Context(), a, i.Hash)
+	got, err := s.accounts.CreateAccount(t.Context(), a, authcore.Creation{Invite: i.Hash})
 	wantKind(t, what, err, kind)
 	wantSame(t, what+": what comes with the error", got, authcore.Account{})
 	wantNoAccount(t, s.accounts, a)
@@ -217,7 +217,7 @@ func inviteUsesRace(t *testing.T, s invites) {
 		accounts, made := make([]authcore.Account, racers), make([]bool, racers)
 		parallel(racers, func(k int) {
 			accounts[k] = newAccount(fmt.Sprintf("u%dx%d", r, k))
-			got, err := s.accounts.CreateAccount(t.Context(), accounts[k], i.Hash)
+			got, err := s.accounts.CreateAccount(t.Context(), accounts[k], authcore.Creation{Invite: i.Hash})
 			if made[k] = err == nil; made[k] {
 				accounts[k].Number = got.Number
 			} else {
@@ -251,7 +251,7 @@ func inviteNameRace(t *testing.T, s invites) {
 			if kind == authcore.KindEmailTaken {
 				a.Username, a.EmailHash = authcore.Username(fmt.Sprintf("n%dx%d", r, k)), hash
 			}
-			_, err := s.accounts.CreateAccount(t.Context(), a, i.Hash)
+			_, err := s.accounts.CreateAccount(t.Context(), a, authcore.Creation{Invite: i.Hash})
 			e, ok := errors.AsType[*authcore.Error](err)
 			switch {
 			case err == nil:
@@ -288,7 +288,7 @@ func inviteNotBurned(t *testing.T, s invites) {
 	}
 	again := newAccount("alice")
 	again.ID = first.ID
-	_, err := s.accounts.CreateAccount(t.Context(), again, i.Hash)
+	_, err := s.accounts.CreateAccount(t.Context(), again, authcore.Creation{Invite: i.Hash})
 	wantPlain(t, "an ID for the second time", err)
 	wantInvite(t, s, "an ID for the second time", i)
 	redeem(t, s, "after all of that", i, newAccount("alice"))
@@ -429,7 +429,7 @@ func inviteRevokingUsed(t *testing.T, s invites) {
 				return
 			}
 			over := revoked.Load()
-			_, err := s.accounts.CreateAccount(t.Context(), newAccount(fmt.Sprintf("u%dx%d", r, k)), i.Hash)
+			_, err := s.accounts.CreateAccount(t.Context(), newAccount(fmt.Sprintf("u%dx%d", r, k)), authcore.Creation{Invite: i.Hash})
 			if err == nil {
 				made.Add(1)
 			} else {
@@ -503,7 +503,7 @@ func inviteCanceled(t *testing.T, s invites) {
 	want(t, "Invites", len(all), 0)
 	wantCanceled(t, "RevokeInvite", s.RevokeInvite(ctx, i.ID, now()))
 	a := newAccount("alice")
-	_, err = s.accounts.CreateAccount(ctx, a, i.Hash)
+	_, err = s.accounts.CreateAccount(ctx, a, authcore.Creation{Invite: i.Hash})
 	wantCanceled(t, "CreateAccount", err)
 	wantNoAccount(t, s.accounts, a)
 	wantInvite(t, s, "afterwards", i)
@@ -521,14 +521,14 @@ func inviteCanceledHalfway(t *testing.T, s invites) {
 		i := invite(t, s, newInvite(1+r%2))
 		a := newAccount(fmt.Sprintf("user%d", r))
 		ctx, cancel := context.WithTimeout(t.Context(), rand.N(usual))
-		got, err := s.accounts.CreateAccount(ctx, a, i.Hash)
+		got, err := s.accounts.CreateAccount(ctx, a, authcore.Creation{Invite: i.Hash})
 		cancel()
 		if err != nil {
 			cut++
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("cut off: %v", err)
 			}
-			if got, err = s.accounts.CreateAccount(t.Context(), a, i.Hash); err != nil {
+			if got, err = s.accounts.CreateAccount(t.Context(), a, authcore.Creation{Invite: i.Hash}); err != nil {
 				late++
 				kind := authcore.KindUsernameTaken
 				if i.Uses == 1 {

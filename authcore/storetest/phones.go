@@ -34,8 +34,13 @@ var phoneTests = []group[phones]{
 	{"validation/one number at once", phoneNumberRace},
 	{"validation/while a code is stored", phoneStoringRace},
 	{"validation/while old accounts go", phoneDeletingRace},
+	{"display names", phoneDisplayNames},
 	{"address", phoneEmail},
 	{"address/at once", phoneEmailRace},
+	{"address/proving", emailProving},
+	{"address/proving by a reset", emailProvingByReset},
+	{"address/proving at once", emailProvingRace},
+	{"address/trying", emailTrying},
 	{"confirming", emailConfirming},
 	{"confirming/wrong", emailConfirmingWrong},
 	{"confirming/at once", emailConfirmingRace},
@@ -386,8 +391,13 @@ func phoneEmail(t *testing.T, s phones) {
 	set("another", second)
 	_, err := s.accounts.AccountByEmailHash(t.Context(), first)
 	wantKind(t, "the one before", err, authcore.KindUnknownAccount)
-	wantKind(t, "another's", s.SetPendingEmail(t.Context(), alice.ID, bob.EmailHash), authcore.KindEmailTaken)
+	holder := create(t, s.accounts, confirmed(newAccount("holder")))
+	wantKind(t, "one that another has confirmed", s.SetPendingEmail(t.Context(), alice.ID, holder.EmailHash), authcore.KindEmailTaken)
 	wantAccount(t, s.accounts, alice)
+	must(t, s.SetPendingEmail(t.Context(), alice.ID, bob.EmailHash)) // which bob only claims
+	alice.EmailHash = bob.EmailHash
+	wantByName(t, s.accounts, "another's claim", alice)
+	wantHolder(t, s.accounts, "another's claim", bob.EmailHash, bob)
 	set("none", nil)
 	set("the first, which is free", first)
 	must(t, s.SetPendingEmail(t.Context(), alice.ID, []byte{}))
@@ -406,7 +416,7 @@ func phoneEmail(t *testing.T, s phones) {
 		wantKind(t, "nobody's account", s.SetPendingEmail(t.Context(), authcore.AccountID(newID()), hash), authcore.KindUnknownAccount)
 	}
 	carol := newPending("carol")
-	carol.EmailPending = false // validated before the number
+	carol.EmailPending, carol.EmailConfirmed = false, true // validated before the number
 	carol = create(t, s.accounts, carol)
 	wantKind(t, "one that was validated", s.SetPendingEmail(t.Context(), carol.ID, newHash()), authcore.KindUnknownAccount)
 	for _, a := range []authcore.Account{alice, bob, carol} {
@@ -425,18 +435,14 @@ func phoneEmailRace(t *testing.T, s phones) {
 		parallel(racers, func(i int) {
 			err := s.SetPendingEmail(t.Context(), accounts[i].ID, hash)
 			if wins[i] = err == nil; !wins[i] {
-				wantKind(t, "a loser", err, authcore.KindEmailTaken)
+				t.Error(err)
 			}
 		})
-		count := 0
-		for i, won := range wins {
-			if won {
-				count++
-				accounts[i].EmailHash = hash
-			}
-			wantAccount(t, s.accounts, accounts[i])
+		for i := range accounts {
+			accounts[i].EmailHash = hash
+			wantByName(t, s.accounts, "a claimant", accounts[i])
 		}
-		want(t, "accounts with the same address", count, 1)
+		wantHolder(t, s.accounts, "the first", hash, accounts[0])
 	}
 }
 
@@ -459,7 +465,7 @@ func emailConfirming(t *testing.T, s phones) {
 	reset := newCode(alice)
 	must(t, s.codes.PutCode(t.Context(), reset))
 	must(t, s.confirm(t, c, alice.EmailHash))
-	alice.EmailPending = false // and nothing else
+	alice.EmailPending, alice.EmailConfirmed = false, true // and nothing else
 	wantAccount(t, s.accounts, alice)
 	wantAccount(t, s.accounts, bob)
 	for range 2 {
@@ -497,9 +503,12 @@ func emailConfirmingWrong(t *testing.T, s phones) {
 	wantAccount(t, s.accounts, bob)
 	must(t, s.confirm(t, c, alice.EmailHash))
 
-	// One that waits for nothing has no use for a code.
+	// One that waits for nothing can be confirmed, too, and once.
 	carol := create(t, s.accounts, newAccount("carol"))
-	wantKind(t, "not pending", s.confirm(t, s.emailCode(t, carol), carol.EmailHash), authcore.KindBadCode)
+	must(t, s.confirm(t, s.emailCode(t, carol), carol.EmailHash))
+	carol.EmailConfirmed = true
+	wantAccount(t, s.accounts, carol)
+	wantKind(t, "confirmed", s.confirm(t, s.emailCode(t, carol), carol.EmailHash), authcore.KindBadCode)
 }
 
 func emailConfirmingRace(t *testing.T, s phones) {
@@ -515,7 +524,7 @@ func emailConfirmingRace(t *testing.T, s phones) {
 			wins.Add(1)
 		})
 		want(t, "callers that used the same code", wins.Load(), 1)
-		a.EmailPending = false
+		a.EmailPending, a.EmailConfirmed = false, true
 		wantAccount(t, s.accounts, a)
 	}
 }

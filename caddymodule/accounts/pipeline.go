@@ -154,7 +154,7 @@ func (a *Accounts) serve(ctx context.Context, rt dialect.Route, c *dialect.Call)
 // authenticate finds the caller's token and, where an endpoint needs a session, proves it. Without an Authorization header it
 // looks at the cookie.
 func (a *Accounts) authenticate(ctx context.Context, access dialect.Access, c *dialect.Call) (err error) {
-	authn := caller.NewAuthenticator(ctx, c.Service)
+	authn := caller.NewAuthenticator(ctx, c.Service.AuthenticateOwner)
 	if a.cookie != "" && access == dialect.NeedsSession && len(c.Request.Header["Authorization"]) == 0 {
 		if err := dropBadCookies(c, a.cookie, authn); err != nil {
 			return err

@@ -63,6 +63,9 @@ type App struct {
 	PhoneCountries []string `json:"phone_countries,omitempty"`
 	// How many text messages may be sent in all. Default: 500/1d.
 	SMSBudget syntax.Rate `json:"sms_budget,omitempty"`
+	// Whether an account without a confirmed e-mail address is kept out of the chat: optional (default) or required, which
+	// needs mail.
+	ConfirmedAddress string `json:"confirmed_address,omitempty"`
 	// Whether answers hide if an account exists. Default: false, since the documented error codes tell it.
 	ConcealAccounts bool `json:"conceal_accounts,omitempty"`
 	// An invite to make when the stores are opened, unless it exists or existed.
@@ -175,7 +178,8 @@ func (a *App) newPolicy(repl *caddy.Replacer) (p authcore.Policy, err error) {
 	a.fillPolicy()
 	p = authcore.Policy{
 		Registration: registrations[a.Registration], Conceal: a.ConcealAccounts, MinPassword: a.MinPassword,
-		SessionIdle: time.Duration(a.SessionIdle), SessionMax: time.Duration(a.SessionMax),
+		ConfirmedEmail: a.ConfirmedAddress == required,
+		SessionIdle:    time.Duration(a.SessionIdle), SessionMax: time.Duration(a.SessionMax),
 		Hash: a.Hash.options(), Backoff: authcore.DefaultPolicy().Backoff, Countries: a.PhoneCountries,
 	}
 	if p.Issuer, err = repl.ReplaceOrErr(a.Issuer, true, true); err != nil {

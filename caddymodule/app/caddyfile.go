@@ -50,6 +50,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //	    sms           off | file <directory> | webhook <url> { … }
 //	    phone_countries <code>...
 //	    sms_budget    500/1d
+//	    confirmed_address optional | required
 //	    conceal_accounts
 //	    first_invite  {env.NAME} { … }
 //	    hash {

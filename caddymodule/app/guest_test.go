@@ -151,6 +151,12 @@ func (b *box) Send(_ context.Context, n authcore.Notice) error {
 
 func (b *box) Queue(n authcore.Notice) error { note(b.name + " to " + string(n.To)); return nil }
 
+func (b *box) Hold() (authcore.MailPlace, error) { return boxPlace{b}, nil }
+
+type boxPlace struct{ *box }
+
+func (boxPlace) Release() {}
+
 func (*box) Stats() app.MailStats { return app.MailStats{} }
 
 func (b *box) Close(context.Context) error { note("close " + b.name); return nil }
@@ -244,7 +250,7 @@ func TestGuestsOfOthers(t *testing.T) {
 	use(func(ctx context.Context, s *authcore.Service) error {
 		return s.RegisterByPhone(ctx, authcore.PhoneRegistration{ClaimedName: "bob", Password: password, ClaimedPhone: "+447400123456", Client: client})
 	})
-	expect("text to +447400123456")
+	expect("mail one to alice@example.org, text to +447400123456")
 	load("one", "closed") // nothing that they know
 	expect("")
 	use(func(ctx context.Context, s *authcore.Service) error {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -75,6 +76,9 @@ func (a *App) loadSenders(ctx caddy.Context) error {
 			return err
 		}
 		a.mail = mailing{m.Fingerprint(a.policy.Issuer), a.policy.Issuer, m}
+	}
+	if a.policy.ConfirmedEmail && a.mail.key == "" {
+		return errors.New("confirmed_address is required, but mail is off, so no address can be confirmed; set mail, or leave confirmed_address out")
 	}
 	if isSet(a.SMSRaw) {
 		m, err := loadGuest[SMSModule](ctx, a, smsGuest, "SMSRaw", a.SMSRaw)

@@ -61,12 +61,19 @@ func (a *App) policyOptions() option.Table {
 				return p.Validate()
 			}),
 		option.Rate("sms_budget", &a.SMSBudget).DefaultOf(option.RateOf(def.TextBudget)),
+		option.Word("confirmed_address", &a.ConfirmedAddress, optional, required),
 		option.Flag("conceal_accounts", &a.ConcealAccounts),
 		option.Func("first_invite", "a placeholder", a.unmarshalFirstInvite).Block(new(InviteConfig).Options()),
 		option.Func("hash", "a block", a.unmarshalHash).Block(new(HashConfig).Options()).
 			Must(func() error { return a.Hash.check() }),
 	}
 }
+
+// The words of confirmed_address.
+const (
+	optional = "optional"
+	required = "required"
+)
 
 func checkIssuer(issuer string) error {
 	u, err := url.Parse(issuer)

@@ -64,8 +64,8 @@ func SetUser(r *http.Request, id authcore.Identity) {
 
 // Authenticator authenticates the tokens of one request. It remembers the result for a token that was found in a cookie.
 type Authenticator struct {
-	ctx     context.Context // of the request
-	service *authcore.Service
+	ctx   context.Context // of the request
+	prove Prove
 
 	token authcore.UnverifiedToken // the last one in force
 	id    authcore.ProvenSession   // its session
@@ -74,15 +74,18 @@ type Authenticator struct {
 	Err error
 }
 
+// Prove proves a token: [authcore.Service.Authenticate], or AuthenticateOwner for what owners do with their account.
+type Prove func(context.Context, authcore.UnverifiedToken) (authcore.ProvenSession, error)
+
 // NewAuthenticator returns an authenticator for the request of ctx.
-func NewAuthenticator(ctx context.Context, service *authcore.Service) *Authenticator {
-	return &Authenticator{ctx: ctx, service: service}
+func NewAuthenticator(ctx context.Context, prove Prove) *Authenticator {
+	return &Authenticator{ctx: ctx, prove: prove}
 }
 
 // Standing returns the standing of a token from a cookie. If that cannot be found out, it returns Living and sets Err: the
 // request then fails, and the browser keeps the cookie.
 func (a *Authenticator) Standing(token authcore.UnverifiedToken) chatroom.Standing {
-	id, err := a.service.Authenticate(a.ctx, token)
+	id, err := a.prove(a.ctx, token)
 	standing, unknown := standingOf(err)
 	if standing == chatroom.Living {
 		a.token, a.id = token, id
@@ -99,7 +102,7 @@ func (a *Authenticator) Authenticate(token authcore.UnverifiedToken) (authcore.P
 	if a.token == token {
 		return a.id, a.Err
 	}
-	return a.service.Authenticate(a.ctx, token)
+	return a.prove(a.ctx, token)
 }
 
 // standingOf returns the standing of a token that authenticated with err, and err itself if it tells nothing about the token.

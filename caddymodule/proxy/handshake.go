@@ -56,7 +56,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 	if err == nil {
 		defer done()
 	}
-	rules, authn := p.rules, caller.NewAuthenticator(r.Context(), service)
+	rules, authn := p.rules, caller.NewAuthenticator(r.Context(), service.Authenticate)
 	rules.TrustedProxy = caller.BehindTrustedProxy(r)
 	if p.Cookie != "" && err == nil {
 		rules.Judge = authn.Standing

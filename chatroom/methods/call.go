@@ -59,7 +59,7 @@ func userLogin(ctx context.Context, c call) Code {
 		return BadRequest
 	}
 	g, err := c.accounts.Login(ctx, authcore.Credentials{
-		ClaimedName: in.Username, Password: authcore.NewPassword(in.Password), Client: c.peer.Client,
+		ClaimedName: in.Username, Password: authcore.NewPassword(in.Password), Enter: true, Client: c.peer.Client,
 	})
 	if err != nil {
 		return c.failed(err)

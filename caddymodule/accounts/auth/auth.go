@@ -21,6 +21,8 @@ var Dialect = dialect.Dialect{
 		{Method: http.MethodPost, Path: "/logout", Access: dialect.NeedsSession, Handle: logout},
 		{Method: http.MethodPost, Path: "/logout-all", Access: dialect.NeedsSession, Handle: logoutAll},
 		{Method: http.MethodPost, Path: "/disconnect", Access: dialect.NeedsSession, Handle: disconnect},
+		{Method: http.MethodPost, Path: "/email/request", Access: dialect.NeedsSession, Handle: requestEmailCode},
+		{Method: http.MethodPost, Path: "/email/confirm", Access: dialect.NeedsSession, Handle: confirmEmail},
 		{Method: http.MethodGet, Path: "/me", Access: dialect.NeedsSession, Handle: me},
 		{Method: http.MethodPatch, Path: "/me", Access: dialect.NeedsSession, Handle: updateMe},
 		{Method: http.MethodGet, Path: "/users/{id}", Access: dialect.NeedsSession, Handle: userByID},

@@ -19,6 +19,8 @@ var Dialect = dialect.Dialect{
 		{Method: http.MethodPost, Path: "/modifypassword", Handle: modifyPassword},
 		{Method: http.MethodPost, Path: "/logout", Access: dialect.NeedsSession, Handle: logout},
 		{Method: http.MethodPost, Path: "/logout_all", Access: dialect.NeedsSession, Handle: logoutAll},
+		{Method: http.MethodPost, Path: "/email/request", Access: dialect.NeedsSession, Handle: requestEmailCode},
+		{Method: http.MethodPost, Path: "/email/confirm", Access: dialect.NeedsSession, Handle: confirmEmail},
 		{Method: http.MethodGet, Path: "/info", Access: dialect.NeedsSession, Handle: info},
 	},
 	WrongMethod: dialect.Answer{Status: http.StatusMethodNotAllowed, Code: "INVALID_METHOD"},
@@ -100,6 +102,7 @@ type user struct {
 	Username    authcore.Username `json:"username"`
 	DisplayName string            `json:"displayname"`
 	Email       *string           `json:"email"`
+	Confirmed   bool              `json:"emailconfirmed"`
 	Created     string            `json:"created"`
 }
 
@@ -108,7 +111,7 @@ func info(ctx context.Context, c *dialect.Call) (dialect.Reply, error) {
 	if err != nil {
 		return dialect.Reply{}, err
 	}
-	u := user{c.Service.UserHash(a.Username), a.Username, a.DisplayName, nil, dialect.WireTime(a.CreatedAt)}
+	u := user{c.Service.UserHash(a.Username), a.Username, a.DisplayName, nil, a.EmailConfirmed, dialect.WireTime(a.CreatedAt)}
 	if u.DisplayName == "" {
 		u.DisplayName = string(a.Username)
 	}

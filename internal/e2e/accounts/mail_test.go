@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,14 +53,26 @@ func (d *deployment) messages(t testing.TB, to string) []message {
 
 var sixDigits = regexp.MustCompile(`\b[0-9]{6}\b`)
 
-// code waits for the n-th code that is sent to an address.
+// What the subject of a message with a code begins with.
+const (
+	resetting  = "Your code"
+	confirming = "Confirm your address"
+)
+
+// code waits for the n-th code to choose a password with that is sent to an address.
 func (d *deployment) code(t testing.TB, to string, n int) string {
+	t.Helper()
+	return d.coded(t, to, resetting, n)
+}
+
+// coded waits for the n-th code of a kind.
+func (d *deployment) coded(t testing.TB, to, kind string, n int) string {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for {
 		var codes []string
 		for _, m := range d.messages(t, to) {
-			if c := sixDigits.FindString(m.text); c != "" {
+			if c := sixDigits.FindString(m.text); c != "" && strings.HasPrefix(m.subject, kind) {
 				codes = append(codes, c)
 			}
 		}

@@ -51,10 +51,7 @@ const config = `{
 		{{STORES}}
 		{{MORE}}
 		issuer https://chat.example.com
-		mail {{MAIL}} {
-			from chat@example.com
-			{{MAILMORE}}
-		}
+		{{MAIL}}
 		login_rate 100000/1s
 		signup_rate 100000/1s
 		hash {
@@ -84,7 +81,7 @@ http://{{HTTP}} {
 // options vary a deployment.
 type options struct {
 	more     string // options of the chatgate block
-	mail     string // instead of a directory
+	mail     string // instead of a directory; "off": none
 	mailMore string // options of its block
 	memory   int    // of a password hash, in KiB; 0: next to none
 }
@@ -136,7 +133,11 @@ func start(t testing.TB, n int, o options, stores string, env ...string) *deploy
 	if o.mail == "" {
 		o.mail = "file " + d.mail
 	}
-	caddyfile := strings.NewReplacer("{{STORES}}", stores, "{{MORE}}", o.more, "{{MAIL}}", o.mail, "{{MAILMORE}}", o.mailMore,
+	mail := "mail " + o.mail
+	if o.mail != "off" {
+		mail += " {\n\t\t\tfrom chat@example.com\n\t\t\t" + o.mailMore + "\n\t\t}"
+	}
+	caddyfile := strings.NewReplacer("{{STORES}}", stores, "{{MORE}}", o.more, "{{MAIL}}", mail,
 		"{{MEMORY}}", fmt.Sprint(o.memory), "127.0.0.1:{{UPSTREAM}}", upstream.Addr).Replace(config)
 	var starts sync.WaitGroup
 	for i := range d.nodes {
@@ -265,7 +266,8 @@ func (d *deployment) mustCall(t testing.TB, i int, method, path, token string, b
 	return a
 }
 
-// user makes an account with an address over the dialect auth, and returns its name, its address and its first token.
+// user makes an account with an address over the dialect auth, confirms that, and returns its name, its address and its
+// first token.
 func (d *deployment) user(t testing.TB) (name, email, token string) {
 	t.Helper()
 	name = d.name()
@@ -273,7 +275,10 @@ func (d *deployment) user(t testing.TB) (name, email, token string) {
 	a := d.mustCall(t, 0, http.MethodPost, "/api/auth/register", "", object{
 		"username": name, "email": email, "password": password, "inviteCode": "",
 	}, http.StatusCreated)
-	return name, email, a.get("token")
+	token = a.get("token")
+	code := d.coded(t, email, confirming, 1)
+	d.mustCall(t, 1, http.MethodPost, "/api/auth/email/confirm", token, object{"code": code}, http.StatusNoContent)
+	return name, email, token
 }
 
 // login returns the token of another session, over the dialect auth.

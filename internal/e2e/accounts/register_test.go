@@ -56,9 +56,9 @@ func TestNameRace(t *testing.T) {
 	})
 }
 
-// Of 16 who want one address, in whatever spelling, one gets it (REG-02).
+// Of 16 who want one address, in whatever spelling, one gets it (REG-02), where nobody can prove that it is theirs.
 func TestAddressRace(t *testing.T) {
-	each(t, options{}, func(t *testing.T, d *deployment) {
+	each(t, options{mail: "off"}, func(t *testing.T, d *deployment) {
 		all := d.httpRacers(t)
 		for round := range rounds {
 			address := d.name() + "@example.com"
@@ -78,6 +78,47 @@ func TestAddressRace(t *testing.T) {
 			winners := succeeded(t, race(all, requests), "email_taken", "EMAIL_TAKEN")
 			if len(winners) != 1 {
 				t.Fatalf("round %d: %d got the address %s", round, len(winners), address)
+			}
+		}
+	})
+}
+
+// Where addresses can be proven, several may claim one. Of three who prove it at once, while others come to claim it, one
+// has it, and nobody else has any of it then.
+func TestProofRace(t *testing.T) {
+	each(t, options{}, func(t *testing.T, d *deployment) {
+		all := d.httpRacers(t)
+		const claimants = 3 // who are sent a code
+		for round := range rounds / 2 {
+			address := d.name() + "@example.com"
+			names, requests := make([]string, racers), make([]request, racers)
+			for i := range all {
+				names[i] = d.name()
+				body := object{"username": names[i], "email": address, "password": password, "inviteCode": ""}
+				if i >= claimants {
+					requests[i] = request{method: http.MethodPost, path: "/api/auth/register", body: body}
+					continue
+				}
+				token := d.mustCall(t, i, http.MethodPost, "/api/auth/register", "", body, http.StatusCreated).get("token")
+				requests[i] = request{
+					method: http.MethodPost, path: "/api/auth/email/confirm", token: token,
+					body: object{"code": d.coded(t, address, confirming, i+1)},
+				}
+			}
+			succeeded(t, race(all, requests), "email_taken", "bad_code", "no_email")
+			var holders, others int
+			for _, name := range names {
+				a, err := d.db.AccountByUsername(t.Context(), authcore.Username(name))
+				switch {
+				case err != nil: // an address that was taken
+				case a.EmailConfirmed && a.Email == address:
+					holders++
+				case a.EmailHash != nil || a.Email != "":
+					others++
+				}
+			}
+			if holders != 1 || others != 0 {
+				t.Fatalf("round %d: %d have proven the address, and %d claim it beside them", round, holders, others)
 			}
 		}
 	})

@@ -43,6 +43,7 @@ var otherKeys = map[string]string{
 	"header":     "stands once a header; the JSON has all headers",
 	"first_line": "stands once a line; the JSON has all lines",
 	"webirc":     "has two values",
+	"token":      "token from …, so that the JSON has token_from",
 }
 
 // sections are those of the options page.

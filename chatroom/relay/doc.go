@@ -11,7 +11,8 @@
 //
 // Invariants of a relay:
 //   - Both directions follow the frame headers without copying a payload.
-//   - Nothing of a frame is passed on before its header was judged: a visitor's data frame never reaches the upstream.
+//   - Nothing of a frame is passed on before its header was judged: a visitor's data frame never reaches the upstream, nor do
+//     its pings, and its pongs only as answers.
 //   - There are two goroutines, one a direction, without a buffer while nothing flows; the last one closes both sides.
 //   - After a close frame a side stays open until its own has come, it ends, or its time is up: two seconds for a frame of
 //     ours, five for one that was passed on, since its answer may come behind a message that is under way. Then we

@@ -21,12 +21,16 @@ func (o Frames) open(r *Relay, readOnly bool) framing {
 	if o.IdleUp > 0 {
 		r.silence = &silence{relay: r, idle: o.IdleUp}
 	}
-	return &frameStream{
+	s := &frameStream{
 		up: frameFlow{pump: &r.toUp, scanner: scanner{
 			fromClient: true, readOnly: readOnly, extensions: o.Extensions, maxMessage: o.MaxMessage,
 		}},
 		dn: frameFlow{pump: &r.toDn, scanner: scanner{extensions: o.Extensions, maxMessage: o.MaxMessage}},
 	}
+	if readOnly {
+		s.visitor = new(visitor)
+	}
+	return s
 }
 
 // frameStream passes on whole WebSocket frames, so that a close frame of ours lands between two of them. Once the
@@ -34,6 +38,8 @@ func (o Frames) open(r *Relay, readOnly bool) framing {
 type frameStream struct {
 	up, dn frameFlow
 	gone   atomic.Bool // the downstream has ended
+
+	visitor *visitor // nil if the downstream may write
 }
 
 // frameFlow is one direction.
@@ -69,10 +75,20 @@ func (s *frameStream) pass(p *pump, b []byte) (n int, err error) {
 		p.relay.silence.move()
 	}
 	if !p.over && !p.discard {
-		n = s.forward(f, b)
+		switch {
+		case s.visitor == nil:
+			n = s.forward(f, b)
+		case p.fromClient:
+			n = s.visit(f, b)
+		default:
+			n = s.forwardToVisitor(f, b)
+		}
 	}
 	if p.over || p.discard {
 		p.discard = true
+		if s.visitor != nil && p.fromClient {
+			f.left += s.visitor.dropped()
+		}
 		n += f.skim(b[n:])
 	}
 	if f.closed && !f.heard.Load() {

@@ -1,6 +1,9 @@
 package relay
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // Parts of a frame header (RFC 6455, section 5.2).
 const (
@@ -11,6 +14,7 @@ const (
 	opContinuation = 0x0
 	opBinary       = 0x2
 	opClose        = 0x8
+	opPing         = 0x9
 	opPong         = 0xA
 
 	maxHeader  = 14
@@ -28,6 +32,7 @@ type scanner struct {
 	open    bool   // a fragmented message is under way
 	closing bool   // the frame under way is a close frame
 	closed  bool   // the close frame has come; nothing behind it counts
+	pings   uint8  // that have come and were not answered yet, as far as it can count
 	left    uint64 // payload bytes of the frame that is under way
 	message uint64 // payload bytes of the message so far
 }
@@ -99,6 +104,8 @@ func (f *scanner) header(h []byte) (int, CloseCode) {
 			return 0, CloseTooBig
 		}
 		f.open = h[0]&finBit == 0
+	} else if op == opPing && f.pings < math.MaxUint8 {
+		f.pings++
 	}
 	f.left, f.closing = length, op == opClose
 	return size, 0

@@ -8,11 +8,8 @@ import (
 	"testing"
 )
 
-// The opcodes that only tests name.
-const (
-	opText = 0x1
-	opPing = 0x9
-)
+// opText is the opcode that only tests name.
+const opText = 0x1
 
 const (
 	fin    = true

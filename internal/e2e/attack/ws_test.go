@@ -181,11 +181,8 @@ func TestRoomsReadOnly(t *testing.T) {
 				n := c.up.count()
 				r := gatetest.Dial(t, c.HTTP)
 				r.Open(c.HTTP, "/x")
-				// Control frames pass, in both directions.
+				// Control frames do not end the connection. The upstream, which would echo them, gets none.
 				r.SendFrame(pong)
-				if f := r.Frame(); f.Op != 10 || string(f.Payload) != "unasked" { // the echo
-					t.Fatalf("the pong came back as %+v", f)
-				}
 				r.SendFrame(ping)
 				if f := r.Frame(); f.Op != 10 || string(f.Payload) != "still here" {
 					t.Fatalf("the ping was answered with %+v", f)
@@ -206,7 +203,7 @@ func TestRoomsReadOnly(t *testing.T) {
 					r.Send(string(a.bytes))
 				}
 				r.ExpectClose(a.code)
-				assertFrames(t, v, "pong unasked", "ping still here", "close 1001")
+				assertFrames(t, v, "close 1001")
 			})
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/chatgate/chatgate/authcore"
 	"github.com/chatgate/chatgate/chatroom"
 )
 
@@ -30,6 +31,10 @@ func (e *faultError) Is(target error) bool { return target == context.Canceled }
 
 // blame returns the error that the reverse proxy gets for a failed attempt. body is nil if the request has none.
 func (hs *handshake) blame(r *http.Request, body *watchedBody, err error) error {
+	if e, ok := errors.AsType[*authcore.Error](err); ok { // of the stream, whose context we have canceled
+		hs.fault = e
+		return &faultError{e}
+	}
 	if errors.Is(r.Context().Err(), context.Canceled) {
 		return context.Canceled // the client is gone, which may have caused err
 	}

@@ -44,6 +44,8 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	    allow_in_path     [encoded_slash] [semicolon]
 //	    max_message       16MiB | unlimited
 //	    handshake_timeout 10s
+//	    per_address       1024
+//	    per_account       256
 //	    identity {
 //	        user         Remote-User | off
 //	        display_name Remote-Name | off

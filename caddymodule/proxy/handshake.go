@@ -29,6 +29,9 @@ type handshake struct {
 	access    chatroom.Access
 	websocket bool
 
+	place  place   // that a WebSocket takes, until the relay has it
+	stream *stream // nil for a WebSocket
+
 	answer   chatroom.Answer // of the upstream; has the connection after a 101
 	upstream *liveUpstream   // of that connection
 
@@ -96,14 +99,23 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 		p.refuse(w, r, ref)
 		return nil
 	}
-	r = r.WithContext(context.WithValue(r.Context(), handshakeKey{}, hs))
+	r, err = p.begin(w, r, service, hs)
+	if err != nil {
+		p.fail(w, r, err)
+		return nil
+	}
 	defer hs.drop() // also if a route of handle_response aborts; does nothing once the relay owns the connection
 	out := r
 	if r.Method == http.MethodConnect { // what follows its head is no body, which request_buffers would wait for
 		out = new(*r)
 		out.Body, out.ContentLength = http.NoBody, 0
 	}
-	err = p.ReverseProxy.ServeHTTP(&gateWriter{w, hs}, out, next)
+	gw := &gateWriter{ResponseWriter: w, hs: hs}
+	err = p.ReverseProxy.ServeHTTP(gw, out, next)
+	if over := hs.stream.ended(); over != nil && !gw.begun {
+		p.fail(w, r, over)
+		return nil
+	}
 	switch {
 	case err == nil && hs.fault != nil:
 		return p.answerFault(w, r, hs.fault)
@@ -111,6 +123,23 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 		return p.relay(w, r, service, cred, hs)
 	}
 	return err
+}
+
+// begin takes the place of a WebSocket, or begins a stream, before anything is dialled. It returns the request to pass on; r itself
+// with an error.
+func (p *Proxy) begin(w http.ResponseWriter, r *http.Request, service *authcore.Service, hs *handshake) (*http.Request, error) {
+	if !hs.websocket {
+		out, err := p.newStream(w, r, service, hs)
+		if err != nil {
+			return r, err
+		}
+		return out, nil
+	}
+	var err error
+	if hs.place, err = p.takePlace(hs, visitorOf(r, hs)); err != nil {
+		return r, err
+	}
+	return r.WithContext(context.WithValue(r.Context(), handshakeKey{}, hs)), nil
 }
 
 // admit authenticates the request and decides on its access.
@@ -158,6 +187,10 @@ func (p *Proxy) withoutQueryToken(r *http.Request) *http.Request {
 // answerFault answers a request that failed through no fault of an upstream.
 func (p *Proxy) answerFault(w http.ResponseWriter, r *http.Request, err error) error {
 	p.logger.Debug("a request went no further", zap.Error(err))
+	if e, ok := errors.AsType[*authcore.Error](err); ok {
+		p.fail(w, r, e)
+		return nil
+	}
 	if ref, ok := errors.AsType[*chatroom.Refusal](err); ok && ref.Status < http.StatusInternalServerError {
 		p.refuse(w, r, ref)
 		return nil

@@ -57,6 +57,10 @@ type Proxy struct {
 	MaxMessage int64 `json:"max_message,omitempty"`
 	// How long an upstream may take to answer a WebSocket handshake. Default: 10s.
 	HandshakeTimeout caddy.Duration `json:"handshake_timeout,omitempty"`
+	// How many WebSockets and streams visitors may have from one client address. Default: 1024.
+	PerAddress int `json:"per_address,omitempty"`
+	// How many WebSockets and streams one account may have. Default: 256.
+	PerAccount int `json:"per_account,omitempty"`
 	// The configuration of the reverse proxy.
 	ReverseProxy *reverseproxy.Handler `json:"reverse_proxy"`
 
@@ -142,6 +146,8 @@ func (p *Proxy) Options() option.Table {
 		option.Size("max_message", &p.MaxMessage).Or("unlimited", -1).Default("16MiB").AtLeast("128B").
 			Allowing("it is -1, for any size, or at least 128 bytes"),
 		option.Duration("handshake_timeout", &p.HandshakeTimeout).Default("10s").Unbounded("an upstream may take any time"),
+		option.Count("per_address", &p.PerAddress).Default("1024").Between("1", "1000000"),
+		option.Count("per_account", &p.PerAccount).Default("256").Between("1", "1000000"),
 		identity.Option(&p.Identity),
 		identity.Names("strip", &p.Strip),
 		identity.Names("keep", &p.Keep),

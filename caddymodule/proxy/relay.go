@@ -21,7 +21,7 @@ func (p *Proxy) relay(w http.ResponseWriter, r *http.Request, service *authcore.
 	if !ok {
 		return caddyhttp.Error(http.StatusBadGateway, fmt.Errorf("an upstream connection of type %T cannot be half-closed", hs.answer.Conn))
 	}
-	release, upstream := p.app.Hold(), hs.upstream
+	release, upstream, seat := p.app.Hold(), hs.upstream, hs.place
 	var quic *quicSockets
 	if r.ProtoMajor == 3 {
 		quic = p.quic
@@ -36,6 +36,7 @@ func (p *Proxy) relay(w http.ResponseWriter, r *http.Request, service *authcore.
 			quic.remove(socket)
 			socket.Lease.Release()
 			upstream.done()
+			seat.leave()
 			release()
 		},
 	}
@@ -45,7 +46,7 @@ func (p *Proxy) relay(w http.ResponseWriter, r *http.Request, service *authcore.
 		IdleUp:     time.Duration(t.ReadTimeout),
 	}
 	socket = relay.New(up, hs.answer.Early, opts)
-	hs.answer.Conn, hs.upstream = nil, nil // the relay owns them from here on
+	hs.answer.Conn, hs.upstream, hs.place = nil, nil, place{} // the relay owns them from here on
 
 	// Hold the session before the client gets its answer: if it ended during the upstream's handshake, Hold fails, and if it
 	// ends later, the connection ends with it.

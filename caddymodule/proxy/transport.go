@@ -112,6 +112,14 @@ func (t *gateTransport) forward(r *http.Request, hs *handshake) (*http.Response,
 		_ = resp.Body.Close()
 		err = &chatroom.Refusal{Status: http.StatusBadGateway, Msg: "the upstream switched protocols unasked"}
 	}
+	if err == nil {
+		if err = hs.stream.answered(resp, t.http != nil); err != nil {
+			_ = resp.Body.Close()
+		}
+	}
+	if over := hs.stream.ended(); over != nil && err != nil {
+		err = over
+	}
 	if err != nil {
 		return nil, hs.blame(r, body, err)
 	}
@@ -122,7 +130,7 @@ func (t *gateTransport) forward(r *http.Request, hs *handshake) (*http.Response,
 // would open a tunnel for a 101 itself, and handle_response would handle any other status. The reverse proxy copies the headers
 // of that response, and gateWriter drops what it writes.
 func (t *gateTransport) upgrade(r *http.Request, hs *handshake) (*http.Response, error) {
-	hs.drop() // the connection of an earlier attempt
+	hs.hangUp() // the connection of an earlier attempt
 	opening, ref := chatroom.NewOpening(r)
 	if ref != nil {
 		return nil, ref
@@ -151,8 +159,17 @@ func (t *gateTransport) upgrade(r *http.Request, hs *handshake) (*http.Response,
 	return &resp, nil
 }
 
-// drop closes the upstream connection, if the handshake still has one.
+// drop ends what a request holds, but for what the relay of a WebSocket owns.
 func (hs *handshake) drop() {
+	if hs.stream != nil {
+		hs.stream.finish()
+	}
+	hs.place.leave()
+	hs.hangUp()
+}
+
+// hangUp closes the upstream connection, if the handshake still has one.
+func (hs *handshake) hangUp() {
 	if hs.answer.Conn == nil {
 		return
 	}
@@ -162,16 +179,18 @@ func (hs *handshake) drop() {
 }
 
 // gateWriter drops what the reverse proxy writes once the gate answers itself: after a 101, when only the header is wanted, and
-// after a fault that is no upstream's, when the reverse proxy writes a 499.
+// after a fault that is no upstream's, when the reverse proxy writes a 499. It notes whether the client has got an answer.
 type gateWriter struct {
 	http.ResponseWriter
-	hs *handshake
+	hs    *handshake
+	begun bool // the answer has begun
 }
 
 func (w *gateWriter) muted() bool { return w.hs.answer.Conn != nil || w.hs.fault != nil }
 
 func (w *gateWriter) WriteHeader(status int) {
 	if !w.muted() {
+		w.begun = w.begun || status >= http.StatusOK
 		w.ResponseWriter.WriteHeader(status)
 	}
 }
@@ -180,6 +199,7 @@ func (w *gateWriter) Write(b []byte) (int, error) {
 	if w.muted() {
 		return len(b), nil
 	}
+	w.begun = true
 	return w.ResponseWriter.Write(b)
 }
 

@@ -129,7 +129,7 @@ func (s *stream) end(err *authcore.Error) {
 	if s.body != nil {
 		go s.body.Close()
 	}
-	_ = s.out.SetWriteDeadline(time.Now().Add(partingFor))
+	_ = s.out.SetWriteDeadline(time.Now().Add(partingFor)) // of this request; net/http removes it before the next one
 }
 
 // ended returns why the stream was ended, or nil. A WebSocket has none.
@@ -152,9 +152,6 @@ func (s *stream) finish() {
 	s.place.leave()
 	if s.live {
 		s.lease.Release()
-	}
-	if s.over != nil { // the connection may serve another request
-		_ = s.out.SetWriteDeadline(time.Time{})
 	}
 }
 

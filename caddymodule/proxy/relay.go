@@ -36,7 +36,7 @@ func (p *Proxy) relay(w http.ResponseWriter, r *http.Request, service *authcore.
 			quic.remove(socket)
 			socket.Lease.Release()
 			upstream.done()
-			seat.leave()
+			seat.counts.Done(seat.key)
 			release()
 		},
 	}

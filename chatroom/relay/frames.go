@@ -21,16 +21,12 @@ func (o Frames) open(r *Relay, readOnly bool) framing {
 	if o.IdleUp > 0 {
 		r.silence = &silence{relay: r, idle: o.IdleUp}
 	}
-	s := &frameStream{
+	return &frameStream{
 		up: frameFlow{pump: &r.toUp, scanner: scanner{
 			fromClient: true, readOnly: readOnly, extensions: o.Extensions, maxMessage: o.MaxMessage,
 		}},
 		dn: frameFlow{pump: &r.toDn, scanner: scanner{extensions: o.Extensions, maxMessage: o.MaxMessage}},
 	}
-	if readOnly {
-		s.visitor = new(visitor)
-	}
-	return s
 }
 
 // frameStream passes on whole WebSocket frames, so that a close frame of ours lands between two of them. Once the
@@ -39,7 +35,7 @@ type frameStream struct {
 	up, dn frameFlow
 	gone   atomic.Bool // the downstream has ended
 
-	visitor *visitor // nil if the downstream may write
+	visitor atomic.Pointer[visitor] // nil until a downstream that may not write sends a heartbeat
 }
 
 // frameFlow is one direction.
@@ -76,7 +72,7 @@ func (s *frameStream) pass(p *pump, b []byte) (n int, err error) {
 	}
 	if !p.over && !p.discard {
 		switch {
-		case s.visitor == nil:
+		case !s.up.readOnly:
 			n = s.forward(f, b)
 		case p.fromClient:
 			n = s.visit(f, b)
@@ -86,8 +82,8 @@ func (s *frameStream) pass(p *pump, b []byte) (n int, err error) {
 	}
 	if p.over || p.discard {
 		p.discard = true
-		if s.visitor != nil && p.fromClient {
-			f.left += s.visitor.dropped()
+		if p.fromClient {
+			f.left += s.visitor.Load().dropped()
 		}
 		n += f.skim(b[n:])
 	}

@@ -12,7 +12,7 @@ const (
 	heartbeatEvery = time.Second
 )
 
-// visitor is what a frameStream knows of a downstream that may not write.
+// visitor is what a frameStream knows of a downstream that may not write and has sent a heartbeat.
 type visitor struct {
 	// Guarded by the mu of the pump from the client.
 	due     time.Duration // when its heartbeats are within their rate again, by the clock
@@ -55,17 +55,18 @@ func (v *visitor) take(b []byte) int {
 
 // visit passes on what a visitor may tell the upstream, and returns how many bytes of b it is done with.
 func (s *frameStream) visit(f *frameFlow, b []byte) int {
-	p, v := f.pump, s.visitor
+	p := f.pump
 	i := 0
 	for i < len(b) && !p.over && !p.discard {
 		rest := b[i:]
-		switch op := rest[0] & 0x0F; {
-		case v.left > 0:
+		v := s.visitor.Load()
+		switch {
+		case v != nil && v.left > 0:
 			i += v.take(rest)
-			s.answer()
+			s.answer(v)
 		case f.left > 0: // of a frame that passes
 			i += s.forward(f, rest[:min(uint64(len(rest)), f.left)])
-		case op == opPing || op == opPong:
+		case isHeartbeat(rest[0]):
 			n := s.heartbeat(f, rest)
 			if n == 0 {
 				return i
@@ -82,6 +83,8 @@ func (s *frameStream) visit(f *frameFlow, b []byte) int {
 	return i
 }
 
+func isHeartbeat(first byte) bool { return first&0x0F == opPing || first&0x0F == opPong }
+
 // heartbeat handles the beginning of a ping or pong. It returns 0 if b is too short to tell, and where it ends the connection.
 func (s *frameStream) heartbeat(f *frameFlow, b []byte) int {
 	next := f.scanner
@@ -93,13 +96,19 @@ func (s *frameStream) heartbeat(f *frameFlow, b []byte) int {
 		return 0
 	case b[0]&0x0F == opPong && s.owed():
 		return s.forward(f, b[:min(uint64(len(b)), uint64(size)+next.left)]) //nolint:gosec // a header has 14 bytes at the most
-	case !s.visitor.allow():
+	}
+	v := s.visitor.Load()
+	if v == nil {
+		v = new(visitor)
+		s.visitor.Store(v)
+	}
+	if !v.allow() {
 		f.pump.discard = true
 		go s.fault(f.pump, ClosePolicy)
 		return 0
 	}
-	s.visitor.begin(b[:size], next.left)
-	s.answer()
+	v.begin(b[:size], next.left)
+	s.answer(v)
 	return size
 }
 
@@ -117,8 +126,7 @@ func (s *frameStream) owed() bool {
 
 // answer answers the visitor's ping once all of it is there. The caller holds the mu of the other pump, which nobody takes behind
 // this one.
-func (s *frameStream) answer() {
-	v := s.visitor
+func (s *frameStream) answer(v *visitor) {
 	if v.left > 0 || v.ping == nil {
 		return
 	}
@@ -128,12 +136,12 @@ func (s *frameStream) answer() {
 	mu.Lock()
 	defer mu.Unlock()
 	v.pong = pong // in place of an earlier one, as RFC 6455, section 5.5.3, allows
-	s.pongLocked()
+	s.pongLocked(v)
 }
 
 // pongLocked sends the pong that waits, unless it would stand inside a frame or behind the last one.
-func (s *frameStream) pongLocked() {
-	f, v := &s.dn, s.visitor
+func (s *frameStream) pongLocked(v *visitor) {
+	f := &s.dn
 	if v.pong == nil || !f.boundary() {
 		return
 	}
@@ -148,18 +156,22 @@ func (s *frameStream) pongLocked() {
 
 // forwardToVisitor is forward, with the pong that waits behind the frame under way.
 func (s *frameStream) forwardToVisitor(f *frameFlow, b []byte) int {
-	if s.visitor.pong == nil {
+	v := s.visitor.Load()
+	if v == nil || v.pong == nil {
 		return s.forward(f, b)
 	}
 	n := s.forward(f, b[:min(uint64(len(b)), f.left)])
-	if s.pongLocked(); f.pump.over || f.pump.discard {
+	if s.pongLocked(v); f.pump.over || f.pump.discard {
 		return n
 	}
 	return n + s.forward(f, b[n:])
 }
 
-// dropped returns how many bytes are still to come of a frame that goes nowhere, and forgets it.
+// dropped returns how many bytes are still to come of a frame that goes nowhere, and forgets it. A nil v has none.
 func (v *visitor) dropped() uint64 {
+	if v == nil {
+		return 0
+	}
 	n := v.left
 	v.left, v.ping = 0, nil
 	return n

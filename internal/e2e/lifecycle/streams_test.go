@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -119,7 +120,7 @@ func (c client) start(t testing.TB, name, path, token string) *long {
 				}
 			}
 		}
-		if l.ended = "cut"; err == io.EOF {
+		if l.ended = "cut"; errors.Is(err, io.EOF) {
 			l.ended = "EOF"
 		}
 	}()

@@ -2,7 +2,6 @@ package authcore
 
 import (
 	"context"
-	"net/netip"
 	"time"
 )
 
@@ -62,34 +61,8 @@ type LimitStore interface {
 	Clear(ctx context.Context, class LimitClass, key string) error
 }
 
-// AddrKey returns the part of a client's address that limits count: an IPv4 address, or the /64 of an IPv6 address,
-// since every subscriber has at least a /64.
-func AddrKey(a netip.Addr) string {
-	a = a.Unmap().WithZone("")
-	if a.Is6() {
-		if p, err := a.Prefix(64); err == nil {
-			return p.String()
-		}
-	}
-	return a.String()
-}
-
 func rateLimited(wait time.Duration) *Error {
 	return &Error{Kind: KindRateLimited, Msg: "too many attempts; try again later", RetryAfter: wait}
-}
-
-// take counts a request against the budget of its client address. Kinds: RateLimited, Unavailable.
-func (s *Service) take(ctx context.Context, class LimitClass, c Client, r Rate) error {
-	wait, err := query(ctx, "counting a request", func(ctx context.Context) (time.Duration, error) {
-		return s.state.options.Limits.Take(ctx, class, AddrKey(c.Addr), r)
-	})
-	if err != nil {
-		return err
-	}
-	if wait > 0 {
-		return rateLimited(wait)
-	}
-	return nil
 }
 
 // How many codes may be sent to one account, or asked for with one unknown name: three in any ten minutes, and five in

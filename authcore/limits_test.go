@@ -148,9 +148,11 @@ func TestPWD02Addresses(t *testing.T) {
 	h := newHouse(t, func(_ *StateOptions, p *Policy) {
 		p.LoginRate, p.SignupRate = Rate{10, time.Minute}, Rate{3, time.Hour}
 	})
+	names := 0
 	tries := func(addr func(i int) netip.Addr, n int) (passed int) {
 		for i := range n {
-			_, err := h.Login(t.Context(), Credentials{ClaimedName: fmt.Sprintf("user%d", i), Password: NewPassword("x"), Client: Client{Addr: addr(i)}})
+			names++
+			_, err := h.Login(t.Context(), Credentials{ClaimedName: fmt.Sprintf("user%d", names), Password: NewPassword("x"), Client: Client{Addr: addr(i)}})
 			if KindOf(err) == KindRateLimited {
 				if AsError(err).RetryAfter <= 0 {
 					t.Error("not told when to come back")
@@ -171,8 +173,15 @@ func TestPWD02Addresses(t *testing.T) {
 	want(t, "another /64", tries(func(i int) netip.Addr {
 		return netip.MustParseAddr(fmt.Sprintf("2001:db8:0:1::%x", i+1))
 	}, 50), 10)
+	want(t, "a /56 of many /64s", tries(func(i int) netip.Addr {
+		return netip.MustParseAddr(fmt.Sprintf("2001:db8:1:%x::1", i%256))
+	}, 300), 40)
+	want(t, "a /48 of many /56s", tries(func(i int) netip.Addr {
+		return netip.MustParseAddr(fmt.Sprintf("2001:db8:2:%x::1", i))
+	}, 1000), 160)
+	want(t, "another /48", tries(func(int) netip.Addr { return netip.MustParseAddr("2001:db8:3::1") }, 50), 10)
 	want(t, "no address", tries(func(int) netip.Addr { return netip.Addr{} }, 50), 10)
-	want(t, "hashes", h.hasher.hashes.Load()-before, 40)
+	want(t, "hashes", h.hasher.hashes.Load()-before, 250)
 	h.clock.Advance(30 * time.Second)
 	want(t, "half a minute later", tries(func(int) netip.Addr { return netip.MustParseAddr("192.0.2.9") }, 50), 5)
 

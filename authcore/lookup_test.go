@@ -107,6 +107,7 @@ func TestDEP01StoreFails(t *testing.T) {
 		h := newHouse(t)
 		g := h.person(t, "alice")
 		bob := h.person(t, "bob")
+		h.idle()
 		must[Identity](t)(h.auth(t, bob))
 		for _, broken := range []string{"Session", "SessionAccount"} {
 			h.store.onCall(func(_ context.Context, op string) error {

@@ -22,6 +22,7 @@ type memory struct {
 	codes    map[codePlace]Code
 	invites  []Invite
 	devices  map[AccountID]map[string]time.Time
+	networks map[AccountID]map[string]time.Time
 	phones   map[string]bool // numbers that were validated
 	pending  map[AccountID]PhoneCode
 
@@ -33,7 +34,7 @@ type memory struct {
 func newMemory() *memory {
 	return &memory{
 		sessions: make(map[sessionPlace]Session), revoked: make(map[sessionPlace]time.Time), codes: make(map[codePlace]Code),
-		devices: make(map[AccountID]map[string]time.Time), phones: make(map[string]bool), pending: make(map[AccountID]PhoneCode),
+		devices: make(map[AccountID]map[string]time.Time), networks: make(map[AccountID]map[string]time.Time), phones: make(map[string]bool), pending: make(map[AccountID]PhoneCode),
 	}
 }
 

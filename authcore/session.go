@@ -96,6 +96,7 @@ func (s *Service) startSession(ctx context.Context, a Account, c Client, lifetim
 	if err != nil {
 		return Grant{}, err
 	}
+	s.noteNetwork(a.ID, c)
 	return newGrant(tok, expires, a, sess, true), nil
 }
 

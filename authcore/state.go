@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 // StateOptions configure a [State].
@@ -18,6 +20,7 @@ type StateOptions struct {
 	Invites     InviteStore
 	Phones      PhoneStore // nil: Accounts, if it is a PhoneStore; else there are no accounts with phone numbers
 	Devices     DeviceStore
+	Networks    NetworkStore // nil: Accounts, if it is a NetworkStore; else every client is a stranger
 	Keys        KeyStore
 	Limits      LimitStore
 
@@ -47,8 +50,11 @@ type State struct {
 	workers  chan struct{} // has an element for each background task
 	senders  chan struct{} // likewise for those that send a code, which wait for no other
 	events   eventLog
-	dropped  atomic.Uint64 // tasks
-	dropping atomic.Bool   // a warning of that is being written
+	noted    *lru.Cache[string, time.Time] // networks, and when their use was stored
+	dropped  atomic.Uint64                 // tasks
+	dropping atomic.Bool                   // a warning of that is being written
+
+	undecided undecided
 
 	doubts chan struct{} // has an element after a Reset, until its sessions are looked up again
 
@@ -78,14 +84,21 @@ func OpenState(ctx context.Context, o StateOptions) (*State, error) {
 	if o.Phones == nil {
 		o.Phones, _ = o.Accounts.(PhoneStore)
 	}
+	if o.Networks == nil {
+		o.Networks, _ = o.Accounts.(NetworkStore)
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	noted, err := lru.New[string, time.Time](maxNotedNetworks)
+	if err != nil {
+		return nil, err
+	}
 	st := &State{
-		options: o, keyring: newKeyring(o.Keys, o.KeyRotate, o.Now), live: newLive(o.Now), doubts: make(chan struct{}, 1),
+		options: o, noted: noted, keyring: newKeyring(o.Keys, o.KeyRotate, o.Now), live: newLive(o.Now), doubts: make(chan struct{}, 1),
 		workers: make(chan struct{}, maxWorkers), senders: make(chan struct{}, maxWorkers), events: eventLog{log: o.Log},
 	}
 	st.live.followed, st.live.presence = o.Feed != nil, o.Presence != nil
@@ -111,9 +124,10 @@ func OpenState(ctx context.Context, o StateOptions) (*State, error) {
 // maxWorkers bounds how many tasks run in the background, and how many of those that send a code.
 const maxWorkers = 64
 
-// background runs a task that no request waits for. It drops, counts and logs tasks beyond maxWorkers.
-func (st *State) background(ctx context.Context, what string, do func(context.Context) error) {
-	st.runIn(st.workers, ctx, what, do)
+// background runs a task that no request waits for. It drops, counts and logs tasks beyond maxWorkers, and then returns
+// false.
+func (st *State) background(ctx context.Context, what string, do func(context.Context) error) (started bool) {
+	return st.runIn(st.workers, ctx, what, do)
 }
 
 // runIn is background among other workers, and reports whether the task is run.
@@ -250,6 +264,11 @@ func (st *State) purge(ctx context.Context) {
 	}
 	if err := errors.Join(st.options.Codes.DeleteCodes(ctx, st.options.Now()), st.options.Devices.DeleteDevices(ctx, st.options.Now().Add(-keepDevices))); err != nil {
 		st.options.Log.Error("cannot delete old codes and devices; trying again", "error", err)
+	}
+	if st.options.Networks != nil {
+		if err := st.options.Networks.DeleteNetworks(ctx, st.options.Now().Add(-keepNetworks)); err != nil {
+			st.options.Log.Error("cannot delete old networks of accounts; trying again", "error", err)
+		}
 	}
 	st.deleteUnvalidated(ctx)
 	switch made, err := st.keyring.refresh(ctx, st.options.MaxTokens); {

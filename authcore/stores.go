@@ -152,6 +152,19 @@ type DeviceStore interface {
 	DeleteDevices(ctx context.Context, before time.Time) error
 }
 
+// NetworkStore keeps, in the database of the accounts, the networks that accounts were logged in to from, as keyed hashes.
+// It knows accounts by their IDs alone, whether or not they exist.
+type NetworkStore interface {
+	// NoteNetwork records that an account was logged in to from a network, and moves the time forward, never back.
+	NoteNetwork(ctx context.Context, account AccountID, network []byte, now time.Time) error
+
+	// KnowsNetwork reports whether NoteNetwork recorded that.
+	KnowsNetwork(ctx context.Context, account AccountID, network []byte) (bool, error)
+
+	// DeleteNetworks deletes networks that were last noted before a time.
+	DeleteNetworks(ctx context.Context, before time.Time) error
+}
+
 // Touch is a use of a session that is not stored yet.
 type Touch struct {
 	Account AccountID

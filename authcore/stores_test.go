@@ -14,7 +14,7 @@ func TestMemory(t *testing.T) {
 	storetest.Run(t, func(*testing.T) storetest.Stores {
 		m := authcore.NewMemory()
 		return storetest.Stores{
-			Accounts: m, Sessions: m, Revocations: m, Codes: m, Invites: m, Phones: m, Devices: m, Keys: m,
+			Accounts: m, Sessions: m, Revocations: m, Codes: m, Invites: m, Phones: m, Devices: m, Networks: m, Keys: m,
 		}
 	})
 }

@@ -82,6 +82,10 @@
 //	          device         bytes, a hash
 //	          seen_at        time, indexed; it only grows
 //
+//	networks  account        text    primary key (account, network)
+//	          network        bytes, a keyed hash
+//	          seen_at        time, indexed; it only grows
+//
 //	keys      number         integer, assigned by the database: the order in which keys were added
 //	          purpose        text    unique (purpose, id)
 //	          id             text
@@ -131,6 +135,7 @@
 //	5  rotations and refreshed_by of sessions
 //	6  email_confirmed of accounts; email_hash need not be unique any more
 //	7  display_skeleton and display_clash of accounts
+//	8  networks
 //
 // # SQLite
 //

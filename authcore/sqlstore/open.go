@@ -19,6 +19,7 @@ type Store struct {
 	accountByUsername lookup
 	session           lookup
 	sessionAccount    lookup
+	knowsNetwork      lookup
 	statements        []*sql.Stmt // used by them
 
 	advise   adviser          // makes a transaction wait for others; nil where there is one at a time
@@ -35,6 +36,7 @@ type lookup func(ctx context.Context, args ...any) *sql.Row
 const (
 	selectAccountByUsername = selectAccount + ` WHERE username = $1`
 	selectSessionByID       = selectSession + ` WHERE account = $1 AND id = $2`
+	selectKnowsNetwork      = `SELECT EXISTS (SELECT 1 FROM networks WHERE account = $1 AND network = $2)`
 	selectSessionAccount    = `SELECT ` + accountColumns + `,
 	EXISTS (SELECT 1 FROM revoked_sessions WHERE account = $1 AND id = $2) FROM accounts WHERE id = $1`
 )
@@ -62,6 +64,7 @@ func (s *Store) prepared() {
 func (s *Store) lookups() map[string]*lookup {
 	return map[string]*lookup{
 		selectAccountByUsername: &s.accountByUsername, selectSessionByID: &s.session, selectSessionAccount: &s.sessionAccount,
+		selectKnowsNetwork: &s.knowsNetwork,
 	}
 }
 

@@ -56,7 +56,7 @@ func TestPostgres(t *testing.T) {
 		DSN: server.NewDatabase(t), ConnectTimeout: 10 * time.Second, StatementTimeout: 10 * time.Second,
 	})
 	storetest.Run(t, func(t *testing.T) storetest.Stores {
-		_, err := s.Writer().Exec(`TRUNCATE accounts, sessions, revoked_sessions, codes, invites, devices, keys RESTART IDENTITY`)
+		_, err := s.Writer().Exec(`TRUNCATE accounts, sessions, revoked_sessions, codes, invites, devices, networks, keys RESTART IDENTITY`)
 		must(t, err)
 		return allOf(s)
 	})

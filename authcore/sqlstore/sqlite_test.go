@@ -74,7 +74,7 @@ func migrated(t *testing.T) []byte {
 }
 
 func allOf(s *sqlstore.Store) storetest.Stores {
-	return storetest.Stores{Accounts: s, Sessions: s, Revocations: s, Codes: s, Invites: s, Phones: s, Devices: s, Keys: s}
+	return storetest.Stores{Accounts: s, Sessions: s, Revocations: s, Codes: s, Invites: s, Phones: s, Devices: s, Networks: s, Keys: s}
 }
 
 // Two stores on one file are what an upgrade without downtime looks like.
@@ -181,6 +181,8 @@ func TestSQLiteQueryPlans(t *testing.T) {
 		`UPDATE devices SET seen_at = $3 WHERE account = $1 AND device = $2`,
 		`SELECT EXISTS (SELECT 1 FROM devices WHERE account = $1 AND device <> $2)`,
 		`DELETE FROM devices WHERE seen_at < $1`,
+		`SELECT EXISTS (SELECT 1 FROM networks WHERE account = $1 AND network = $2)`,
+		`DELETE FROM networks WHERE seen_at < $1`,
 	} {
 		rows, err := s.Reader().Query("EXPLAIN QUERY PLAN "+query, 1, 2, 3)
 		must(t, err)

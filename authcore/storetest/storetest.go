@@ -30,6 +30,7 @@ type Stores struct {
 	Invites     authcore.InviteStore
 	Phones      authcore.PhoneStore
 	Devices     authcore.DeviceStore
+	Networks    authcore.NetworkStore
 	Keys        authcore.KeyStore
 
 	SelfExpiring bool // sessions expire without DeleteExpired
@@ -94,6 +95,11 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 				s := open(t)
 				return devices{s.Devices, s.Accounts}
 			})
+		})
+	}
+	if probe.Networks != nil {
+		t.Run("networks", func(t *testing.T) {
+			each(t, networkTests, func(t *testing.T) authcore.NetworkStore { return open(t).Networks })
 		})
 	}
 	if probe.Keys != nil {

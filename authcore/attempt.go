@@ -1,9 +1,6 @@
 package authcore
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // attempt is an unproven claim to an account.
 type attempt struct {
@@ -18,16 +15,19 @@ func attemptOn(a Account, c Client) attempt {
 }
 
 // verifyFunc decides whether an attempt is genuine. An error means that it could not decide.
-type verifyFunc func(ctx context.Context) (right bool, err error)
+type verifyFunc func(ctx context.Context, c caller) (right bool, err error)
 
 // proveAttempt proves an attempt, with any kind of proof: it counts the attempt as a failure, calls verify, takes the
 // failure back if verify could not decide, and clears the failures if the proof is right. Only a right proof learns that
 // the account is disabled; its failures stay. Kinds: RateLimited, UnknownAccount, WrongPassword, AccountDisabled,
 // Unavailable.
 func (s *Service) proveAttempt(ctx context.Context, at attempt, verify verifyFunc) error {
-	wait, err := query(ctx, "counting a login attempt", func(ctx context.Context) (time.Duration, error) {
-		return s.state.options.Limits.Attempt(ctx, at.class, at.key, s.policy.Backoff)
-	})
+	known, err := s.knows(ctx, at.account.ID, at.client)
+	if err != nil {
+		return err
+	}
+	t := tally{at.class, at.key, at.client, known, s.policy.Backoff}
+	wait, decided, err := s.countUndecided(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -36,9 +36,10 @@ func (s *Service) proveAttempt(ctx context.Context, at attempt, verify verifyFun
 		s.publish(failed(EventLoginDelayed, at.account, at.client, err))
 		return err
 	}
-	right, err := verify(ctx)
+	defer decided()
+	right, err := verify(ctx, caller{addr: at.client.Addr, known: known})
 	if err != nil {
-		s.forgive(context.WithoutCancel(ctx), at)
+		s.forgive(context.WithoutCancel(ctx), t.counters()...)
 		return err
 	}
 	switch {
@@ -53,23 +54,13 @@ func (s *Service) proveAttempt(ctx context.Context, at attempt, verify verifyFun
 		s.publish(failed(EventLoginFailed, at.account, at.client, err))
 		return err
 	}
-	return exec(ctx, "clearing login attempts", func(ctx context.Context) error { return s.state.options.Limits.Clear(ctx, at.class, at.key) })
-}
-
-// forgive takes an attempt back that was never decided.
-func (s *Service) forgive(ctx context.Context, at attempt) {
-	err := exec(ctx, "forgiving", func(ctx context.Context) error {
-		return s.state.options.Limits.Forgive(ctx, at.class, at.key, s.policy.Backoff)
-	})
-	if err != nil {
-		s.state.options.Log.Warn("cannot take an undecided login attempt back; it counts as a failure", "error", err)
-	}
+	return s.succeed(ctx, t)
 }
 
 // provePassword proves an attempt by a password. rehash reports that the stored hash should be replaced.
 func (s *Service) provePassword(ctx context.Context, at attempt, p Password) (rehash bool, err error) {
-	err = s.proveAttempt(ctx, at, func(ctx context.Context) (right bool, err error) {
-		right, rehash, err = s.hasher.verify(ctx, p, at.account.PasswordHash)
+	err = s.proveAttempt(ctx, at, func(ctx context.Context, c caller) (right bool, err error) {
+		right, rehash, err = s.hasher.verify(ctx, c, p, at.account.PasswordHash)
 		return right, err
 	})
 	return rehash && err == nil, err

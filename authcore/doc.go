@@ -9,7 +9,7 @@
 //
 // Invariants:
 //   - Only [ParseUsername] canonicalises usernames; stores, counters and tokens see only its result.
-//   - No password hash is computed before the limits are checked, outside the hasher's semaphore, or while a store's
+//   - No password hash is computed before the limits are checked, outside the hasher's turnstile, or while a store's
 //     connection is held.
 //   - [Service] is the only door: dialects can do nothing but call its methods.
 //   - Passwords are proven in one place, proveAttempt, and codes are tried in one place, tryCode; a new kind of proof uses

@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
-	"golang.org/x/sync/semaphore"
 )
 
 // PasswordHash is a stored hash in PHC string format (argon2id), or an imported bcrypt hash. It does not print.
@@ -127,15 +126,13 @@ func (v verifier) outdated(cost Argon2) bool {
 }
 
 // hasher computes password hashes, a few at a time, because argon2id makes a denial of service cheap. A hash that cannot
-// start at once waits in a bounded queue; if that is full, it is refused before anything is allocated.
+// start at once waits for its turn; if no more may wait, it is refused before anything is allocated.
 type hasher struct {
-	cost    Argon2
-	slots   *semaphore.Weighted
-	queue   int64 // maximum of those that wait or run
-	waiting atomic.Int64
-	wait    time.Duration
-	decoy   verifier
-	hashes  atomic.Int64 // computed so far
+	cost   Argon2
+	turns  turnstile
+	wait   time.Duration
+	decoy  verifier
+	hashes atomic.Int64 // computed so far
 }
 
 // HasherOptions are the cost of a password hash, and how many are computed at a time.
@@ -165,41 +162,34 @@ func newHasher(o HasherOptions) (*hasher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &hasher{cost: o.Cost, slots: semaphore.NewWeighted(int64(o.Parallel)), queue: int64(o.Parallel + o.Queue), wait: o.Wait, decoy: decoy}, nil
+	return &hasher{cost: o.Cost, turns: turnstile{free: o.Parallel, room: o.Queue}, wait: o.Wait, decoy: decoy}, nil
 }
 
 var errBusy = &Error{Kind: KindUnavailable, Msg: "too many logins at once; try again shortly", RetryAfter: 2 * time.Second}
 
-// do runs f in a slot. It returns errBusy if there is none in time.
-func (h *hasher) do(ctx context.Context, f func()) error {
-	if h.waiting.Add(1) > h.queue {
-		h.waiting.Add(-1)
-		return errBusy
+// do runs f when it is the caller's turn, or returns errBusy.
+func (h *hasher) do(ctx context.Context, c caller, f func()) error {
+	if err := h.turns.enter(ctx, c, h.wait); err != nil {
+		return err
 	}
-	defer h.waiting.Add(-1)
-	ctx, cancel := context.WithTimeout(ctx, h.wait)
-	defer cancel()
-	if err := h.slots.Acquire(ctx, 1); err != nil {
-		return errBusy
-	}
-	defer h.slots.Release(1)
+	defer h.turns.leave()
 	h.hashes.Add(1)
 	f()
 	return nil
 }
 
-func (h *hasher) hash(ctx context.Context, p Password) (out PasswordHash, err error) {
+func (h *hasher) hash(ctx context.Context, c caller, p Password) (out PasswordHash, err error) {
 	n, ok := p.normal()
 	if !ok {
 		return "", Errorf(KindWeakPassword, "unusable password")
 	}
-	err = h.do(ctx, func() { out = h.cost.hash(n) })
+	err = h.do(ctx, c, func() { out = h.cost.hash(n) })
 	return out, err
 }
 
 // verify checks p against stored. If stored is empty or damaged, it does the same work against a decoy, so that the time
 // tells nothing. rehash reports that p is right and that the hash should be replaced.
-func (h *hasher) verify(ctx context.Context, p Password, stored PasswordHash) (ok, rehash bool, err error) {
+func (h *hasher) verify(ctx context.Context, c caller, p Password, stored PasswordHash) (ok, rehash bool, err error) {
 	v, perr := parseHash(stored)
 	if perr != nil {
 		v = h.decoy
@@ -208,7 +198,7 @@ func (h *hasher) verify(ctx context.Context, p Password, stored PasswordHash) (o
 	if !usable {
 		n = []byte{0} // no password contains it
 	}
-	err = h.do(ctx, func() { ok = v.matches(n) })
+	err = h.do(ctx, c, func() { ok = v.matches(n) })
 	ok = ok && usable && perr == nil
 	return ok, ok && v.outdated(h.cost), err
 }

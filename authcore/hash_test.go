@@ -26,16 +26,16 @@ func testHasher(t testing.TB, o HasherOptions) *hasher {
 func TestHash(t *testing.T) {
 	h := testHasher(t, HasherOptions{Queue: 10})
 	nfc, nfd := NewPassword("Füße-über-Ähren"), NewPassword("Fu\u0308ße-u\u0308ber-A\u0308hren")
-	stored := must[PasswordHash](t)(h.hash(t.Context(), nfc))
+	stored := must[PasswordHash](t)(h.hash(t.Context(), caller{}, nfc))
 	if s := string(stored); !strings.HasPrefix(s, "$argon2id$v=19$m=64,t=1,p=1$") || len(s) < 80 {
 		t.Errorf("not in PHC string format: %s", s)
 	}
-	if again := must[PasswordHash](t)(h.hash(t.Context(), nfc)); again == stored {
+	if again := must[PasswordHash](t)(h.hash(t.Context(), caller{}, nfc)); again == stored {
 		t.Error("two hashes of one password are the same: no salt")
 	}
 	check := func(what string, p Password, stored PasswordHash, ok bool) {
 		t.Helper()
-		got, rehash, err := h.verify(t.Context(), p, stored)
+		got, rehash, err := h.verify(t.Context(), caller{}, p, stored)
 		if got != ok || rehash || err != nil {
 			t.Errorf("%s: got %v, rehash %v, %v; want %v", what, got, rehash, err, ok)
 		}
@@ -53,7 +53,7 @@ func TestHash(t *testing.T) {
 	check("NUL against nothing", NewPassword("\x00"), "", false)
 	h.decoy = must[verifier](t)(parseHash(stored)) // even if somebody knew what it is the hash of
 	check("what the decoy is made of", nfc, "", false)
-	if _, err := h.hash(t.Context(), NewPassword("a\x00")); KindOf(err) != KindWeakPassword {
+	if _, err := h.hash(t.Context(), caller{}, NewPassword("a\x00")); KindOf(err) != KindWeakPassword {
 		t.Errorf("hashing what is no password: %v", err)
 	}
 }
@@ -63,16 +63,16 @@ func TestPWD05NeverTruncated(t *testing.T) {
 	h := testHasher(t, HasherOptions{Queue: 10})
 	for _, n := range []int{72, 73, 255} {
 		p := strings.Repeat("ab", 128)[:n]
-		stored := must[PasswordHash](t)(h.hash(t.Context(), NewPassword(p+"x")))
+		stored := must[PasswordHash](t)(h.hash(t.Context(), caller{}, NewPassword(p+"x")))
 		for claimed, ok := range map[string]bool{p + "x": true, p + "y": false, p: false, p + "xx": false} {
-			if got, _, err := h.verify(t.Context(), NewPassword(claimed), stored); got != ok || err != nil {
+			if got, _, err := h.verify(t.Context(), caller{}, NewPassword(claimed), stored); got != ok || err != nil {
 				t.Errorf("%d characters, then %q: got %v, %v", n, claimed[n:], got, err)
 			}
 		}
 	}
 	p := strings.Repeat("😀😁", 128)
-	stored := must[PasswordHash](t)(h.hash(t.Context(), NewPassword(p)))
-	if got, _, _ := h.verify(t.Context(), NewPassword(p[:1020]+"😀"), stored); got {
+	stored := must[PasswordHash](t)(h.hash(t.Context(), caller{}, NewPassword(p)))
+	if got, _, _ := h.verify(t.Context(), caller{}, NewPassword(p[:1020]+"😀"), stored); got {
 		t.Error("the last of 256 characters does not matter")
 	}
 }
@@ -96,11 +96,11 @@ func TestHashUpgrade(t *testing.T) {
 		"bcrypt $2b$":  {"$2b" + b[3:], true},
 		"bcrypt $2y$":  {"$2y" + b[3:], true},
 	} {
-		ok, rehash, err := h.verify(t.Context(), p, c.stored)
+		ok, rehash, err := h.verify(t.Context(), caller{}, p, c.stored)
 		if !ok || rehash != c.rehash || err != nil {
 			t.Errorf("%s: right %v, rehash %v, %v", name, ok, rehash, err)
 		}
-		ok, rehash, err = h.verify(t.Context(), NewPassword("wrong horse"), c.stored)
+		ok, rehash, err = h.verify(t.Context(), caller{}, NewPassword("wrong horse"), c.stored)
 		if ok || rehash || err != nil {
 			t.Errorf("%s, wrong password: right %v, rehash %v, %v", name, ok, rehash, err)
 		}
@@ -143,7 +143,7 @@ func TestPWD06HostileHashes(t *testing.T) {
 			t.Errorf("%s: parsed", name)
 		}
 		n := h.hashes.Load()
-		ok, rehash, err := h.verify(t.Context(), NewPassword("x"), PasswordHash(stored))
+		ok, rehash, err := h.verify(t.Context(), caller{}, NewPassword("x"), PasswordHash(stored))
 		if ok || rehash || err != nil {
 			t.Errorf("%s: right %v, rehash %v, %v", name, ok, rehash, err)
 		}

@@ -8,25 +8,21 @@ import (
 	"time"
 )
 
-// idle checks that a hasher has all of its slots, and an empty queue.
+// idle checks that a hasher has all of its slots, and that nobody waits.
 func (h *hasher) idle(t *testing.T, parallel int) {
 	t.Helper()
-	want(t, "waiting", h.waiting.Load(), 0)
-	if !h.slots.TryAcquire(int64(parallel)) {
-		t.Error("a slot was lost")
-		return
-	}
-	h.slots.Release(int64(parallel))
-	if h.slots.TryAcquire(int64(parallel) + 1) {
-		t.Error("a slot was won")
-	}
+	h.turns.mu.Lock()
+	defer h.turns.mu.Unlock()
+	want(t, "waiting", h.turns.all.size, 0)
+	want(t, "crowds", len(h.turns.all.parts), 0)
+	want(t, "slots", h.turns.free, parallel)
 }
 
 func TestHasherParallel(t *testing.T) {
 	h := testHasher(t, HasherOptions{Parallel: 3, Queue: 200})
 	var running, most, done atomic.Int64
 	parallel(100, func(int) {
-		err := h.do(t.Context(), func() {
+		err := h.do(t.Context(), caller{}, func() {
 			n := running.Add(1)
 			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 			}
@@ -52,7 +48,7 @@ func occupy(t *testing.T, h *hasher, slots int) (release func()) {
 	hold, in := make(chan struct{}), make(chan struct{})
 	for range slots {
 		go func() {
-			_ = h.do(context.Background(), func() {
+			_ = h.do(context.Background(), caller{}, func() {
 				in <- struct{}{}
 				<-hold
 			})
@@ -70,19 +66,19 @@ func TestHasherQueue(t *testing.T) {
 		release := occupy(t, h, 2)
 		queued := make(chan error, 10)
 		for range 3 {
-			go func() { queued <- h.do(t.Context(), func() {}) }()
+			go func() { queued <- h.do(t.Context(), caller{}, func() {}) }()
 		}
 		synctest.Wait()
 
 		// No room: refused at once, and before anything is computed.
 		start := time.Now()
 		for range 100 {
-			_, err := h.hash(t.Context(), NewPassword("x"))
+			_, err := h.hash(t.Context(), caller{}, NewPassword("x"))
 			wantKind(t, "the queue is full", err, KindUnavailable)
 			if AsError(err).RetryAfter <= 0 {
 				t.Error("not told when to come back")
 			}
-			_, _, err = h.verify(t.Context(), NewPassword("x"), "")
+			_, _, err = h.verify(t.Context(), caller{}, NewPassword("x"), "")
 			wantKind(t, "the queue is full", err, KindUnavailable)
 		}
 		want(t, "time passed", time.Since(start), 0)
@@ -105,7 +101,7 @@ func TestHasherWait(t *testing.T) {
 		release := occupy(t, h, 1)
 
 		start := time.Now()
-		ok, _, err := h.verify(t.Context(), NewPassword("x"), h.cost.hash([]byte("x")))
+		ok, _, err := h.verify(t.Context(), caller{}, NewPassword("x"), h.cost.hash([]byte("x")))
 		wantKind(t, "waited too long", err, KindUnavailable)
 		want(t, "right", ok, false)
 		want(t, "waited", time.Since(start), 3*time.Second)
@@ -113,20 +109,20 @@ func TestHasherWait(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		start = time.Now()
-		_, err = h.hash(ctx, NewPassword("x"))
+		_, err = h.hash(ctx, caller{}, NewPassword("x"))
 		wantKind(t, "the caller's deadline", err, KindUnavailable)
 		want(t, "waited", time.Since(start), time.Second)
 
 		ctx, cancel = context.WithCancel(t.Context())
 		cancel()
-		_, err = h.hash(ctx, NewPassword("x"))
+		_, err = h.hash(ctx, caller{}, NewPassword("x"))
 		wantKind(t, "a cancelled caller", err, KindUnavailable)
 
 		want(t, "hashes", h.hashes.Load(), 1)
 		release()
 		synctest.Wait()
 		h.idle(t, 1)
-		if err := h.do(t.Context(), func() {}); err != nil {
+		if err := h.do(t.Context(), caller{}, func() {}); err != nil {
 			t.Errorf("afterwards: %v", err)
 		}
 	})
@@ -144,7 +140,7 @@ func TestHasherLosesNoSlot(t *testing.T) {
 			case 1:
 				go cancel()
 			}
-			_, _ = h.hash(ctx, NewPassword("x"))
+			_, _ = h.hash(ctx, caller{}, NewPassword("x"))
 			cancel()
 		}
 	})

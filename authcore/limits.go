@@ -42,6 +42,7 @@ const (
 	LimitSignup  LimitClass = "signup"  // new accounts, by client address
 	LimitText    LimitClass = "text"    // text messages, by client address
 	LimitBudget  LimitClass = "budget"  // totals of the whole service, by a constant name
+	LimitClient  LimitClass = "client"  // by client address and one of the others' keys
 	LimitTarget  LimitClass = "target"  // messages to, and tries for, a number or address without a known account, by its hash
 )
 

@@ -77,7 +77,7 @@ func (s *Service) login(ctx context.Context, c Credentials) (Grant, error) {
 		return Grant{}, err
 	}
 	if rehash {
-		s.upgradeHash(ctx, at.account, c.Password)
+		s.upgradeHash(ctx, at.account, c.Password, c.Client)
 	}
 	g, err := s.startSession(ctx, at.account, c.Client, c.TokenLifetime)
 	if err == nil {
@@ -125,8 +125,8 @@ func (s *Service) claimedAddress(ctx context.Context, claimed string, c Client) 
 	}
 }
 
-func (s *Service) upgradeHash(ctx context.Context, a Account, p Password) {
-	fresh, err := s.hasher.hash(ctx, p)
+func (s *Service) upgradeHash(ctx context.Context, a Account, p Password, c Client) {
+	fresh, err := s.hasher.hash(ctx, caller{addr: c.Addr, known: true}, p)
 	if err == nil {
 		err = exec(ctx, "swapping a hash", func(ctx context.Context) error {
 			_, err := s.state.options.Accounts.SwapPasswordHash(ctx, a.ID, a.PasswordHash, fresh)

@@ -12,7 +12,7 @@ import (
 // How many keys of a class are kept; the least recently used go first. Accounts have a class of their own, so that
 // invented names cannot push them out.
 var classSizes = map[LimitClass]int{
-	LimitAccount: 1 << 18, LimitName: 1 << 16, LimitLogin: 1 << 16, LimitSignup: 1 << 16,
+	LimitAccount: 1 << 18, LimitClient: 1 << 17, LimitName: 1 << 16, LimitLogin: 1 << 16, LimitSignup: 1 << 16,
 	LimitText: 1 << 16, LimitTarget: 1 << 16, LimitBudget: 16,
 }
 

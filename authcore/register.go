@@ -109,7 +109,7 @@ func (s *Service) prepareAccount(ctx context.Context, r Registration) (Account, 
 	} else if KindOf(err) != KindUnknownAccount {
 		return Account{}, nil, err
 	}
-	a.PasswordHash, err = s.hasher.hash(ctx, r.Password)
+	a.PasswordHash, err = s.hasher.hash(ctx, caller{addr: r.Client.Addr}, r.Password)
 	return a, invite, err
 }
 

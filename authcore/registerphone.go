@@ -71,7 +71,7 @@ func (s *Service) RegisterByPhone(ctx context.Context, r PhoneRegistration) erro
 		if err := s.takeMessages(ctx, a, c, r.Client); err != nil {
 			return err
 		}
-		if a.PasswordHash, err = s.hasher.hash(ctx, r.Password); err != nil {
+		if a.PasswordHash, err = s.hasher.hash(ctx, caller{addr: r.Client.Addr}, r.Password); err != nil {
 			return err
 		}
 		if a, err = s.createAccount(ctx, a, nil, r.Client); err != nil {

@@ -153,7 +153,8 @@ func (s *Service) ResetPassword(ctx context.Context, r PasswordReset) error {
 		return s.answerTrial(ctx, floor, err)
 	}
 	s.publish(byOwner(EventPasswordReset, a, r.Client))
-	s.clearLogins(context.WithoutCancel(ctx), a.ID)
+	s.noteNetwork(a.ID, r.Client)
+	s.clearLogins(context.WithoutCancel(ctx), a.ID, r.Client)
 	_, err = s.revoke(ctx, NodeEvent{Account: a.ID, Epoch: a.Epoch}, byOwner(EventSessionsEnded, a, r.Client), start)
 	return err
 }
@@ -183,7 +184,7 @@ func (s *Service) redeemReset(ctx context.Context, r PasswordReset) (Account, er
 			return hmac.Equal([]byte(r.UserHash), []byte(s.UserHash(a.Username))) && right
 		},
 		use: func(ctx context.Context) (err error) {
-			a, err = s.setPassword(ctx, c, a, r.Password)
+			a, err = s.setPassword(ctx, c, a, r)
 			return err
 		},
 	})
@@ -191,11 +192,11 @@ func (s *Service) redeemReset(ctx context.Context, r PasswordReset) (Account, er
 }
 
 // setPassword sets the password of a with a right code.
-func (s *Service) setPassword(ctx context.Context, c Code, a Account, p Password) (Account, error) {
-	if err := p.check(s.policy.MinPassword, a.Username); err != nil {
+func (s *Service) setPassword(ctx context.Context, c Code, a Account, r PasswordReset) (Account, error) {
+	if err := r.Password.check(s.policy.MinPassword, a.Username); err != nil {
 		return Account{}, err
 	}
-	fresh, err := s.hasher.hash(ctx, p)
+	fresh, err := s.hasher.hash(ctx, caller{addr: r.Client.Addr, known: true}, r.Password)
 	if err != nil {
 		return Account{}, err
 	}
@@ -208,12 +209,14 @@ func (s *Service) setPassword(ctx context.Context, c Code, a Account, p Password
 	return a, err
 }
 
-// clearLogins forgets the failed logins of an account after its password changed. If it fails, the delays expire.
-func (s *Service) clearLogins(ctx context.Context, account AccountID) {
-	err := exec(ctx, "clearing attempts", func(ctx context.Context) error {
-		return s.state.options.Limits.Clear(ctx, LimitAccount, string(account))
-	})
-	if err != nil {
-		s.state.options.Log.Warn("cannot clear the failed logins of an account; its delays expire by themselves", "account", account, "error", err)
+// clearLogins forgets the failed logins of an account, by its owner and by strangers, after its password changed. If it
+// fails, the delays expire.
+func (s *Service) clearLogins(ctx context.Context, account AccountID, owner Client) {
+	t := tally{class: LimitAccount, key: string(account), client: owner}
+	for _, c := range t.counters() {
+		err := exec(ctx, "clearing attempts", func(ctx context.Context) error { return s.state.options.Limits.Clear(ctx, c.class, c.key) })
+		if err != nil {
+			s.state.options.Log.Warn("cannot clear the failed logins of an account; its delays expire by themselves", "account", account, "error", err)
+		}
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// How wrong codes delay further tries, over all codes of an account or a number: only a right code lifts the delay, not a
-// new one.
+// How wrong codes delay further tries of a client, over all codes of an account or a number: only a right code lifts the
+// delay, not a new one.
 var codeBackoff = Backoff{Free: CodeTries, Base: CodeLifetime, Max: 24 * time.Hour}
 
 // trialFloor is the minimum time of the answer to a failed trial, and to a request for a code where accounts are not
@@ -41,12 +41,17 @@ type trial struct {
 func codeTries(account AccountID) string { return "code:" + string(account) }
 
 // tryCode tries a code of any purpose: it counts the try as a failure, compares, and uses the code up. It clears the
-// failures of the key once the code was used, and takes one back if the code was right but could not be used. Kinds:
+// failures of the client once the code was used, and takes one back if the code was right but could not be used. Kinds:
 // RateLimited, BadCode, Unavailable, and those of use.
 func (s *Service) tryCode(ctx context.Context, t trial) error {
-	wait, err := query(ctx, "counting a code", func(ctx context.Context) (time.Duration, error) {
-		return s.state.options.Limits.Attempt(ctx, t.class, t.key, codeBackoff)
-	})
+	tries := tally{class: t.class, key: t.key, client: t.client, backoff: codeBackoff}
+	if t.account.ID != "" {
+		var err error
+		if tries.known, err = s.knows(ctx, t.account.ID, t.client); err != nil {
+			return err
+		}
+	}
+	wait, err := s.count(ctx, tries)
 	if err != nil {
 		return err
 	}
@@ -59,17 +64,14 @@ func (s *Service) tryCode(ctx context.Context, t trial) error {
 		s.publish(failed(t.wrong, t.account, t.client, errBadCode))
 		return errBadCode
 	}
-	used := t.use(ctx)
-	err = exec(context.WithoutCancel(ctx), "forgiving", func(ctx context.Context) error {
-		if used == nil {
-			return s.state.options.Limits.Clear(ctx, t.class, t.key)
-		}
-		return s.state.options.Limits.Forgive(ctx, t.class, t.key, codeBackoff)
-	})
-	if err != nil { // the delays expire by themselves
+	if err := t.use(ctx); err != nil {
+		s.forgive(context.WithoutCancel(ctx), tries.counters()...)
+		return err
+	}
+	if err := s.succeed(context.WithoutCancel(ctx), tries); err != nil { // the delays expire by themselves
 		s.state.options.Log.Warn("cannot clear the failures after a right code; its delays expire by themselves", "account", t.account.ID, "error", err)
 	}
-	return used
+	return nil
 }
 
 // answerTrial waits until floor before it returns a failure, and where accounts are concealed returns every failure as a

@@ -298,7 +298,7 @@ func limitClear(t *testing.T, l limits) {
 
 // limitApart checks that no key counts for another, whatever they contain, and no attempt for a budget.
 func limitApart(t *testing.T, l limits) {
-	classes := []authcore.LimitClass{authcore.LimitAccount, authcore.LimitName, authcore.LimitLogin, authcore.LimitSignup, authcore.LimitText, authcore.LimitTarget}
+	classes := []authcore.LimitClass{authcore.LimitAccount, authcore.LimitName, authcore.LimitLogin, authcore.LimitSignup, authcore.LimitText, authcore.LimitClient, authcore.LimitTarget}
 	keys := append([]string{"", "account", "account:", ":account", "name:account", "account}{name"}, hostile...)
 	seen := make(map[string]bool)
 	for _, key := range keys {

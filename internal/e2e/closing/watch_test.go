@@ -169,7 +169,7 @@ func TestEndWaits(t *testing.T) {
 			c.send(gatetest.Text("and on"))
 			c.closed(1008)
 
-			c = open(t, g, "/chat", "") // the chat says goodbye, and goes; the client is in no hurry
+			c = open(t, g, "/chat", g.Login("alice", password)) // the chat says goodbye, and goes; the client is in no hurry
 			c.send(gatetest.Frame{Fin: true, Op: 9, Payload: []byte("leave")})
 			c.closed(4000)
 

@@ -123,7 +123,11 @@ func (s *sock) run() {
 
 // rally sends and compares until something else comes back, or stop.
 func (s *sock) rally() (code int, err error) {
-	pace := time.NewTicker(80*time.Millisecond + time.Duration(rand.IntN(40))*time.Millisecond)
+	every := 80*time.Millisecond + time.Duration(rand.IntN(40))*time.Millisecond
+	if !s.member { // its pings are limited to one a second
+		every += time.Second
+	}
+	pace := time.NewTicker(every)
 	defer pace.Stop()
 	for {
 		n := s.rounds.Load()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/chatgate/chatgate/authcore"
+	"github.com/chatgate/chatgate/caddymodule/upgrade"
 )
 
 // Server-sent events, long polls and downloads are ordinary requests, but may last as long as a WebSocket. Which of them will is only
@@ -47,7 +48,7 @@ type stream struct {
 // The returned request ends with the stream.
 func (p *Proxy) newStream(w http.ResponseWriter, r *http.Request, service *authcore.Service, hs *handshake) (*http.Request, error) {
 	// While the timer runs, nothing of r may be read but its context: other handlers change it.
-	s := &stream{p: p, service: service, hs: hs, addr: visitorOf(r, hs), out: http.NewResponseController(w)}
+	s := &stream{p: p, service: service, hs: hs, addr: visitorOf(r, hs), out: http.NewResponseController(upgrade.Innermost(w))}
 	if wantsEvents(r) {
 		var err error
 		if s.place, err = p.takePlace(hs, s.addr); err != nil {

@@ -15,7 +15,7 @@ import (
 // it already.
 func Hijack(w http.ResponseWriter) (relay.Conn, []byte, error) {
 	w.WriteHeader(http.StatusSwitchingProtocols)
-	inner := innermost(w)
+	inner := Innermost(w)
 	hj, ok := inner.(http.Hijacker)
 	if !ok {
 		return nil, nil, fmt.Errorf("a connection of %T cannot be taken over", inner)

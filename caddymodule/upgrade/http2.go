@@ -37,7 +37,7 @@ func acceptHTTP2(w http.ResponseWriter, r *http.Request) (*http2Stream, error) {
 	if err := http.NewResponseController(w).Flush(); err != nil {
 		return nil, fmt.Errorf("answering the handshake: %w", err)
 	}
-	inner := innermost(w)
+	inner := Innermost(w)
 	s := &http2Stream{body: innermostBody(r), w: inner, rc: http.NewResponseController(inner)}
 	if err := errors.Join(s.rc.SetReadDeadline(time.Time{}), s.rc.SetWriteDeadline(time.Time{})); err != nil {
 		return nil, fmt.Errorf("lifting the deadlines of the stream: %w", err)

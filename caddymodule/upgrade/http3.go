@@ -26,7 +26,7 @@ type http3Stream struct {
 
 // acceptHTTP3 answers an extended CONNECT and takes the stream over, which the handler need not outlive.
 func acceptHTTP3(w http.ResponseWriter) (*http3Stream, error) {
-	inner := innermost(w)
+	inner := Innermost(w)
 	owner, ok := inner.(http3.HTTPStreamer)
 	if !ok {
 		return nil, fmt.Errorf("a stream of %T cannot be taken over", inner)

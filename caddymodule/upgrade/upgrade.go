@@ -55,7 +55,9 @@ func Accept(w http.ResponseWriter, r *http.Request) (Accepted, error) {
 	}
 }
 
-func innermost(w http.ResponseWriter) http.ResponseWriter {
+// Innermost returns the server's own writer of an answer. Unlike those that handlers wrap around it, it takes deadlines from
+// any goroutine.
+func Innermost(w http.ResponseWriter) http.ResponseWriter {
 	for {
 		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
 		if !ok {

@@ -25,7 +25,8 @@ type sock struct {
 	conn   net.Conn
 	br     *bufio.Reader
 
-	rounds atomic.Int64 // messages that came back as they were sent
+	rounds atomic.Int64  // messages that came back as they were sent
+	now    chan struct{} // has an element for each message to be sent before its time
 	quit   chan struct{}
 	once   sync.Once
 	done   chan struct{}
@@ -95,7 +96,7 @@ func talk(t testing.TB, g *gatetest.Gateway, name string, overTLS bool, token st
 
 // talkOver is talk on a WebSocket that is open already.
 func talkOver(t testing.TB, name string, member bool, c net.Conn, br *bufio.Reader) *sock {
-	s := &sock{name: name, member: member, conn: c, br: br, quit: make(chan struct{}), done: make(chan struct{})}
+	s := &sock{name: name, member: member, conn: c, br: br, now: make(chan struct{}, 2), quit: make(chan struct{}), done: make(chan struct{})}
 	go s.run()
 	t.Cleanup(func() {
 		s.stop()
@@ -124,8 +125,8 @@ func (s *sock) run() {
 // rally sends and compares until something else comes back, or stop.
 func (s *sock) rally() (code int, err error) {
 	every := 80*time.Millisecond + time.Duration(rand.IntN(40))*time.Millisecond
-	if !s.member { // its pings are limited to one a second
-		every += time.Second
+	if !s.member { // a visitor may ping once a second, and 64 times in advance, which alive uses
+		every += 2 * time.Second
 	}
 	pace := time.NewTicker(every)
 	defer pace.Stop()
@@ -161,6 +162,7 @@ func (s *sock) rally() (code int, err error) {
 		case <-s.quit:
 			return 0, nil
 		case <-pace.C:
+		case <-s.now:
 		}
 	}
 }
@@ -171,6 +173,12 @@ func alive(t testing.TB, socks []*sock) {
 	before := make([]int64, len(socks))
 	for i, s := range socks {
 		before[i] = s.rounds.Load()
+		for range cap(s.now) {
+			select {
+			case s.now <- struct{}{}:
+			default: // it has been asked for as many already
+			}
+		}
 	}
 	deadline := time.After(patience)
 	for i, s := range socks {

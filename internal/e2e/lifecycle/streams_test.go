@@ -181,6 +181,7 @@ func live(t testing.TB, g *gatetest.Gateway) string {
 // A logout ends what lasts over HTTP as well, and nobody else's: at once what was seen to last, and the rest as soon as it is. A reload
 // ends nothing, and what began before it is ended after it.
 func TestLogoutEndsStreams(t *testing.T) {
+	t.Parallel()
 	up := streams(t)
 	conf := plain{upstream: up.Addr}
 	g := gatetest.Start(t, conf.String())
@@ -239,6 +240,7 @@ func each(t testing.TB, all []*long, do func(*long, testing.TB)) {
 
 // SIGTERM waits for nothing that lasts, whoever asked for it, even if the client reads nothing.
 func TestStopEndsStreams(t *testing.T) {
+	t.Parallel()
 	up := streams(t)
 	g := gatetest.Start(t, plain{upstream: up.Addr}.String())
 	g.Register("alice", password)
@@ -270,6 +272,7 @@ func TestStopEndsStreams(t *testing.T) {
 // What an account, and a visitor's address, may have is limited, sockets and streams together. What is refused does not reach the
 // upstream.
 func TestConnectionsAreLimited(t *testing.T) {
+	t.Parallel()
 	up := streams(t)
 	g := gatetest.Start(t, plain{upstream: up.Addr, proxy: "per_address 3\n\t\tper_account 2"}.String())
 	g.Register("alice", password)
